@@ -1,0 +1,1 @@
+"""One configuration file per paper; `common` holds what they share."""

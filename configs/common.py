@@ -1,0 +1,49 @@
+"""What every configuration shares: the fields that the core reads, with neutral values."""
+
+from ml_collections import ConfigDict
+
+
+def base() -> ConfigDict:
+    """Returns a new configuration with the core's fields; a paper adds its own groups."""
+    config = ConfigDict()
+    config.method = ""  # folder of jaxedit/methods, or a dotted module of your own
+    config.preset = ""  # recorded with the run
+
+    config.train = ConfigDict()
+    config.train.steps = 1_000  # optimizer steps of the stage
+    config.train.batch_size = 8  # samples per step, over all devices and processes
+    config.train.seed = 0  # parameters, data order and augmentation
+    config.train.accumulate = 1  # micro-batches per step, to save memory
+    config.train.log_every = 50  # steps between rows of metrics.jsonl
+    config.train.evaluate_every = 500  # steps between evaluations; 0: only at the end
+    config.train.checkpoint_every = 500  # steps between checkpoints
+
+    config.stages = ()  # ({"name", "overrides": {...}, "carry": ((from, to), ...)}, ...); () is one
+
+    config.checkpoint = ConfigDict()
+    config.checkpoint.keep_last = 2
+    config.checkpoint.keep_best = 1
+
+    config.evaluate = ConfigDict()
+    config.evaluate.source = ""  # "" is the training source's evaluation part
+    config.evaluate.batch_size = 8
+    config.evaluate.limit = 0  # samples of the final evaluation; 0 is all of them
+    config.evaluate.limit_in_training = 32  # samples of the evaluations during training
+    config.evaluate.seed = 1234  # masks and other draws; the same for every system compared
+    config.evaluate.baselines = True  # measure the baselines in the final evaluation
+    config.evaluate.pictures = 8  # samples in the picture grids
+
+    config.data = ConfigDict()
+    config.data.source = "photos"  # photos | folder:PATH | array_record:PATH | tfds:NAME
+    config.data.threads = 2  # read threads in this process
+    config.data.workers = 0  # worker processes; 0 reads with threads alone
+    config.data.prefetch = 4  # batches read ahead
+
+    config.sharding = ConfigDict()
+    config.sharding.mode = "jit"  # jit (one program over a mesh) | pmap (one replica per device)
+    config.sharding.parameters = "replicated"  # replicated | fsdp (largest axis over the mesh)
+
+    config.precision = ConfigDict()
+    config.precision.compute = "float32"  # float32 | bfloat16; parameters stay float32
+    config.remat = False  # recompute block activations in the backward pass, to save memory
+    return config

@@ -1,0 +1,207 @@
+"""Run configurations: presets, typed overrides and strict errors around `ml_collections`.
+
+A configuration is named by one string, `PATH[:PRESET][,KEY=VALUE...]`, for example
+`configs/scat.py:paper,data.source=folder:/pictures`; further overrides are (key, value) strings.
+Nothing is guessed: an unknown preset or key, or a value of another type, is an error that
+names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib.util
+import json
+import pathlib
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import ml_collections
+
+from jaxedit.errors import UserError
+
+ConfigDict = ml_collections.ConfigDict
+
+
+def load(argument: str, overrides: Iterable[tuple[str, str]] = ()) -> ConfigDict:
+    """Returns the locked configuration that `argument` names, with `overrides` applied in order.
+
+    Args:
+      argument: `PATH[:PRESET][,KEY=VALUE...]`.
+      overrides: (dotted key, value as text) pairs.
+
+    Raises:
+      UserError: no such file, preset or key, or a value that cannot have the key's type.
+    """
+    path, preset, in_string = split_argument(argument)
+    module = _load_module(path)
+    if not hasattr(module, "get_config"):
+        raise UserError(f"{path} is no configuration: it defines no get_config(preset).")
+    config = module.get_config(preset) if preset else module.get_config()
+    config.lock()
+    for key, text in [*in_string, *overrides]:
+        override(config, key, text)
+    return config
+
+
+def split_argument(argument: str) -> tuple[pathlib.Path, str, list[tuple[str, str]]]:
+    """Returns (path, preset or "", overrides) of `PATH[:PRESET][,KEY=VALUE...]`.
+
+    Raises:
+      UserError: the string has another form.
+    """
+    path, found, rest = argument.partition(".py")
+    if not found or (rest and rest[0] not in ":,"):
+        raise UserError(
+            f"--config={argument} names no configuration file. "
+            "Expected PATH.py[:PRESET][,KEY=VALUE...], for example configs/scat.py:paper."
+        )
+    preset, overrides = "", []
+    for position, part in enumerate(filter(None, rest[1:].split(","))):
+        key, equals, value = part.partition("=")
+        if equals:
+            overrides.append((key.strip(), value))
+        elif position == 0 and rest[0] == ":":
+            preset = part.strip()
+        else:
+            raise UserError(
+                f"--config={argument}: {part!r} is neither the first word (the preset) nor "
+                "KEY=VALUE. A value with a comma in it must be given as a flag: --config.KEY=VALUE."
+            )
+    return pathlib.Path(path + ".py"), preset, overrides
+
+
+def choose_preset(presets: Mapping[str, Any], name: str) -> Any:
+    """Returns `presets[name]`.
+
+    Raises:
+      UserError: there is no such preset; the message names the nearest.
+    """
+    if name not in presets:
+        raise UserError(
+            f"Unknown preset {name!r}. Known presets: {', '.join(presets)}."
+            + did_you_mean(name, presets)
+        )
+    return presets[name]
+
+
+def override(config: ConfigDict, key: str, text: str) -> None:
+    """Sets the dotted `key` of `config` to the value that `text` spells, keeping its type.
+
+    Raises:
+      UserError: the key does not exist (the nearest is named) or the type does not fit.
+    """
+    known = dict(flatten(config))
+    *groups, last = key.split(".")
+    node = config
+    for group in groups:
+        node = node[group] if isinstance(node, ConfigDict) and group in node else None
+    if not isinstance(node, ConfigDict) or last not in node:
+        raise UserError(f"Unknown configuration key {key!r}.{did_you_mean(key, known)}")
+    old = node[last]
+    if isinstance(old, ConfigDict):
+        inside = ", ".join(f"{key}.{k}" for k in old)
+        raise UserError(f"{key!r} is a group of keys, not a value. Set one of: {inside}.")
+    value = _parse(key, text, old)
+    with config.unlocked(), config.ignore_type():
+        node[last] = value
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Yields (dotted key, value) of every leaf, in order of definition."""
+    for key, value in config.items():
+        if isinstance(value, ConfigDict | dict):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns ` Did you mean '...'?` with the nearest of `known`, or the empty string."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if not near:
+        # A right last word under the wrong group is the commonest slip after a typing error.
+        near = [k for k in known if k.split(".")[-1] == name.split(".")[-1]][:1]
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def to_json(config: ConfigDict) -> str:
+    """Returns the configuration as indented JSON; tuples become lists."""
+    return json.dumps(config.to_dict(), indent=2, default=_plain) + "\n"
+
+
+def from_json(text: str) -> ConfigDict:
+    """Returns the locked configuration that `to_json` wrote; lists become tuples again."""
+    return ConfigDict(_tuples(json.loads(text))).lock()
+
+
+def differences(one: ConfigDict, other: ConfigDict) -> list[str]:
+    """Returns a line for each key whose value differs between two configurations."""
+    left, right = (
+        dict(flatten(from_json(to_json(c)))) for c in (one, other)
+    )
+    lines = []
+    for key in sorted(left.keys() | right.keys()):
+        a, b = left.get(key, "(absent)"), right.get(key, "(absent)")
+        if a != b:
+            lines.append(f"{key}: {a!r} there, {b!r} here")
+    return lines
+
+
+def _parse(key: str, text: str, old: Any) -> Any:
+    if isinstance(old, str):
+        return text
+    if isinstance(old, bool):
+        words = {"true": True, "1": True, "false": False, "0": False}
+        if text.lower() in words:
+            return words[text.lower()]
+        raise UserError(f"{key}={text}: expected true or false.")
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        if old is None:
+            return text
+        value = text
+    if old is None or value is None and not isinstance(old, int | float):
+        return value
+    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(old, tuple | list) and isinstance(value, tuple | list):
+        return tuple(value)
+    if type(value) is type(old):
+        return value
+    raise UserError(
+        f"{key}={text}: expected a value of type {type(old).__name__}, like {old!r}."
+    )
+
+
+def _load_module(path: pathlib.Path):
+    if not path.is_file():
+        folder = path.parent
+        near = sorted(str(p) for p in folder.glob("*.py") if p.stem not in ("common", "__init__"))
+        hint = f" There are: {', '.join(near)}." if near else ""
+        raise UserError(f"No configuration file {path}.{hint}")
+    # `from configs import common` must work from any working directory.
+    root = str(path.resolve().parent.parent)
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    spec = importlib.util.spec_from_file_location(f"jaxedit_config_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _tuples(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return tuple(_tuples(v) for v in value)
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, ConfigDict):
+        return value.to_dict()
+    raise TypeError(f"A configuration holds {value!r}, which JSON cannot")

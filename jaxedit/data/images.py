@@ -1,0 +1,326 @@
+"""Reading and writing image files: any common form in, uint8 RGB out.
+
+Right for: EXIF orientation, CMYK (through the embedded profile where there is one), 16 bits per
+channel, float, alpha, palette, greyscale and 1-bit files. RGB values are otherwise left as they
+are stored: a colour profile is not applied but handed on by `read_metadata`, so that the pixels
+of a photograph that is read and written again do not change.
+
+A file may be given as a path or as its bytes (a record of an archive); `name` is then what
+messages call it. All failures are `UserError`s that name the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import pathlib
+import warnings
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+from jaxedit.data.atomic import atomic_file
+from jaxedit.errors import UserError
+
+# Pillow's own limit is twice this figure and cannot be passed file by file.
+MAX_PIXELS = 89_478_485
+SUFFIXES = (
+    ".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".pgm", ".pbm",
+    ".tga", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+_ORIENTATION = 0x0112
+# Distance from black or white, in 8-bit levels, that still counts as black or white, and the
+# share of pixels that may lie further away: lossy compression and resampling blur edges.
+_MASK_LEVELS = 48
+_MASK_GREY_SHARE = 0.05
+
+File = str | os.PathLike | bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """What a photograph carries beside its pixels.
+
+    Attributes:
+      exif: the EXIF block, its orientation set to upright (`read_image` turns the pixels).
+      icc_profile: the colour profile of the stored RGB or grey values.
+    """
+
+    exif: bytes | None = None
+    icc_profile: bytes | None = None
+
+
+def read_image(file: File, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Returns the image as uint8 (H, W, 3) RGB, upright; transparency lies over white.
+
+    Args:
+      file: path, or the bytes of an image file.
+      name: what to call the image in messages; by default the path.
+      max_pixels: a larger image is refused before it is decoded.
+
+    Raises:
+      UserError: missing, unreadable, truncated, or larger than `max_pixels`.
+    """
+    rgb, alpha = read_image_and_alpha(file, name=name, max_pixels=max_pixels)
+    if alpha.min() == 255:
+        return rgb
+    weight = alpha[..., None].astype(np.uint32)
+    return ((rgb * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
+
+
+def read_image_and_alpha(
+    file: File, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns colours uint8 (H, W, 3) and opacity uint8 (H, W), 255 = opaque.
+
+    Colours are as stored, not multiplied by the opacity. Errors as in `read_image`.
+    """
+    name = _name(file, name)
+    image = open_image(file, name=name, max_pixels=max_pixels)
+    return _convert(lambda: (_rgb(image), _alpha(image)), name)
+
+
+def read_mask(
+    file: File,
+    *,
+    name: str | None = None,
+    invert: bool = False,
+    strict: bool = True,
+    max_pixels: int = MAX_PIXELS,
+) -> np.ndarray:
+    """Returns a mask as bool (H, W), True = hole (white).
+
+    A mask has two values: 0 and 255, or 0 and 1, or the ends of its bit depth. Edges that lossy
+    compression or resampling has softened are cut at one half. Transparent pixels count as black.
+
+    Args:
+      file: path, or the bytes of an image file.
+      name: what to call the mask in messages; by default the path.
+      invert: True where black marks the hole.
+      strict: False cuts any image at one half, whatever its values.
+      max_pixels: a larger image is refused before it is decoded.
+
+    Raises:
+      UserError: unreadable, or an image of grey values instead of a mask.
+    """
+    name = _name(file, name)
+    image = open_image(file, name=name, max_pixels=max_pixels)
+    grey = _convert(lambda: _mask_levels(image), name)
+    if strict:
+        between = (grey > _MASK_LEVELS) & (grey < 255 - _MASK_LEVELS)
+        if between.mean() > _MASK_GREY_SHARE:
+            raise UserError(
+                f"{name} is a mask of grey values: {_describe_levels(grey)}, where a mask has "
+                "two, black (0) = keep and white (255 or 1) = hole. Save it as a black-and-white "
+                "image, and check that it is the mask and not the photograph."
+            )
+    mask = grey >= 128
+    return ~mask if invert else mask
+
+
+def read_metadata(file: File, *, name: str | None = None) -> Metadata:
+    """Returns EXIF and colour profile, for `write_image`. Errors as in `read_image`."""
+    name = _name(file, name)
+    image = _open(file, name)
+    exif = _convert(image.getexif, name)
+    if _ORIENTATION in exif:
+        exif[_ORIENTATION] = 1
+    # A CMYK profile does not describe the RGB pixels that read_image makes of the file.
+    profile = None if image.mode == "CMYK" else image.info.get("icc_profile")
+    return Metadata(exif.tobytes() if len(exif) else None, profile or None)
+
+
+def write_image(
+    path: str | os.PathLike,
+    image: np.ndarray,
+    *,
+    metadata: Metadata | None = None,
+    quality: int = 95,
+) -> None:
+    """Writes uint8 (H, W, 3) RGB, (H, W, 4) RGBA, (H, W) grey, or bool (H, W) by the suffix.
+
+    The file appears whole or not at all. `metadata` is kept where the format can hold it;
+    `quality` is for the lossy formats.
+
+    Raises:
+      UserError: the suffix names no format that can hold the image, or it cannot be written.
+    """
+    path = pathlib.Path(path)
+    form = Image.registered_extensions().get(path.suffix.lower())
+    if form is None:
+        raise UserError(
+            f"Cannot write {path}: {path.suffix or 'no suffix'} names no image format. "
+            "End the name in .png or .jpg."
+        )
+    if image.dtype == bool:
+        image = image.astype(np.uint8) * 255
+    if image.dtype != np.uint8:
+        raise ValueError(f"write_image takes uint8 or bool, not {image.dtype} ({path})")
+    options: dict = {"quality": quality} if form in ("JPEG", "WEBP", "AVIF") else {}
+    if form == "JPEG":
+        options["subsampling"] = 0
+    if metadata is not None and metadata.exif:
+        options["exif"] = metadata.exif
+    if metadata is not None and metadata.icc_profile and image.ndim == 3:
+        options["icc_profile"] = metadata.icc_profile
+    with atomic_file(path) as temporary, open(temporary, "xb") as file:
+        try:
+            Image.fromarray(np.ascontiguousarray(image)).save(file, form, **options)
+        except (KeyError, ValueError) as error:
+            raise UserError(f"Cannot write {path} as {form}: {error}.") from error
+
+
+def check_header(file: File, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> None:
+    """Raises UserError where the header already tells that `read_image` would fail."""
+    name = _name(file, name)
+    with _open(file, name) as image:
+        _check_size(image, name, max_pixels)
+
+
+def open_image(file: File, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Returns the decoded Pillow image, upright, in its own mode. Errors as in `read_image`."""
+    name = _name(file, name)
+    with _open(file, name) as image:
+        _check_size(image, name, max_pixels)
+        return _convert(lambda: _upright(image), name)
+
+
+def _name(file: File, name: str | None) -> str:
+    if name is not None:
+        return name
+    return "an image in memory" if isinstance(file, bytes) else os.fspath(file)
+
+
+def _open(file: File, name: str) -> Image.Image:
+    """Reads the header only."""
+    if not isinstance(file, bytes):
+        path = pathlib.Path(file)
+        if not path.exists():
+            raise UserError(f"{name} does not exist. Check the path.")
+        if not path.is_file():
+            raise UserError(f"{name} is not a file. Name one image file.")
+        if path.stat().st_size == 0:
+            raise UserError(f"{name} is empty (0 bytes). Copy or download it again.")
+    try:
+        with warnings.catch_warnings():
+            # Its threshold is not ours; `_check_size` decides.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(io.BytesIO(file) if isinstance(file, bytes) else file)
+    except Image.DecompressionBombError as error:
+        raise UserError(
+            f"{name} is refused as a decompression bomb: {error}. If you trust the file, scale it "
+            "down with an image editor."
+        ) from error
+    except PermissionError as error:
+        raise UserError(f"{name} may not be read: permission denied.") from error
+    except Exception as error:  # a damaged file can make any decoder raise anything
+        raise UserError(
+            f"{name} cannot be read as an image: it is damaged or of an unknown form. "
+            "Convert it to PNG or JPEG."
+        ) from error
+
+
+def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise UserError(
+            f"{name} has {width} x {height} = {width * height} pixels, more than the {max_pixels} "
+            "allowed, and could exhaust the memory (a decompression bomb). Scale it down, or "
+            "raise max_pixels if you trust the file."
+        )
+
+
+def _convert(function, name: str):
+    """Runs `function`, which decodes pixels; a failure becomes a UserError about the file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return function()
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file can make any decoder raise anything
+        raise UserError(
+            f"{name} cannot be decoded: {error}. The file is truncated or damaged; copy or "
+            "download it again."
+        ) from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()
+    return ImageOps.exif_transpose(image)
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """Returns uint8 (H, W, 3), without regard to transparency."""
+    if image.mode == "CMYK":
+        return np.asarray(_cmyk_to_rgb(image))
+    if image.mode.startswith("I") or image.mode == "F":
+        return np.repeat(_eight_bits(image)[..., None], 3, axis=2)
+    if image.mode in ("La", "RGBa"):
+        image = image.convert("LA" if image.mode == "La" else "RGBA")
+    if image.mode in ("RGBA", "LA", "PA") or image.has_transparency_data:
+        # Straight to RGB, Pillow would drop the transparency; by way of RGBA, the colours of
+        # a palette with an alpha table stay right.
+        return np.asarray(image.convert("RGBA"))[..., :3].copy()
+    return np.asarray(image.convert("RGB"))
+
+
+def _alpha(image: Image.Image) -> np.ndarray:
+    if image.has_transparency_data and not image.mode.startswith("I"):
+        return np.asarray(image.convert("RGBA"))[..., 3].copy()
+    return np.full((image.height, image.width), 255, np.uint8)
+
+
+def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(
+                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            if converted is not None:
+                return converted
+        except ImageCms.PyCMSError:
+            pass  # a broken profile: the plain conversion below is the best that is left
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    """Returns a deep greyscale image (16 or 32 bits, float) as uint8 (H, W)."""
+    values = np.asarray(image).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise UserError("it holds NaN or infinite values")
+    if image.mode == "F":
+        scale = 1.0 if values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0
+    elif image.mode == "I" and image.format != "PNG" and values.max() <= 255:
+        scale = 255.0
+    else:
+        scale = 65535.0
+    return np.clip(np.round(values * (255.0 / scale)), 0, 255).astype(np.uint8)
+
+
+def _mask_levels(image: Image.Image) -> np.ndarray:
+    """Returns uint8 (H, W): the mask's values, stretched to 0..255 where they are 0 and 1."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image).astype(np.float64)
+        if np.isin(values, (0, 1)).all():
+            return (values * 255).astype(np.uint8)
+        return _eight_bits(image)
+    rgb = _rgb(image).astype(np.float32)
+    grey = rgb.mean(axis=2)
+    # A colour of middling brightness is neither black nor white, however bright its red is.
+    grey = np.where(np.ptp(rgb, axis=2) > 2 * _MASK_LEVELS, 127, grey)
+    grey = np.round(grey * (_alpha(image) / 255.0)).astype(np.uint8)
+    return grey * 255 if grey.max() <= 1 else grey
+
+
+def _describe_levels(grey: np.ndarray) -> str:
+    levels, counts = np.unique(grey, return_counts=True)
+    if len(levels) <= 4:
+        return "it holds the values " + ", ".join(str(level) for level in levels)
+    common = ", ".join(str(level) for level in sorted(levels[np.argsort(-counts)[:4]]))
+    return (
+        f"it holds {len(levels)} values between {levels[0]} and {levels[-1]}, most often {common}"
+    )

@@ -1,0 +1,228 @@
+"""Evaluation: predict over a source, stream the metrics, compare with baselines, write the table.
+
+Every system (the model and each baseline) sees the same inputs, drawn from the same seed. Figures
+are kept per group (for inpainting: the hole-ratio bin) and for all samples. With several
+processes each one measures its share; the states of the metrics are merged at the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxedit import config as config_lib
+from jaxedit import metrics, pictures, sharding
+from jaxedit.data import pipeline, sources
+from jaxedit.errors import UserError
+from jaxedit.method import Method, State
+
+ALL = "all"
+MODEL = "model"
+
+
+@dataclasses.dataclass
+class Result:
+    """What an evaluation found.
+
+    Attributes:
+      table: system -> group -> metric -> value; None where a figure cannot be had.
+      counts: group -> number of samples.
+      metrics: metric names, in order.
+      higher_is_better: metric -> direction.
+      absent: lines that say which metrics are missing, and how to get them.
+      source: what was measured on.
+      grids: name -> uint8 (H, W, 3) picture.
+    """
+
+    table: dict[str, dict[str, dict[str, float | None]]]
+    counts: dict[str, int]
+    metrics: list[str]
+    higher_is_better: dict[str, bool]
+    absent: list[str]
+    source: str
+    grids: dict[str, np.ndarray]
+
+    def scalars(self) -> dict[str, float]:
+        """Returns the model's figures over all samples, and per group as `metric/group`."""
+        values = {}
+        for group, row in self.table[MODEL].items():
+            for name, value in row.items():
+                if value is not None:
+                    values[name if group == ALL else f"{name}/{group}"] = value
+        return values
+
+    def to_json(self, step: int) -> dict[str, Any]:
+        """Returns the content of evaluation.json."""
+        return {
+            "source": self.source,
+            "step": step,
+            "count": self.counts[ALL],
+            "groups": list(self.counts),
+            "counts": self.counts,
+            "systems": list(self.table),
+            "metrics": self.metrics,
+            "higher_is_better": self.higher_is_better,
+            "table": self.table,
+            "absent": self.absent,
+        }
+
+
+class Evaluator:
+    """Measures states of one method; opened once, so that `predict` is compiled once."""
+
+    def __init__(self, method: Method, config: config_lib.ConfigDict):
+        wanted = method.evaluation()
+        if wanted is None:
+            raise UserError(f"Method {config.method!r} defines no evaluation for this stage.")
+        self.method = method
+        self.config = config
+        self.wanted = wanted
+        self.plan = sharding.Plan()
+        sharding.check_batch(config.evaluate.batch_size, 1, "evaluate.batch_size")
+        name, split = evaluation_source(config)
+        self.source_name = name
+        self.source = sources.create(name, split)
+        self.transform = method.transform(train=False)
+        self.metrics, self.absent = metrics.create(wanted.metrics)
+        task = wanted.task
+        self._predict = jax.jit(
+            lambda state, inputs, rng: method.predict(state, inputs, rng, task=task),
+            out_shardings=self.plan.batch_sharding,
+        )
+
+    def run(self, state: State, limit: int = 0, baselines: bool = False) -> Result:
+        """Returns the figures of `state`.
+
+        Args:
+          state: global arrays; optimizer states are not looked at.
+          limit: at most this many samples; 0 is all of them.
+          baselines: measure the method's baselines too.
+        """
+        state = state.replace(opt={})
+        systems = [MODEL, *(self.wanted.baselines if baselines else ())]
+        groups = [*self.wanted.groups, ALL]
+        table = {s: {g: [m.new() for m in self.metrics] for g in groups} for s in systems}
+        counts = np.zeros(len(groups), np.int64)
+        grids: list[dict[str, np.ndarray]] = []
+        key = jax.random.key(self.config.evaluate.seed)
+
+        for index, batch in enumerate(self._batches(limit)):
+            valid = np.asarray(batch.pop("valid"), bool)
+            placed = self.plan.place_batch(batch)
+            outputs = self._predict(state, placed, jax.random.fold_in(key, index))
+            outputs = {k: sharding.local_rows(v)[valid] for k, v in outputs.items()}
+            batch = {k: _rows(v, valid) for k, v in batch.items()}
+            labels = self.wanted.group(batch) if self.wanted.group else [None] * int(valid.sum())
+            members = [np.asarray([lab == g for lab in labels], bool) for g in self.wanted.groups]
+            members.append(np.ones(int(valid.sum()), bool))
+            counts += [int(m.sum()) for m in members]
+            predictions = {MODEL: outputs[self.wanted.prediction]}
+            for name in systems[1:]:
+                predictions[name] = self.wanted.baselines[name](batch)
+            self._measure(table, groups, members, batch, predictions)
+            shown = sum(len(next(iter(g.values()))) for g in grids)
+            if shown < self.config.evaluate.pictures and valid.any():
+                columns = self.method.pictures(batch, outputs)
+                for name in systems[1:]:
+                    columns[name] = pictures.to_uint8(predictions[name])
+                grids.append(columns)
+
+        return Result(
+            table=self._merge(table),
+            counts=self._merge_counts(groups, counts),
+            metrics=[n for m in self.metrics for n in m.names],
+            higher_is_better={n: m.higher_is_better for m in self.metrics for n in m.names},
+            absent=list(self.absent),
+            source=self.source_name,
+            grids={"samples": self._grid(grids)} if grids else {},
+        )
+
+    def _batches(self, limit: int):
+        return pipeline.eval_batches(
+            self.source,
+            self.transform,
+            batch_size=self.config.evaluate.batch_size,
+            seed=self.config.evaluate.seed,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+            limit=limit,
+        )
+
+    def _measure(self, table, groups, members, batch, predictions) -> None:
+        if not members[-1].any():
+            return
+        target, mask = batch[self.wanted.target], batch.get("mask")
+        for system, prediction in predictions.items():
+            for position, metric in enumerate(self.metrics):
+                rows = metric.measure(prediction, target, mask)
+                for group, chosen in zip(groups, members, strict=True):
+                    if chosen.any():
+                        part = {k: v[chosen] for k, v in rows.items()}
+                        table[system][group][position].add(part)
+
+    def _merge(self, table) -> dict[str, dict[str, dict[str, float | None]]]:
+        """Returns plain figures, with the accumulators of all processes merged."""
+        result: dict[str, dict[str, dict[str, float | None]]] = {}
+        for system, by_group in table.items():
+            result[system] = {}
+            for group, accumulators in by_group.items():
+                figures: dict[str, float | None] = {}
+                for metric, accumulator in zip(self.metrics, accumulators, strict=True):
+                    states = sharding.gather_states(accumulator.state())
+                    found = metric.new().merge(states).result()
+                    figures |= {n: _finite(found.get(n)) for n in metric.names}
+                result[system][group] = figures
+        return result
+
+    def _merge_counts(self, groups: list[str], counts: np.ndarray) -> dict[str, int]:
+        total = sum(s["counts"] for s in sharding.gather_states({"counts": counts}))
+        return {group: int(n) for group, n in zip(groups, total, strict=True)}
+
+    def _grid(self, grids: list[Mapping[str, np.ndarray]]) -> np.ndarray:
+        columns = {k: np.concatenate([g[k] for g in grids]) for k in grids[0]}
+        return pictures.grid(columns, limit=self.config.evaluate.pictures)
+
+
+def evaluation_source(config: config_lib.ConfigDict) -> tuple[str, str]:
+    """Returns (source, split) to evaluate on.
+
+    The training source gives its evaluation part; another source is taken whole.
+    """
+    name = config.evaluate.source
+    if name and name != config.data.source:
+        return name, "all"
+    return config.data.source, "eval"
+
+
+def evaluate(
+    method: Method, config: config_lib.ConfigDict, state: State, run_dir: pathlib.Path,
+    name: str = "evaluation",
+) -> Result:
+    """Measures `state` with baselines; writes `<name>.json` and a picture grid into `run_dir`."""
+    from jaxedit import writer
+
+    result = Evaluator(method, config).run(
+        state, config.evaluate.limit, baselines=config.evaluate.baselines
+    )
+    output = writer.Writer(run_dir)
+    step = int(state.step)
+    for grid, image in result.grids.items():
+        output.picture(f"{name}-{grid}", step, image)
+    output.file(f"{name}.json", result.to_json(step))
+    output.close()
+    return result
+
+
+def _rows(value: Any, valid: np.ndarray) -> Any:
+    if isinstance(value, np.ndarray):
+        return value[valid]
+    return [v for v, keep in zip(value, valid, strict=True) if keep]
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)

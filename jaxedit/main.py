@@ -1,0 +1,146 @@
+"""`python -m jaxedit.main --config=configs/scat.py`: trains, or evaluates, one run.
+
+Everything about a run stands in its configuration; the flags here say only where and which part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+
+from jaxedit import config as config_lib
+from jaxedit.errors import UserError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns the exit code: 0 done, 2 a mistake that the message explains, 130 interrupted."""
+    arguments, overrides = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        return run(arguments, overrides)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted; start the same command again to resume.", file=sys.stderr)
+        return 130
+
+
+def parse(argv: list[str]) -> tuple[argparse.Namespace, list[tuple[str, str]]]:
+    """Returns (flags, configuration overrides); exits with a message on anything else."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jaxedit.main",
+        description="Trains a paper's method, or evaluates a run. Started again, it resumes.",
+        epilog="Any configuration key can be set with --config.KEY=VALUE, "
+        "for example --config.optim.lr=2e-4.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="FILE[:PRESET][,KEY=VALUE...]",
+                        help="for example configs/scat.py or configs/scat.py:paper")
+    parser.add_argument("--workdir", type=pathlib.Path,
+                        help="run directory (default: runs/<config>-<preset>)")
+    parser.add_argument("--mode", choices=("train", "evaluate"), default="train",
+                        help="evaluate measures a checkpoint of --workdir")
+    parser.add_argument("--step", default=None,
+                        help="with --mode=evaluate: a step, 'last' or 'best' (default: last)")
+    parser.add_argument("--coordinator", default=None,
+                        help="several processes: HOST:PORT of process 0, or 'auto' (TPU, SLURM)")
+    parser.add_argument("--processes", type=int, default=None)
+    parser.add_argument("--process_index", type=int, default=None)
+    flags, rest = parser.parse_known_args(argv)
+    overrides = []
+    waiting = iter(rest)
+    for word in waiting:
+        if not word.startswith("--config."):
+            parser.error(f"unknown argument {word!r}")
+        key, equals, value = word.removeprefix("--config.").partition("=")
+        overrides.append((key, value if equals else next(waiting, "")))
+    if flags.config is None and flags.mode == "train":
+        parser.error("--config is needed, for example --config=configs/scat.py")
+    if flags.config is None and flags.workdir is None:
+        parser.error("--mode=evaluate needs --workdir or --config")
+    return flags, overrides
+
+
+def run(flags: argparse.Namespace, overrides: list[tuple[str, str]]) -> int:
+    """Carries out what the flags say; returns the exit code."""
+    from jaxedit import sharding
+
+    if flags.mode == "train":
+        config = config_lib.load(flags.config, overrides)
+    sharding.start_processes(flags.coordinator, flags.processes, flags.process_index)
+    sharding.enable_compilation_cache()
+    run_dir = flags.workdir or default_run_dir(flags.config)
+    if flags.mode == "evaluate":
+        return evaluate_run(run_dir, flags.step, overrides)
+    return train_run(config, run_dir)
+
+
+def default_run_dir(argument: str) -> pathlib.Path:
+    """Returns runs/<config>-<preset> for a --config argument."""
+    path, preset, _ = config_lib.split_argument(argument)
+    return pathlib.Path("runs") / f"{path.stem}-{preset or 'demo'}"
+
+
+def train_run(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> int:
+    """Trains, evaluates and reports; a finished run says so and is left alone."""
+    from jaxedit import checkpoint, evaluate, report, sharding, train, writer
+
+    first = sharding.is_first_process()
+    try:
+        if (run_dir / "DONE").exists():
+            train.prepare_run_dir(config, run_dir)
+            _say(first, f"{run_dir} is finished. Its report: {run_dir / 'report.html'}. "
+                        "Choose another --workdir to train again.")
+            return 0
+        train.train(config, run_dir)
+    except train.Preempted as reason:
+        _say(first, f"{reason} Start the same command again to go on.")
+        return 0
+    stage_config, method, state = checkpoint.load_run(run_dir)
+    if method.evaluation() is not None:
+        result = evaluate.evaluate(method, stage_config, state, run_dir)
+        if first:
+            print(report.text_table(result.to_json(int(state.step))), flush=True)
+    if first:
+        report.write(run_dir)
+        writer.write_atomically(run_dir / "DONE", "")
+        _say(True, f"Report: {run_dir / 'report.html'}")
+    sharding.barrier("done")
+    return 0
+
+
+def evaluate_run(
+    run_dir: pathlib.Path, step: str | None, overrides: list[tuple[str, str]]
+) -> int:
+    """Measures one checkpoint of a run, on its own or another source."""
+    from jaxedit import checkpoint, evaluate, report, sharding
+
+    stage_config, method, state = checkpoint.load_run(run_dir, step)
+    for key, value in overrides:
+        if not key.startswith(("evaluate.", "data.")):
+            raise UserError(
+                f"--config.{key}: in --mode=evaluate only evaluate.* and data.* can be set; "
+                "the rest belongs to the run."
+            )
+        config_lib.override(stage_config, key, value)
+    number = int(state.step)
+    name = f"evaluation-step{number}" if step or overrides else "evaluation"
+    source, _ = evaluate.evaluation_source(stage_config)
+    if stage_config.evaluate.source:
+        name += "-" + "".join(c if c.isalnum() else "_" for c in source).strip("_")[-40:]
+    result = evaluate.evaluate(method, stage_config, state, run_dir, name)
+    if sharding.is_first_process():
+        print(report.text_table(result.to_json(number)), flush=True)
+        report.write(run_dir)
+        print(f"Written to {run_dir / (name + '.json')}", file=sys.stderr)
+    return 0
+
+
+def _say(first: bool, line: str) -> None:
+    if first:
+        print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""The contract between the shared core and a paper: `Method`, `State`, `Task`, `Evaluation`.
+
+The core (`train.py`, `evaluate.py`, `apply.py`) knows no paper by name. Everything that a paper
+decides stands behind the methods of `Method`, each of which is either pure (it may be traced,
+compiled for any platform and sharded) or runs on the host and says so.
+
+Conventions: images are NHWC; batches are dicts of arrays with the batch as the first axis;
+networks see images in [-1, 1]; masks are 1 inside the hole.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import difflib
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax
+import flax.linen as nn
+import jax
+import ml_collections
+import numpy as np
+import optax
+
+PyTree = Any
+Batch = Mapping[str, jax.Array]
+Record = Mapping[str, Any]
+# name -> (sum, weight): the logged value is sum / weight, added up over the steps (and phases)
+# between two log lines. A phase that did not run adds nothing.
+Sums = dict[str, tuple[jax.Array, jax.Array]]
+
+
+@flax.struct.dataclass
+class State:
+    """Everything that training changes, and the frozen networks it leans on: one pytree.
+
+    Attributes:
+      step: int32 scalar, the number of finished training steps.
+      params: network name -> parameters, trained.
+      stats: network name -> variables that forward passes change (batch or spectral statistics).
+      opt: optimizer name -> optax state.
+      ema: network name -> averaged parameters; empty where a method keeps none.
+      frozen: network name -> pretrained variables, never trained; saved once per run.
+      extra: whatever else a method carries from step to step.
+    """
+
+    step: jax.Array
+    params: dict[str, PyTree] = dataclasses.field(default_factory=dict)
+    stats: dict[str, PyTree] = dataclasses.field(default_factory=dict)
+    opt: dict[str, PyTree] = dataclasses.field(default_factory=dict)
+    ema: dict[str, PyTree] = dataclasses.field(default_factory=dict)
+    frozen: dict[str, PyTree] = dataclasses.field(default_factory=dict)
+    extra: dict[str, PyTree] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What a command hands to `Method.predict` and gets back.
+
+    Attributes:
+      inputs: keys of `inputs` that `predict` reads.
+      outputs: keys of the dict that `predict` returns.
+      multiple: image height and width must be multiples of this many pixels.
+      minimum: smallest image side, in pixels.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    multiple: int = 1
+    minimum: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How a method wants to be measured. All callables run on the host, on NumPy arrays.
+
+    Attributes:
+      task: the name of the task whose outputs are measured.
+      prediction: the output key that is compared with `target`.
+      target: the batch key that holds the truth.
+      metrics: names of metrics in `jaxedit.metrics` (see `metrics.create`).
+      groups: ordered group labels; every table has a column group for each and one for `all`.
+      group: batch -> one label per sample, each in `groups`, or None for none of them.
+      baselines: name -> function from an input batch to an array like `prediction`.
+      best: (metric name, "min" or "max"), the figure by which the best checkpoint is kept.
+    """
+
+    task: str
+    prediction: str
+    target: str
+    metrics: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    group: Callable[[Mapping[str, np.ndarray]], list[str | None]] | None = None
+    baselines: Mapping[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]] = dataclasses.field(
+        default_factory=dict
+    )
+    best: tuple[str, str] = ("psnr", "max")
+
+
+class Method(abc.ABC):
+    """A paper: networks, losses, data construction and what to do with the result.
+
+    Attributes:
+      config: the frozen run configuration.
+      axis_name: the name of the mapped batch axis when the step runs under `pmap`, else None.
+        Gradients and statistics that must agree across devices go through
+        `gradients.synchronise(tree, method.axis_name)`.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict, axis_name: str | None = None):
+        self.config = config
+        self.axis_name = axis_name
+
+    @abc.abstractmethod
+    def networks(self) -> dict[str, nn.Module]:
+        """Returns the linen modules by name; the names key `State.params`."""
+
+    @abc.abstractmethod
+    def optimizers(self, total_steps: int) -> dict[str, optax.GradientTransformation]:
+        """Returns the optax transformations by name; the names key `State.opt`."""
+
+    @abc.abstractmethod
+    def spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+        """Returns the shapes and dtypes of a training batch of `batch_size` samples."""
+
+    @abc.abstractmethod
+    def init(self, rng: jax.Array, spec: Mapping[str, jax.ShapeDtypeStruct]) -> State:
+        """Returns the state before the first step. Pure: it also runs under `jax.eval_shape`."""
+
+    def frozen(self) -> dict[str, PyTree]:
+        """Returns pretrained variables for `State.frozen`, read from disk on the host."""
+        return {}
+
+    def phases(self, step: int) -> tuple[str, ...]:
+        """Returns the phases of training step `step` (counted from 0), in order. Host side."""
+        del step
+        return ("step",)
+
+    def all_phases(self) -> tuple[str, ...]:
+        """Returns every phase that `phases` can name."""
+        return ("step",)
+
+    @abc.abstractmethod
+    def update(
+        self, state: State, batch: Batch, rng: jax.Array, *, phase: str
+    ) -> tuple[State, Sums]:
+        """Returns the state after one phase and what to log. Pure; `phase` is static.
+
+        `State.step` is advanced by the core after the last phase of a step, not here.
+        """
+
+    @abc.abstractmethod
+    def predict(
+        self, state: State, inputs: Batch, rng: jax.Array, *, task: str
+    ) -> dict[str, jax.Array]:
+        """Returns the outputs of `task`. Pure; evaluation, the command line and apply call it."""
+
+    @property
+    @abc.abstractmethod
+    def tasks(self) -> dict[str, Task]:
+        """Returns the tasks that `predict` knows, by name."""
+
+    @abc.abstractmethod
+    def transform(self, *, train: bool) -> Callable[[Record, np.random.Generator], dict]:
+        """Returns a picklable callable from (record, NumPy generator) to one sample. Host side."""
+
+    def evaluation(self) -> Evaluation | None:
+        """Returns how to measure this method, or None for a stage that is not measured."""
+        return None
+
+    def pictures(
+        self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Returns column title -> uint8 images (N, H, W, 3): what a person would look at."""
+        del batch, outputs
+        return {}
+
+
+def create(config: ml_collections.ConfigDict, axis_name: str | None = None) -> Method:
+    """Returns the method that `config.method` names.
+
+    A plain name is a folder of `jaxedit/methods`; a dotted name is a module of the user's own.
+    Either way the module `<name>.method` (or the dotted module itself) defines `create`.
+
+    Raises:
+      ValueError: there is no such method; the message names the nearest known one.
+    """
+    name = config.method
+    if "." in name:
+        return importlib.import_module(name).create(config, axis_name)
+    known = known_methods()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        raise ValueError(
+            f"config.method is {name!r}, which is no folder of jaxedit/methods. "
+            f"Known methods: {', '.join(known)}. Nearest: {near[0]!r}."
+        )
+    return importlib.import_module(f"jaxedit.methods.{name}.method").create(config, axis_name)
+
+
+def known_methods() -> list[str]:
+    """Returns the names of the methods that ship with jaxedit."""
+    from importlib import resources
+
+    root = resources.files("jaxedit.methods")
+    return sorted(p.name for p in root.iterdir() if p.is_dir() and (p / "method.py").is_file())

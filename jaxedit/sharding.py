@@ -1,0 +1,296 @@
+"""Devices: process start-up, the mesh, where arrays live, and how a phase is compiled.
+
+Two modes of execution stand behind one small interface (`Plan`): `jit`, one global program over
+a mesh (statistics and losses see the whole batch), and `pmap`, one replica of the program per
+device (losses see the device's share; gradients are averaged, as PyTorch's DDP does).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from jaxedit.errors import UserError
+from jaxedit.method import Method, State
+
+AXIS = "data"
+PyTree = Any
+
+
+def start_processes(coordinator: str | None, count: int | None, index: int | None) -> None:
+    """Joins a multi-process run; must come before any computation.
+
+    Args:
+      coordinator: `host:port` of process 0, or "auto" where the cluster (a TPU pod, SLURM, Open
+        MPI) tells JAX, or None for a run of one process.
+      count: number of processes; only with an explicit coordinator.
+      index: this process's number, from 0; only with an explicit coordinator.
+    """
+    if coordinator is None:
+        if count or index:
+            raise UserError("--processes and --process_index need --coordinator=HOST:PORT.")
+        return
+    if coordinator == "auto":
+        jax.distributed.initialize()
+        return
+    if count is None or index is None:
+        raise UserError(
+            f"--coordinator={coordinator} also needs --processes=N and --process_index=I."
+        )
+    jax.distributed.initialize(coordinator, count, index)
+
+
+def make_mesh(devices: list | None = None) -> Mesh:
+    """Returns a one-axis mesh over `devices` (default: all devices of all processes)."""
+    devices = jax.devices() if devices is None else devices
+    return Mesh(np.asarray(devices), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def check_batch(batch_size: int, accumulate: int, what: str = "train.batch_size") -> None:
+    """Raises UserError unless `batch_size` divides over devices and micro-batches."""
+    parts = jax.device_count() * accumulate
+    if batch_size < 1 or batch_size % parts:
+        raise UserError(
+            f"{what}={batch_size} does not divide over {jax.device_count()} devices"
+            + (f" times train.accumulate={accumulate}" if accumulate > 1 else "")
+            + f": use a multiple of {parts}."
+        )
+
+
+class Plan:
+    """Places states and batches and compiles phases, for one mode of execution.
+
+    Attributes:
+      axis_name: what `Method.axis_name` must be under this plan.
+    """
+
+    axis_name: str | None = None
+
+    def __init__(self, devices: list | None = None, parameters: str = "replicated"):
+        if parameters not in ("replicated", "fsdp"):
+            raise UserError(
+                f"sharding.parameters={parameters!r} is unknown: use 'replicated' or 'fsdp'."
+            )
+        self.mesh = make_mesh(devices)
+        self.parameters = parameters
+        self.batch_sharding = NamedSharding(self.mesh, PartitionSpec(AXIS))
+        self.replicated = NamedSharding(self.mesh, PartitionSpec())
+
+    def state_shardings(self, abstract: PyTree) -> PyTree:
+        """Returns a sharding for each leaf of a state, or of its abstract twin."""
+        return jax.tree.map(self._leaf_sharding, abstract)
+
+    def _leaf_sharding(self, leaf: Any) -> NamedSharding:
+        size = self.mesh.devices.size
+        # Small leaves cost more to gather than to keep.
+        if self.parameters == "replicated" or leaf.size < 2**14 or size == 1:
+            return self.replicated
+        axes = [i for i, n in enumerate(leaf.shape) if n % size == 0]
+        if not axes:
+            return self.replicated
+        largest = max(axes, key=lambda i: leaf.shape[i])
+        return NamedSharding(
+            self.mesh, PartitionSpec(*[AXIS if i == largest else None for i in range(leaf.ndim)])
+        )
+
+    def place_state(self, state: State) -> State:
+        """Returns `state` on the devices, in the layout that the compiled phases expect."""
+        return jax.tree.map(place, state, self.state_shardings(state))
+
+    def global_state(self, state: State) -> State:
+        """Returns the state as plain global arrays, for checkpoints and evaluation."""
+        return state
+
+    def place_batch(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+        """Returns this process's share of a batch as global arrays; skips host-only entries."""
+        return {
+            key: jax.make_array_from_process_local_data(self.batch_sharding, value)
+            for key, value in batch.items()
+            if isinstance(value, np.ndarray) and value.dtype.kind in "fiub"
+        }
+
+    def compile(self, method: Method, phase: str, state: State, batch: PyTree, key: jax.Array,
+                last: bool) -> tuple[Callable, dict[str, float]]:
+        """Returns (compiled phase, facts about it).
+
+        The compiled phase maps (state, batch, key) to (state, Sums); it donates the state.
+
+        Args:
+          method: whose `update` is compiled.
+          phase: the phase; static.
+          state, batch, key: examples, already placed.
+          last: whether `State.step` advances after this phase.
+        """
+        function = jax.jit(
+            _phase(method, phase, last, None),
+            donate_argnums=0,
+            out_shardings=(jax.tree.map(lambda x: x.sharding, state), self.replicated),
+        )
+        return compile_and_describe(function, state, batch, key)
+
+
+class PmapPlan(Plan):
+    """One replica of state and program per device, gradients averaged across them."""
+
+    axis_name = AXIS
+
+    def __init__(self, devices: list | None = None, parameters: str = "replicated"):
+        super().__init__(devices, parameters)
+        if parameters != "replicated":
+            raise UserError("sharding.mode='pmap' keeps a replica per device: "
+                            "sharding.parameters must be 'replicated'.")
+        self.local = [d for d in self.mesh.devices.flat if d.process_index == jax.process_index()]
+
+    def place_state(self, state: State) -> State:
+        stacked = jax.tree.map(
+            lambda x: np.broadcast_to(np.asarray(x)[None], (len(self.local),) + x.shape), state
+        )
+        return jax.pmap(lambda x: x, devices=self._devices())(stacked)
+
+    def global_state(self, state: State) -> State:
+        def first(x):
+            return np.asarray(x.addressable_shards[0].data)[0]
+
+        return jax.tree.map(lambda x: place(first(x), self.replicated), state)
+
+    def place_batch(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        count = len(self.local)
+        return {
+            key: value.reshape((count, value.shape[0] // count) + value.shape[1:])
+            for key, value in batch.items()
+            if isinstance(value, np.ndarray) and value.dtype.kind in "fiub"
+        }
+
+    def compile(self, method: Method, phase: str, state: State, batch: PyTree, key: jax.Array,
+                last: bool) -> tuple[Callable, dict[str, float]]:
+        mapped = jax.pmap(
+            _phase(method, phase, last, AXIS), axis_name=AXIS, in_axes=(0, 0, None),
+            out_axes=(0, None), donate_argnums=0, devices=self._devices(),
+        )
+        started = time.perf_counter()
+        # pmap compiles on its first call; lowering ahead of time keeps the step timing clean.
+        facts = {}
+        try:
+            mapped = mapped.lower(state, batch, key).compile()
+            facts = {"compile_seconds": time.perf_counter() - started}
+        except (AttributeError, NotImplementedError):
+            pass
+        return mapped, facts
+
+    def _devices(self):
+        return None if jax.process_count() > 1 else self.local
+
+
+def create_plan(config: Any, devices: list | None = None) -> Plan:
+    """Returns the plan that `config.sharding` names."""
+    plans = {"jit": Plan, "pmap": PmapPlan}
+    if config.sharding.mode not in plans:
+        raise UserError(f"sharding.mode={config.sharding.mode!r} is unknown: use 'jit' or 'pmap'.")
+    return plans[config.sharding.mode](devices, config.sharding.parameters)
+
+
+def compile_and_describe(function: Callable, *args: Any) -> tuple[Callable, dict[str, float]]:
+    """Returns (compiled function, {compile_seconds, flops, temporary_bytes, argument_bytes})."""
+    started = time.perf_counter()
+    compiled = function.lower(*args).compile()
+    facts = {"compile_seconds": time.perf_counter() - started}
+    cost = compiled.cost_analysis()
+    cost = cost[0] if isinstance(cost, list) else cost
+    if cost and "flops" in cost:
+        facts["flops"] = float(cost["flops"])
+    memory = compiled.memory_analysis()
+    if memory is not None:
+        facts["temporary_bytes"] = int(memory.temp_size_in_bytes)
+        facts["argument_bytes"] = int(memory.argument_size_in_bytes)
+    return compiled, facts
+
+
+def local_rows(array: jax.Array) -> np.ndarray:
+    """Returns the rows of a batch-sharded array that live on this process, in order."""
+    if jax.process_count() == 1:
+        return np.asarray(array)
+    shards = {s.index[0].start or 0: s.data for s in array.addressable_shards}
+    return np.concatenate([np.asarray(shards[start]) for start in sorted(shards)])
+
+
+def gather_states(states: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """Returns the dict of arrays of every process, in process order. Shapes may differ."""
+    if jax.process_count() == 1:
+        return [states]
+    import io
+
+    buffer = io.BytesIO()
+    np.savez(buffer, **states)
+    mine = np.frombuffer(buffer.getvalue(), np.uint8)
+    sizes = multihost_utils.process_allgather(np.asarray([mine.size], np.int32)).reshape(-1)
+    padded = np.zeros(int(sizes.max()), np.uint8)
+    padded[: mine.size] = mine
+    everything = multihost_utils.process_allgather(padded).reshape(len(sizes), -1)
+    result = []
+    for row, size in zip(np.asarray(everything), sizes, strict=True):
+        with np.load(io.BytesIO(row[:size].tobytes()), allow_pickle=False) as file:
+            result.append(dict(file))
+    return result
+
+
+def barrier(name: str) -> None:
+    """Waits until every process has come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+def is_first_process() -> bool:
+    """Whether this process writes files and talks to the user."""
+    return jax.process_index() == 0
+
+
+def enable_compilation_cache() -> str | None:
+    """Turns the persistent compilation cache on; returns its folder.
+
+    The folder is $JAX_COMPILATION_CACHE_DIR, or `jaxedit/xla` under the user's cache directory.
+    JAXEDIT_COMPILATION_CACHE=0 leaves it off.
+    """
+    if os.environ.get("JAXEDIT_COMPILATION_CACHE", "1") == "0":
+        return None
+    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    if not folder:
+        root = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        folder = os.path.join(root, "jaxedit", "xla")
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return folder
+
+
+def _phase(method: Method, phase: str, last: bool, axis_name: str | None) -> Callable:
+    """Returns the pure function of one phase: update, step count, and sums over devices."""
+
+    def run(state: State, batch: PyTree, key: jax.Array):
+        rng = jax.random.fold_in(key, state.step)
+        if axis_name is not None:
+            rng = jax.random.fold_in(rng, jax.lax.axis_index(axis_name))
+        new_state, sums = method.update(state, batch, rng, phase=phase)
+        sums = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), sums)
+        if axis_name is not None:
+            sums = jax.lax.psum(sums, axis_name)
+        return new_state.replace(step=state.step + 1 if last else state.step), sums
+
+    return run
+
+
+def place(value: Any, sharding: NamedSharding) -> jax.Array:
+    """Returns `value` (the same on every process) as a global array laid out by `sharding`."""
+    if isinstance(value, jax.Array) and value.sharding == sharding:
+        return value
+    if isinstance(value, jax.Array) and not value.is_fully_addressable:
+        return jax.jit(lambda x: x, out_shardings=sharding)(value)
+    host = np.asarray(value)
+    return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])

@@ -1,0 +1,339 @@
+"""The training loop: stages, steps, phases, in the order in which things happen.
+
+The loop knows no paper by name (see `method.py`). What it promises: the same command started
+again resumes, and ends with the same parameters and the same metrics.jsonl, byte for byte, as a
+run that was never interrupted (same kind and number of devices); a non-finite loss stops the run
+before it can reach a checkpoint; SIGTERM saves and exits.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+import pathlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+
+from jaxedit import checkpoint, evaluate, sharding, stages, writer
+from jaxedit import config as config_lib
+from jaxedit import method as method_lib
+from jaxedit.data import pipeline, sources
+from jaxedit.errors import NonFiniteLoss, UserError
+from jaxedit.method import Method, State
+
+# One root key, folded by purpose and then by step: nothing random has a state of its own.
+INIT, TRAIN = 0, 1
+# The loss of a step is looked at this many phases later, so that the device never waits for it.
+_LAG = 2
+
+
+class Preempted(Exception):
+    """The run was asked to stop (SIGTERM); its state is saved."""
+
+
+def train(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> State:
+    """Runs every stage of `config` in `run_dir`, resuming what is there; returns the last state.
+
+    Raises:
+      UserError: the directory belongs to another configuration, or the configuration is unsound.
+      NonFiniteLoss: a loss or gradient norm became NaN or infinite.
+      Preempted: SIGTERM arrived; everything is saved.
+    """
+    prepare_run_dir(config, run_dir)
+    output = writer.Writer(run_dir)
+    finished: dict[str, State] = {}
+    summary: dict[str, Any] = {}
+    with _StopRequest() as stop:
+        for position, stage in enumerate(stages.plan(config)):
+            state, facts = _train_stage(stage, position, run_dir, output, finished, stop)
+            finished[stage.name] = state
+            summary[stage.name] = facts
+            _write_summary(output, summary)
+    output.close()
+    return state
+
+
+def prepare_run_dir(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> None:
+    """Creates the run directory, or checks that it belongs to `config`.
+
+    Raises:
+      UserError: the directory holds a run of another configuration, or other files.
+    """
+    if (run_dir / "config.json").exists():
+        lines = config_lib.differences(checkpoint.read_run_config(run_dir), config)
+        if lines:
+            shown = "\n  ".join(lines[:12])
+            raise UserError(
+                f"{run_dir} holds a run of another configuration:\n  {shown}\n"
+                "Choose another --workdir, or start with the configuration of that run."
+            )
+        return
+    if run_dir.exists() and any(run_dir.iterdir()):
+        raise UserError(
+            f"{run_dir} is not empty and holds no run (no config.json). Choose another --workdir."
+        )
+    sharding.barrier("before_run_dir")
+    if sharding.is_first_process():
+        try:
+            run_dir.mkdir(parents=True, exist_ok=True)
+            writer.write_atomically(run_dir / "config.json", config_lib.to_json(config))
+        except OSError as error:
+            raise UserError(f"Cannot write to the run directory {run_dir}: {error}.") from error
+    sharding.barrier("after_run_dir")
+
+
+def _train_stage(
+    stage: stages.Stage,
+    position: int,
+    run_dir: pathlib.Path,
+    output: writer.Writer,
+    earlier: dict[str, State],
+    stop: _StopRequest,
+) -> tuple[State, dict[str, Any]]:
+    """Returns the state at the end of a stage, and facts for the summary."""
+    config = stage.config
+    total = config.train.steps
+    sharding.check_batch(config.train.batch_size, config.train.accumulate)
+    plan = sharding.create_plan(config)
+    method = method_lib.create(config, plan.axis_name)
+    evaluation = method.evaluation()
+    saver = checkpoint.Checkpointer(
+        run_dir, stage.name, config.checkpoint.keep_last, config.checkpoint.keep_best,
+        **({"best": evaluation.best} if evaluation else {}),
+    )
+    root = jax.random.fold_in(jax.random.key(config.train.seed), position)
+    source = sources.create(config.data.source, "train")
+    batches = _open_batches(source, method, config, position)
+
+    restored = saver.restore(checkpoint.abstract_state(method, plan))
+    sums = _RunningSums()
+    if restored:
+        state, meta = restored
+        state = state.replace(frozen=_place(plan, checkpoint.load_frozen(run_dir, stage.name)))
+        batches.set_state(meta["data"])
+        sums.restore(meta["sums"])
+        output.rewind(stage.name, meta["rows"])
+        output.purge_events_after(int(state.step))
+    else:
+        state = _initial_state(method, plan, config, root, stage, earlier)
+        checkpoint.save_frozen(run_dir, stage.name, state.frozen)
+        output.rewind(stage.name, {})
+    start = int(state.step)
+    if sharding.is_first_process() and start < total:
+        print(_headline(stage, method, state, source, start), file=sys.stderr, flush=True)
+    if start == 0:
+        output.file("versions.json", writer.versions())
+
+    evaluator = evaluate.Evaluator(method, config) if evaluation else None
+    facts: dict[str, Any] = {"phases": {}, "parameters": _count(state.params)}
+    progress = writer.Progress(total, start, config.train.batch_size, stage.name)
+    state = plan.place_state(state)
+    key = jax.random.fold_in(root, TRAIN)
+    compiled: dict[tuple[str, bool], Callable] = {}
+    started = time.perf_counter()
+
+    for step in range(start, total):
+        batch = plan.place_batch(next(batches))
+        phases = method.phases(step)
+        for phase in phases:
+            last = phase == phases[-1]
+            if (phase, last) not in compiled:
+                with progress.pause():
+                    compiled[phase, last], facts["phases"][phase] = plan.compile(
+                        method, phase, state, batch, key, last
+                    )
+            state, step_sums = compiled[phase, last](state, batch, key)
+            sums.add(step + 1, phase, step_sums)
+        progress.advance()
+
+        done = step + 1
+        ask = stop.requested(done)
+        if done % config.train.log_every == 0 or done == total:
+            values = sums.drain()
+            output.row(stage.name, done, "train", values)
+            output.timing(stage.name, done, progress.timing())
+            progress.note({k: v for k, v in values.items() if k.startswith("loss/")})
+        metrics = None
+        every = config.train.evaluate_every
+        if evaluator and every and done % every == 0 and done < total:
+            with progress.pause():
+                result = evaluator.run(
+                    plan.global_state(state), limit=config.evaluate.limit_in_training
+                )
+                metrics = result.scalars()
+                output.row(stage.name, done, "eval", metrics)
+                for name, image in result.grids.items():
+                    output.picture(f"{stage.name}-{name}", done, image)
+        if done % config.train.checkpoint_every == 0 or done == total or ask:
+            with progress.pause():
+                sums.check_all()
+                meta = {
+                    "data": batches.get_state(),
+                    "sums": sums.to_json(),
+                    "rows": output.rows(stage.name),
+                }
+                saver.save(plan.global_state(state), meta, metrics)
+        if ask and done < total:
+            saver.close()
+            progress.close()
+            output.close()
+            raise Preempted(f"Asked to stop: saved step {done} of {total} in {saver.folder}.")
+
+    progress.close()
+    saver.close()
+    state = plan.global_state(state)
+    facts["steps"] = total
+    facts["train_seconds"] = round(time.perf_counter() - started, 3)
+    report = getattr(source, "report", None)
+    if report and report():
+        print(report(), file=sys.stderr)
+    return state, facts
+
+
+def _initial_state(
+    method: Method, plan: sharding.Plan, config: config_lib.ConfigDict, root: jax.Array,
+    stage: stages.Stage, earlier: dict[str, State],
+) -> State:
+    spec = method.spec(1)
+    state = jax.jit(lambda rng: method.init(rng, spec))(jax.random.fold_in(root, INIT))
+    state = state.replace(frozen=_place(plan, method.frozen()))
+    if isinstance(plan, sharding.PmapPlan):
+        return stages.carry_over(state, stage.carry, earlier)
+    return stages.carry_over(plan.place_state(state), stage.carry, earlier)
+
+
+def _open_batches(source: Any, method: Method, config: config_lib.ConfigDict, position: int):
+    return iter(pipeline.train_iterator(
+        source,
+        method.transform(train=True),
+        batch_size=config.train.batch_size,
+        # Stages draw different orders from the same seed.
+        seed=config.train.seed + 1_000_003 * position,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        threads=config.data.threads,
+        workers=config.data.workers,
+        prefetch=config.data.prefetch,
+    ))
+
+
+def _place(plan: sharding.Plan, frozen: Any) -> Any:
+    return jax.tree.map(lambda x: sharding.place(x, plan.replicated), frozen)
+
+
+def _headline(
+    stage: stages.Stage, method: Method, state: State, source: Any, start: int
+) -> str:
+    parameters = ", ".join(f"{name} {_count(p):,}" for name, p in state.params.items())
+    return (
+        f"{stage.name}: {'resuming at step ' + str(start) if start else 'starting'} of "
+        f"{stage.config.train.steps}; {len(source)} training records from "
+        f"{stage.config.data.source}; {jax.device_count()} {jax.default_backend()} device(s); "
+        f"parameters: {parameters}. The first step compiles: a minute or so on CPU."
+    )
+
+
+def _count(params: Any) -> int:
+    return sum(x.size for x in jax.tree.leaves(params))
+
+
+def _write_summary(output: writer.Writer, summary: dict[str, Any]) -> None:
+    path = output.run_dir / "summary.json"
+    if all(not facts["phases"] for facts in summary.values()) and path.exists():
+        return  # resumed after the last step: keep the figures of the run that trained
+    phases = {
+        f"{stage}/{phase}": facts
+        for stage, stage_facts in summary.items()
+        for phase, facts in stage_facts["phases"].items()
+    }
+    output.file("summary.json", {
+        "compile_seconds": {k: round(f.get("compile_seconds", 0.0), 2) for k, f in phases.items()},
+        "flops_per_step": {k: f["flops"] for k, f in phases.items() if "flops" in f},
+        "temporary_bytes": {
+            k: f["temporary_bytes"] for k, f in phases.items() if "temporary_bytes" in f
+        },
+        "peak_memory_bytes": writer.peak_memory_bytes(),
+        "parameters": {stage: f["parameters"] for stage, f in summary.items()},
+        "steps": {stage: f["steps"] for stage, f in summary.items()},
+        "train_seconds": sum(f["train_seconds"] for f in summary.values()),
+    })
+
+
+@dataclasses.dataclass
+class _RunningSums:
+    """Adds up `Sums` on the host between log lines, and refuses what is not finite."""
+
+    totals: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    waiting: collections.deque = dataclasses.field(default_factory=collections.deque)
+
+    def add(self, step: int, phase: str, sums: Any) -> None:
+        self.waiting.append((step, phase, sums))
+        while len(self.waiting) > _LAG:
+            self._take()
+
+    def check_all(self) -> None:
+        while self.waiting:
+            self._take()
+
+    def drain(self) -> dict[str, float]:
+        """Returns name -> mean since the last call."""
+        self.check_all()
+        values = {k: total / weight for k, (total, weight) in self.totals.items() if weight}
+        self.totals = {}
+        return values
+
+    def to_json(self) -> dict[str, list[float]]:
+        return self.totals
+
+    def restore(self, totals: dict[str, list[float]]) -> None:
+        self.totals = {k: list(v) for k, v in totals.items()}
+
+    def _take(self) -> None:
+        step, phase, sums = self.waiting.popleft()
+        for name, (value, weight) in sorted(jax.device_get(sums).items()):
+            value, weight = float(value), float(weight)
+            if not math.isfinite(value):
+                raise NonFiniteLoss(
+                    f"Step {step}, phase {phase!r}: {name} is {value}. Training stopped; the last "
+                    "good checkpoint is kept. Lower the learning rate, look at the input data, or "
+                    "resume with precision.compute='float32' in a new --workdir."
+                )
+            total = self.totals.setdefault(name, [0.0, 0.0])
+            total[0] += value
+            total[1] += weight
+
+
+class _StopRequest:
+    """Whether the run was asked to stop: SIGTERM here, or on any process of a cluster job."""
+
+    def __init__(self):
+        self._asked = False
+        self._previous = None
+
+    def __enter__(self) -> _StopRequest:
+        # With several processes JAX's own preemption service listens for SIGTERM and agrees
+        # on one step for all of them.
+        if jax.process_count() == 1 and threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGTERM, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGTERM, self._previous)
+
+    def requested(self, step: int) -> bool:
+        """Returns whether to save after `step` and stop."""
+        if jax.process_count() > 1:
+            return multihost_utils.reached_preemption_sync_point(step)
+        return self._asked
+
+    def _on_signal(self, *_: object) -> None:
+        self._asked = True

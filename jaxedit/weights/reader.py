@@ -1,0 +1,130 @@
+"""Reads a checkpoint into published name -> NumPy array: safetensors, or torch files.
+
+The kind of file is told from its first bytes, never from its name.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from jaxedit.errors import UserError
+from jaxedit.weights import torch_file
+
+
+def read(
+    path: str | Path,
+    *,
+    nested: Sequence[str] = (),
+    prefix: str = "",
+    ignore: Sequence[str] = (),
+) -> dict[str, np.ndarray]:
+    """Returns the arrays of a checkpoint by their published names.
+
+    Args:
+      path: a safetensors file, or a torch file of either form (zip since 1.6, legacy before).
+      nested: the keys that lead to the wanted state dict where the file holds more than one, for
+        example ("netD",) or ("state_dict",).
+      prefix: stripped from every name where every name has it, for example "module.".
+      ignore: patterns (`fnmatch`, on names as published, after the prefix) of entries to leave
+        out, for example "*.num_batches_tracked". They are not read at all.
+
+    Returns:
+      Name -> array in the file's dtype; bfloat16 arrays have `ml_dtypes.bfloat16`.
+
+    Raises:
+      UserError: there is no such file, it is no checkpoint, it is damaged, it asks for anything
+        but arrays, `nested` does not lead to a state dict, or an entry is no array.
+    """
+    path = Path(path)
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "no such file"
+        raise UserError(f"{path}: {kind}. Give the path of a safetensors or torch checkpoint.")
+    with path.open("rb") as stream:
+        start = stream.read(64)
+    if start.startswith(b"PK\x03\x04"):
+        return _read_torch(torch_file.ZipFile(path), nested, prefix, ignore)
+    if start.startswith(torch_file.LEGACY_START):
+        return _read_torch(torch_file.LegacyFile(path), nested, prefix, ignore)
+    if len(start) > 8 and start[8:9] == b"{":
+        return _read_safetensors(path, nested, prefix, ignore)
+    raise UserError(f"{path}: {_what_instead(start)}. Expected a safetensors or torch checkpoint.")
+
+
+def _read_safetensors(
+    path: Path, nested: Sequence[str], prefix: str, ignore: Sequence[str]
+) -> dict[str, np.ndarray]:
+    if nested:
+        raise UserError(
+            f"{path}: a safetensors file holds one flat set of arrays, without {'/'.join(nested)!r}."
+        )
+    try:
+        with safetensors.safe_open(path, framework="np") as stream:
+            names = _select({name: name for name in stream.keys()}, prefix, ignore)
+            return {new: stream.get_tensor(old) for new, old in names.items()}
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path}: damaged safetensors file ({error}). Download it again.") from error
+
+
+def _read_torch(
+    file: torch_file.TorchFile, nested: Sequence[str], prefix: str, ignore: Sequence[str]
+) -> dict[str, np.ndarray]:
+    try:
+        selected = _select(_state_dict(file.path, file.contents, nested), prefix, ignore)
+        odd = {k: v for k, v in selected.items() if not isinstance(v, torch_file.LazyTensor)}
+        if odd:
+            dicts = [repr(name) for name, value in odd.items() if isinstance(value, Mapping)]
+            hint = f" The file nests dicts: choose one of {', '.join(dicts[:8])}." if dicts else ""
+            shown = ", ".join(f"{k!r} ({type(v).__name__})" for k, v in list(odd.items())[:4])
+            raise UserError(f"{file.path}: not a plain set of arrays: {shown} are none.{hint}")
+        return {name: file.read(tensor) for name, tensor in selected.items()}
+    finally:
+        file.close()
+
+
+def _state_dict(path: Path, contents: Any, nested: Sequence[str]) -> Mapping[str, Any]:
+    for depth, key in enumerate(nested):
+        if not isinstance(contents, Mapping) or key not in contents:
+            where = "/".join(nested[:depth]) or "its top level"
+            has = ", ".join(map(repr, list(contents)[:6])) if isinstance(contents, Mapping) else (
+                f"a {type(contents).__name__}"
+            )
+            raise UserError(f"{path}: no {key!r} at {where}, which holds {has}.")
+        contents = contents[key]
+    if not isinstance(contents, Mapping) or not all(isinstance(name, str) for name in contents):
+        raise UserError(
+            f"{path}: holds a {type(contents).__name__} where a dict of named arrays was expected."
+        )
+    return contents
+
+
+def _select(
+    entries: Mapping[str, Any], prefix: str, ignore: Sequence[str]
+) -> dict[str, Any]:
+    if prefix and entries and all(name.startswith(prefix) for name in entries):
+        entries = {name.removeprefix(prefix): value for name, value in entries.items()}
+    return {
+        name: value
+        for name, value in entries.items()
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in ignore)
+    }
+
+
+def _what_instead(start: bytes) -> str:
+    """Says what a file that is no checkpoint looks like, from its first bytes."""
+    text = start.lstrip().lower()
+    if not start:
+        return "an empty file"
+    if text.startswith((b"<!doctype", b"<html", b"<head")):
+        return "a web page, as a file host sends it in place of the file (sign in, or confirm)"
+    if text.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself"
+    if start.startswith(b"\x80"):
+        return "a pickle that torch did not write"
+    return "neither a safetensors nor a torch file"

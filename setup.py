@@ -1,0 +1,46 @@
+"""Packaging of jaxedit. `pip install -e .` installs the library and the `jaxedit` command."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "jaxedit/__init__.py").read_text()).group(1)
+
+setup(
+    name="jaxedit",
+    version=VERSION,
+    description="Generative image editing papers in JAX/Flax: train, evaluate, apply.",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=["jaxedit", "jaxedit.*"]),
+    package_data={"jaxedit": ["**/*.json"]},
+    install_requires=[
+        "absl-py>=2.1",
+        "array_record>=0.8; platform_system != 'Windows'",
+        "flax>=0.12",
+        "grain>=0.2.12",
+        "jax>=0.7",
+        "ml_collections>=1.0",
+        "numpy>=1.26",
+        "optax>=0.2.5",
+        "orbax-checkpoint>=0.11.20",
+        "pillow>=11.0",
+        "safetensors>=0.5",
+        "scikit-image>=0.24",
+        "scipy>=1.13",
+        "tensorboardX>=2.6.2",
+        "tensorflow-datasets>=4.9.7",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "test": ["hypothesis>=6.100", "pytest>=8.0", "pytest-xdist>=3.5", "ruff>=0.6",
+                 "scikit-learn>=1.4", "matplotlib>=3.8"],
+        "ids": ["scikit-learn>=1.4"],
+        "plots": ["matplotlib>=3.8"],
+    },
+    entry_points={"console_scripts": ["jaxedit=jaxedit.cli:main"]},
+)
