@@ -120,10 +120,9 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Returns ` Did you mean '...'?` with the nearest of `known`, or the empty string."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if not near:
-        # A right last word under the wrong group is the commonest slip after a typing error.
-        near = [k for k in known if k.split(".")[-1] == name.split(".")[-1]][:1]
+    # A right last word under the wrong group is the commonest slip after a typing error.
+    near = [k for k in known if "." in name and k.split(".")[-1] == name.split(".")[-1]]
+    near = near or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

@@ -75,15 +75,17 @@ class Result:
 class Evaluator:
     """Measures states of one method; opened once, so that `predict` is compiled once."""
 
-    def __init__(self, method: Method, config: config_lib.ConfigDict):
+    def __init__(
+        self, method: Method, config: config_lib.ConfigDict, mesh: jax.sharding.Mesh | None = None
+    ):
         wanted = method.evaluation()
         if wanted is None:
             raise UserError(f"Method {config.method!r} defines no evaluation for this stage.")
         self.method = method
         self.config = config
         self.wanted = wanted
-        self.plan = sharding.Plan()
-        sharding.check_batch(config.evaluate.batch_size, 1, "evaluate.batch_size")
+        self.plan = sharding.Plan(None if mesh is None else list(mesh.devices.flat))
+        self.plan.check_batch(config.evaluate.batch_size, what="evaluate.batch_size")
         name, split = evaluation_source(config)
         self.source_name = name
         self.source = sources.create(name, split)

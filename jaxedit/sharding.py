@@ -54,17 +54,6 @@ def make_mesh(devices: list | None = None) -> Mesh:
     return Mesh(np.asarray(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
-def check_batch(batch_size: int, accumulate: int, what: str = "train.batch_size") -> None:
-    """Raises UserError unless `batch_size` divides over devices and micro-batches."""
-    parts = jax.device_count() * accumulate
-    if batch_size < 1 or batch_size % parts:
-        raise UserError(
-            f"{what}={batch_size} does not divide over {jax.device_count()} devices"
-            + (f" times train.accumulate={accumulate}" if accumulate > 1 else "")
-            + f": use a multiple of {parts}."
-        )
-
-
 class Plan:
     """Places states and batches and compiles phases, for one mode of execution.
 
@@ -83,6 +72,17 @@ class Plan:
         self.parameters = parameters
         self.batch_sharding = NamedSharding(self.mesh, PartitionSpec(AXIS))
         self.replicated = NamedSharding(self.mesh, PartitionSpec())
+
+    def check_batch(self, size: int, accumulate: int = 1, what: str = "train.batch_size") -> None:
+        """Raises UserError unless a batch of `size` divides over devices and micro-batches."""
+        devices = self.mesh.devices.size
+        parts = devices * accumulate
+        if size < 1 or size % parts:
+            raise UserError(
+                f"{what}={size} does not divide over {devices} devices"
+                + (f" times train.accumulate={accumulate}" if accumulate > 1 else "")
+                + f": use a multiple of {parts}."
+            )
 
     def state_shardings(self, abstract: PyTree) -> PyTree:
         """Returns a sharding for each leaf of a state, or of its abstract twin."""
@@ -130,7 +130,7 @@ class Plan:
           last: whether `State.step` advances after this phase.
         """
         function = jax.jit(
-            _phase(method, phase, last, None),
+            phase_function(method, phase, last, None),
             donate_argnums=0,
             out_shardings=(jax.tree.map(lambda x: x.sharding, state), self.replicated),
         )
@@ -172,7 +172,7 @@ class PmapPlan(Plan):
     def compile(self, method: Method, phase: str, state: State, batch: PyTree, key: jax.Array,
                 last: bool) -> tuple[Callable, dict[str, float]]:
         mapped = jax.pmap(
-            _phase(method, phase, last, AXIS), axis_name=AXIS, in_axes=(0, 0, None),
+            phase_function(method, phase, last, AXIS), axis_name=AXIS, in_axes=(0, 0, None),
             out_axes=(0, None), donate_argnums=0, devices=self._devices(),
         )
         started = time.perf_counter()
@@ -270,7 +270,7 @@ def enable_compilation_cache() -> str | None:
     return folder
 
 
-def _phase(method: Method, phase: str, last: bool, axis_name: str | None) -> Callable:
+def phase_function(method: Method, phase: str, last: bool, axis_name: str | None) -> Callable:
     """Returns the pure function of one phase: update, step count, and sums over devices."""
 
     def run(state: State, batch: PyTree, key: jax.Array):

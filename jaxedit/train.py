@@ -8,39 +8,37 @@ before it can reach a checkpoint; SIGTERM saves and exits.
 
 from __future__ import annotations
 
-import collections
-import dataclasses
-import math
+import contextlib
 import pathlib
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.experimental import multihost_utils
 
 from jaxedit import checkpoint, evaluate, sharding, stages, writer
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.data import pipeline, sources
-from jaxedit.errors import NonFiniteLoss, UserError
+from jaxedit.errors import UserError
 from jaxedit.method import Method, State
+from jaxedit.preemption import Preempted, StopRequest
+from jaxedit.sums import RunningSums
 
 # One root key, folded by purpose and then by step: nothing random has a state of its own.
 INIT, TRAIN = 0, 1
-# The loss of a step is looked at this many phases later, so that the device never waits for it.
-_LAG = 2
 
 
-class Preempted(Exception):
-    """The run was asked to stop (SIGTERM); its state is saved."""
-
-
-def train(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> State:
+def train(
+    config: config_lib.ConfigDict, run_dir: pathlib.Path, devices: list | None = None
+) -> State:
     """Runs every stage of `config` in `run_dir`, resuming what is there; returns the last state.
+
+    Args:
+      config: the run configuration.
+      run_dir: the run directory; created if need be.
+      devices: the devices to train on; all of them by default.
 
     Raises:
       UserError: the directory belongs to another configuration, or the configuration is unsound.
@@ -51,9 +49,10 @@ def train(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> State:
     output = writer.Writer(run_dir)
     finished: dict[str, State] = {}
     summary: dict[str, Any] = {}
-    with _StopRequest() as stop:
+    with StopRequest() as stop:
         for position, stage in enumerate(stages.plan(config)):
-            state, facts = _train_stage(stage, position, run_dir, output, finished, stop)
+            plan = sharding.create_plan(stage.config, devices)
+            state, facts = _train_stage(stage, position, plan, run_dir, output, finished, stop)
             finished[stage.name] = state
             summary[stage.name] = facts
             _write_summary(output, summary)
@@ -69,14 +68,17 @@ def prepare_run_dir(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> Non
     """
     if (run_dir / "config.json").exists():
         lines = config_lib.differences(checkpoint.read_run_config(run_dir), config)
-        if lines:
+        # A run that never reached a checkpoint holds nothing to protect: a first try with a
+        # mistake in it may be repeated in the same place.
+        if lines and any(run_dir.glob("checkpoints/*/[0-9]*")):
             shown = "\n  ".join(lines[:12])
             raise UserError(
                 f"{run_dir} holds a run of another configuration:\n  {shown}\n"
                 "Choose another --workdir, or start with the configuration of that run."
             )
-        return
-    if run_dir.exists() and any(run_dir.iterdir()):
+        if not lines:
+            return
+    elif run_dir.exists() and any(run_dir.iterdir()):
         raise UserError(
             f"{run_dir} is not empty and holds no run (no config.json). Choose another --workdir."
         )
@@ -93,28 +95,45 @@ def prepare_run_dir(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> Non
 def _train_stage(
     stage: stages.Stage,
     position: int,
+    plan: sharding.Plan,
     run_dir: pathlib.Path,
     output: writer.Writer,
     earlier: dict[str, State],
-    stop: _StopRequest,
+    stop: StopRequest,
 ) -> tuple[State, dict[str, Any]]:
     """Returns the state at the end of a stage, and facts for the summary."""
     config = stage.config
-    total = config.train.steps
-    sharding.check_batch(config.train.batch_size, config.train.accumulate)
-    plan = sharding.create_plan(config)
+    plan.check_batch(config.train.batch_size, config.train.accumulate)
     method = method_lib.create(config, plan.axis_name)
     evaluation = method.evaluation()
     saver = checkpoint.Checkpointer(
         run_dir, stage.name, config.checkpoint.keep_last, config.checkpoint.keep_best,
         **({"best": evaluation.best} if evaluation else {}),
     )
+    with contextlib.closing(saver):  # also after an error: what was being saved gets finished
+        return _run_steps(stage, position, plan, method, saver, run_dir, output, earlier, stop)
+
+
+def _run_steps(
+    stage: stages.Stage,
+    position: int,
+    plan: sharding.Plan,
+    method: Method,
+    saver: checkpoint.Checkpointer,
+    run_dir: pathlib.Path,
+    output: writer.Writer,
+    earlier: dict[str, State],
+    stop: StopRequest,
+) -> tuple[State, dict[str, Any]]:
+    """Restores or initialises, then steps, logs, evaluates and saves until the stage is over."""
+    config = stage.config
+    total = config.train.steps
     root = jax.random.fold_in(jax.random.key(config.train.seed), position)
     source = sources.create(config.data.source, "train")
     batches = _open_batches(source, method, config, position)
 
     restored = saver.restore(checkpoint.abstract_state(method, plan))
-    sums = _RunningSums()
+    sums = RunningSums()
     if restored:
         state, meta = restored
         state = state.replace(frozen=_place(plan, checkpoint.load_frozen(run_dir, stage.name)))
@@ -128,11 +147,11 @@ def _train_stage(
         output.rewind(stage.name, {})
     start = int(state.step)
     if sharding.is_first_process() and start < total:
-        print(_headline(stage, method, state, source, start), file=sys.stderr, flush=True)
+        print(_headline(stage, plan, method, state, source, start), file=sys.stderr, flush=True)
     if start == 0:
         output.file("versions.json", writer.versions())
 
-    evaluator = evaluate.Evaluator(method, config) if evaluation else None
+    evaluator = evaluate.Evaluator(method, config, plan.mesh) if method.evaluation() else None
     facts: dict[str, Any] = {"phases": {}, "parameters": _count(state.params)}
     progress = writer.Progress(total, start, config.train.batch_size, stage.name)
     state = plan.place_state(state)
@@ -182,13 +201,11 @@ def _train_stage(
                 }
                 saver.save(plan.global_state(state), meta, metrics)
         if ask and done < total:
-            saver.close()
             progress.close()
             output.close()
             raise Preempted(f"Asked to stop: saved step {done} of {total} in {saver.folder}.")
 
     progress.close()
-    saver.close()
     state = plan.global_state(state)
     facts["steps"] = total
     facts["train_seconds"] = round(time.perf_counter() - started, 3)
@@ -230,13 +247,13 @@ def _place(plan: sharding.Plan, frozen: Any) -> Any:
 
 
 def _headline(
-    stage: stages.Stage, method: Method, state: State, source: Any, start: int
+    stage: stages.Stage, plan: sharding.Plan, method: Method, state: State, source: Any, start: int
 ) -> str:
     parameters = ", ".join(f"{name} {_count(p):,}" for name, p in state.params.items())
     return (
         f"{stage.name}: {'resuming at step ' + str(start) if start else 'starting'} of "
         f"{stage.config.train.steps}; {len(source)} training records from "
-        f"{stage.config.data.source}; {jax.device_count()} {jax.default_backend()} device(s); "
+        f"{stage.config.data.source}; {plan.mesh.devices.size} {jax.default_backend()} device(s); "
         f"parameters: {parameters}. The first step compiles: a minute or so on CPU."
     )
 
@@ -265,75 +282,3 @@ def _write_summary(output: writer.Writer, summary: dict[str, Any]) -> None:
         "steps": {stage: f["steps"] for stage, f in summary.items()},
         "train_seconds": sum(f["train_seconds"] for f in summary.values()),
     })
-
-
-@dataclasses.dataclass
-class _RunningSums:
-    """Adds up `Sums` on the host between log lines, and refuses what is not finite."""
-
-    totals: dict[str, list[float]] = dataclasses.field(default_factory=dict)
-    waiting: collections.deque = dataclasses.field(default_factory=collections.deque)
-
-    def add(self, step: int, phase: str, sums: Any) -> None:
-        self.waiting.append((step, phase, sums))
-        while len(self.waiting) > _LAG:
-            self._take()
-
-    def check_all(self) -> None:
-        while self.waiting:
-            self._take()
-
-    def drain(self) -> dict[str, float]:
-        """Returns name -> mean since the last call."""
-        self.check_all()
-        values = {k: total / weight for k, (total, weight) in self.totals.items() if weight}
-        self.totals = {}
-        return values
-
-    def to_json(self) -> dict[str, list[float]]:
-        return self.totals
-
-    def restore(self, totals: dict[str, list[float]]) -> None:
-        self.totals = {k: list(v) for k, v in totals.items()}
-
-    def _take(self) -> None:
-        step, phase, sums = self.waiting.popleft()
-        for name, (value, weight) in sorted(jax.device_get(sums).items()):
-            value, weight = float(value), float(weight)
-            if not math.isfinite(value):
-                raise NonFiniteLoss(
-                    f"Step {step}, phase {phase!r}: {name} is {value}. Training stopped; the last "
-                    "good checkpoint is kept. Lower the learning rate, look at the input data, or "
-                    "resume with precision.compute='float32' in a new --workdir."
-                )
-            total = self.totals.setdefault(name, [0.0, 0.0])
-            total[0] += value
-            total[1] += weight
-
-
-class _StopRequest:
-    """Whether the run was asked to stop: SIGTERM here, or on any process of a cluster job."""
-
-    def __init__(self):
-        self._asked = False
-        self._previous = None
-
-    def __enter__(self) -> _StopRequest:
-        # With several processes JAX's own preemption service listens for SIGTERM and agrees
-        # on one step for all of them.
-        if jax.process_count() == 1 and threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGTERM, self._on_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGTERM, self._previous)
-
-    def requested(self, step: int) -> bool:
-        """Returns whether to save after `step` and stop."""
-        if jax.process_count() > 1:
-            return multihost_utils.reached_preemption_sync_point(step)
-        return self._asked
-
-    def _on_signal(self, *_: object) -> None:
-        self._asked = True

@@ -78,7 +78,7 @@ class Toy(Method):
             out = self.networks()[name].apply({"params": params}, image * (1 - mask) + noise)
             value = jnp.mean(jnp.abs(out - image))
             if self.config.explode_at:
-                value = jnp.where(state.step + 1 >= self.config.explode_at, jnp.nan * value, value)
+                value *= jnp.where(state.step + 1 >= self.config.explode_at, jnp.nan, 1.0)
             return value, (value, 0.9 * carried + 0.1 * image.mean((0, 1, 2)))
 
         def value_and_grad(params, carried, batch):

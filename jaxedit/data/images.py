@@ -15,7 +15,6 @@ import dataclasses
 import io
 import os
 import pathlib
-import warnings
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
@@ -23,13 +22,19 @@ from PIL import Image, ImageCms, ImageOps
 from jaxedit.data.atomic import atomic_file
 from jaxedit.errors import UserError
 
-# Pillow's own limit is twice this figure and cannot be passed file by file.
+# Pillow refuses files of more than twice this figure by itself, whatever the limit here.
 MAX_PIXELS = 89_478_485
+# What a folder is searched for; a file given by name may have any suffix.
 SUFFIXES = (
     ".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".pgm", ".pbm",
     ".tga", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 _ORIENTATION = 0x0112
+# TIFF tags that describe how the pixels lie in the file that was read, not the photograph.
+_LAYOUT_TAGS = frozenset(
+    (254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325,
+     338, 339, 347, 530, 532, 34675)
+)  # fmt: skip
 # Distance from black or white, in 8-bit levels, that still counts as black or white, and the
 # share of pixels that may lie further away: lossy compression and resampling blur edges.
 _MASK_LEVELS = 48
@@ -122,12 +127,14 @@ def read_mask(
 def read_metadata(file: File, *, name: str | None = None) -> Metadata:
     """Returns EXIF and colour profile, for `write_image`. Errors as in `read_image`."""
     name = _name(file, name)
-    image = _open(file, name)
-    exif = _convert(image.getexif, name)
+    with _open(file, name) as image:
+        exif = _convert(image.getexif, name)
+        # A CMYK profile does not describe the RGB pixels that read_image makes of the file.
+        profile = None if image.mode == "CMYK" else image.info.get("icc_profile")
+    for tag in _LAYOUT_TAGS & set(exif):
+        del exif[tag]
     if _ORIENTATION in exif:
         exif[_ORIENTATION] = 1
-    # A CMYK profile does not describe the RGB pixels that read_image makes of the file.
-    profile = None if image.mode == "CMYK" else image.info.get("icc_profile")
     return Metadata(exif.tobytes() if len(exif) else None, profile or None)
 
 
@@ -157,6 +164,8 @@ def write_image(
         image = image.astype(np.uint8) * 255
     if image.dtype != np.uint8:
         raise ValueError(f"write_image takes uint8 or bool, not {image.dtype} ({path})")
+    if form == "JPEG" and image.ndim == 3 and image.shape[2] == 4:
+        raise UserError(f"Cannot write {path}: JPEG holds no transparency. End the name in .png.")
     options: dict = {"quality": quality} if form in ("JPEG", "WEBP", "AVIF") else {}
     if form == "JPEG":
         options["subsampling"] = 0
@@ -203,10 +212,7 @@ def _open(file: File, name: str) -> Image.Image:
         if path.stat().st_size == 0:
             raise UserError(f"{name} is empty (0 bytes). Copy or download it again.")
     try:
-        with warnings.catch_warnings():
-            # Its threshold is not ours; `_check_size` decides.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(file) if isinstance(file, bytes) else file)
+        return Image.open(io.BytesIO(file) if isinstance(file, bytes) else file)
     except Image.DecompressionBombError as error:
         raise UserError(
             f"{name} is refused as a decompression bomb: {error}. If you trust the file, scale it "
@@ -234,9 +240,7 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
 def _convert(function, name: str):
     """Runs `function`, which decodes pixels; a failure becomes a UserError about the file."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return function()
+        return function()
     except UserError:
         raise
     except Exception as error:  # a damaged file can make any decoder raise anything
@@ -248,7 +252,9 @@ def _convert(function, name: str):
 
 def _upright(image: Image.Image) -> Image.Image:
     image.load()
-    return ImageOps.exif_transpose(image)
+    upright = ImageOps.exif_transpose(image)
+    upright.format = image.format
+    return upright
 
 
 def _rgb(image: Image.Image) -> np.ndarray:

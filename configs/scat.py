@@ -1,0 +1,129 @@
+"""SCAT: inpainting with segmentation-confusion adversarial training and contrastive learning.
+
+Zuo et al., AAAI 2023 (arXiv 2303.13133). Numbers of the `paper` presets come from the authors'
+published code (github.com/zzw-zjgsu/Generative-Image-Inpainting, revision 83be9e8), because the
+paper's own tables could not be read; "ours" marks what the publication does not fix. Presets:
+
+  demo      embedded photographs at 64 pixels; a few minutes on two CPU cores
+  paper     the published recipe: 256 pixels, batch 8 per GPU, pconv masks
+  paper512  the published recipe at 512 pixels (ours: the publication stops at 256)
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+from jaxedit.config import choose_preset
+
+
+def paper() -> ConfigDict:
+    """Returns the published recipe (Places2; for CelebA see `data.crop` and `train.steps`)."""
+    config = common.base()
+    config.method = "scat"
+    config.image_size = 256
+
+    config.train.steps = 1_000_000  # Places2; CelebA: 300_000
+    config.train.batch_size = 8  # per GPU
+    config.train.seed = 77
+    config.train.log_every = 100  # ours
+    config.train.evaluate_every = 10_000  # ours
+    config.train.checkpoint_every = 10_000
+
+    config.data.source = "folder:data/places2"  # images/ in it; any source will do
+    config.data.crop = "random_resized"  # random_resized | centre | resize_and_crop; CelebA: centre
+    config.data.centre_crop = 178  # pixels of the centre crop (aligned CelebA, 178x218)
+    config.data.flip = 0.5  # probability of a horizontal flip
+    config.data.jitter = 0.05  # brightness, contrast, saturation and hue
+    config.data.mask = "pconv"  # pconv | random | centered | boxes | strokes
+    config.data.mask_folder = "data/masks"  # pconv: NVIDIA's 12,000 irregular test masks
+    config.data.mask_invert = False  # pconv: white is the hole; True where black is
+    config.data.hole_range = (0.0, 1.0)  # random: redraw outside this share of hole
+
+    config.generator = ConfigDict()
+    config.generator.channels = 64  # width of the first level; 256 in the AOT blocks
+    config.generator.blocks = 8
+    config.generator.rates = (1, 2, 4, 8)
+    config.generator.upsample = "nearest"  # nearest | bilinear_ac (the original AOT-GAN)
+
+    config.discriminator = ConfigDict()
+    config.discriminator.kind = "unet"  # unet | resunet | v1 (first release) | patch (AOT-GAN)
+    config.discriminator.channels = 64
+    config.discriminator.attention = False  # use_D_attn
+    config.discriminator.spectral_norm = True  # False: no_SN
+
+    config.head = ConfigDict()
+    config.head.mlp = True  # False: no_mlp, contrast the pooled feature itself
+    config.head.channels = 256
+
+    config.loss = ConfigDict()  # weights; 0 skips the computation
+    config.loss.l1 = 10.0
+    config.loss.global_adversarial = 1.0
+    config.loss.segmentation = 1.0  # segmentation confusion (SCAT)
+    config.loss.textural = 10.0
+    config.loss.semantic = 1.0
+    config.loss.perceptual = 0.0  # AOT-GAN's: 0.1
+    config.loss.style = 0.0  # AOT-GAN's: 250
+    config.loss.smgan = 0.0  # AOT-GAN's: 0.01
+    config.loss.global_gan = "hinge"  # hinge | nsgan | lsgan
+    config.loss.scat_gan = "hinge"  # hinge | nsgan | lsgan
+    config.loss.scat_g_region = "hole"  # hole (the code) | all
+    config.loss.semantic_temperature = 1.0  # the code declares 0.07 and never divides by it
+    config.loss.semantic_negatives = "batch"  # batch (B per anchor) | own
+    config.loss.textural_levels = (1, 2, 3, 4)  # encoder levels, 1 is the first below the image
+    config.loss.smgan_generator_target = 1.0  # 1: as published (cooperative); 0: adversarial
+    config.loss.features = "vgg19"  # perceptual and style: vgg19 | random_features
+
+    config.optim = ConfigDict()
+    config.optim.lr = 1e-4  # generator and head
+    config.optim.lr_discriminator = 1e-4
+    config.optim.betas = (0.0, 0.99)
+    config.optim.eps = 1e-8
+    config.optim.schedule = "constant"  # constant | cosine (to 0 at the last step)
+    config.optim.ema = 0.0  # decay of the generator's average; 0: none, as published
+
+    config.evaluate.source = ""
+    config.evaluate.crop = "centre"  # whole centred square, resized
+    config.evaluate.mask = "bins"  # bins: the hole-ratio bins in turn | record: the source's masks
+    config.evaluate.metrics = (
+        "psnr", "ssim", "l1", "l1_hole", "psnr_hole", "lpips_alex", "lpips_vgg",
+        "fid", "kid", "u_ids", "p_ids",
+    )  # section 6 of the published evaluation, and the standard ones
+    return config
+
+
+def paper512() -> ConfigDict:
+    """Returns the recipe at 512 pixels. The publication stops at 256; sizes here are ours."""
+    config = paper()
+    config.image_size = 512
+    config.train.batch_size = 8
+    config.loss.semantic_negatives = "own"  # B * B extra images of 512 pixels are too many
+    config.remat = True
+    return config
+
+
+def demo() -> ConfigDict:
+    """Returns a small instance of the same method that shows its worth in minutes on a laptop."""
+    config = paper()
+    config.image_size = 64
+    config.train.update(
+        steps=1200, batch_size=8, seed=0, log_every=50, evaluate_every=400, checkpoint_every=400
+    )
+    config.data.source = "photos"
+    config.data.mask = "random"
+    config.data.hole_range = (0.0, 0.7)
+    config.generator.update(channels=32, blocks=4)
+    config.discriminator.channels = 16
+    config.optim.update(lr=1e-3, lr_discriminator=2e-4, schedule="cosine", ema=0.99)
+    config.evaluate.metrics = (
+        "psnr", "ssim", "l1", "l1_hole", "psnr_hole", "fid_random_features",
+    )
+    return config
+
+
+PRESETS = {"demo": demo, "paper": paper, "paper512": paper512}
+
+
+def get_config(preset: str = "demo") -> ConfigDict:
+    """Returns the configuration of a preset: demo, paper or paper512."""
+    config = choose_preset(PRESETS, preset)()
+    config.preset = preset
+    return config.lock()

@@ -1,0 +1,217 @@
+"""Sources of records, named by one string: `photos`, `folder:PATH`, `array_record:PATH`, `tfds:NAME`.
+
+A record is a dict with fixed keys, of which a source yields those it has:
+
+| key | value |
+|---|---|
+| `image` | uint8 (H, W, 3) RGB |
+| `mask` | bool (H, W), True = hole |
+| `alpha` | uint8 (H, W), 255 = opaque |
+| `trimap` | uint8 (H, W) in {0, 128, 255} |
+| `label` | int32 (H, W), class numbers |
+| `caption` | str |
+| `id` | str, unique within the source |
+
+A source is a random-access sequence, picklable, and the same for the same string, split and
+options on every machine. What it yields for `train` and for `eval` never overlaps.
+"""
+
+from __future__ import annotations
+
+import abc
+import difflib
+import hashlib
+import importlib
+import logging
+import math
+import threading
+from typing import Any
+
+from jaxedit.errors import UserError
+
+Record = dict[str, Any]
+
+SPLITS = ("train", "eval", "all")
+# Source name -> the module of this package whose `create(argument, split, **options)` makes it.
+_MODULES = {
+    "photos": "photos",
+    "folder": "folder",
+    "array_record": "array_record",
+    "tfds": "tfds",
+}
+_NEEDS_ARGUMENT = {
+    "folder": "folder:PATH",
+    "array_record": "array_record:PATH",
+    "tfds": "tfds:NAME",
+}
+_log = logging.getLogger(__name__)
+
+
+class BadRecord(UserError):
+    """One record cannot be read; the others may be fine."""
+
+
+class Source(abc.ABC):
+    """A random-access sequence of records that survives single bad ones.
+
+    A record that cannot be read is named once in the log, counted, and replaced by the next one
+    that can: always the same one, so that training stays reproducible. Evaluation calls `read`
+    and leaves the record out instead.
+
+    Attributes:
+      description: the source in words, for messages.
+      max_bad_share: the largest share of bad records that is put up with; one always is.
+    """
+
+    def __init__(self, description: str, max_bad_share: float = 0.1):
+        self.description = description
+        self.max_bad_share = max_bad_share
+        self._bad: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Returns the number of records, including those that turn out bad."""
+
+    @abc.abstractmethod
+    def _read(self, index: int) -> Record:
+        """Returns record `index`; any failure that is the record's own is a `UserError`."""
+
+    @abc.abstractmethod
+    def name(self, index: int) -> str:
+        """Returns what to call record `index` in messages and reports."""
+
+    @property
+    def classes(self) -> Any:
+        """Returns the description of the classes that `label` numbers, or None."""
+        return None
+
+    def read(self, index: int) -> Record:
+        """Returns record `index`.
+
+        Raises:
+          BadRecord: it cannot be read; it has been counted.
+          UserError: too many records are bad.
+        """
+        index = range(len(self))[index]
+        try:
+            return self._read(index)
+        except UserError as error:
+            self.count_bad(self.name(index), str(error))
+            raise BadRecord(str(error)) from error
+
+    def __getitem__(self, index: int) -> Record:
+        index = range(len(self))[index]
+        for step in range(len(self)):
+            try:
+                return self.read((index + step) % len(self))
+            except BadRecord:
+                continue
+        raise UserError(f"{self.description}: not one record can be read.")
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Returns name -> reason for the records found bad so far in this process."""
+        return dict(self._bad)
+
+    def count_bad(self, name: str, reason: str) -> None:
+        """Notes one bad record; raises UserError where there are more than `max_bad_share`."""
+        with self._lock:
+            if name in self._bad:
+                return
+            self._bad[name] = reason
+            count = len(self._bad)
+        _log.warning("skipped: %s", reason)
+        if count > max(1, self.max_bad_share * self.listed):
+            first = "; ".join(list(self._bad.values())[:3])
+            raise UserError(
+                f"{self.description}: {count} of {self.listed} records cannot be read, more than "
+                f"the {self.max_bad_share:.0%} put up with (max_bad_share). Repair or remove them. "
+                f"The first: {first}"
+            )
+
+    @property
+    def listed(self) -> int:
+        """Returns the number of records that `max_bad_share` is a share of."""
+        return len(self)
+
+    def report(self) -> str | None:
+        """Returns a line on the records skipped so far, for the end of a run, or None."""
+        bad = self.skipped
+        if not bad:
+            return None
+        names = ", ".join(list(bad)[:10]) + (", ..." if len(bad) > 10 else "")
+        return f"{self.description}: skipped {len(bad)} of {self.listed} records: {names}"
+
+    def __getstate__(self) -> dict:
+        state = dict(self.__dict__, _bad=self.skipped)
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
+
+def create(source: str, split: str, **options: Any) -> Source:
+    """Returns the source that `source` names.
+
+    Args:
+      source: `photos`, `folder:PATH`, `array_record:PATH`, `tfds:NAME` or `tfds:NAME:SPLIT`.
+      split: `train`, `eval` (never seen in training), or `all` for both.
+      **options: of that source; see its module.
+
+    Raises:
+      UserError: unknown name, split or option; nothing to read there.
+    """
+    name, separator, argument = source.partition(":")
+    if name not in _MODULES:
+        near = difflib.get_close_matches(name, _MODULES, n=1, cutoff=0.0)[0]
+        raise UserError(
+            f"Unknown data source {source!r}. Known: photos, "
+            f"{', '.join(_NEEDS_ARGUMENT.values())}. Nearest: {_NEEDS_ARGUMENT.get(near, near)}."
+        )
+    if split not in SPLITS:
+        raise UserError(f"Unknown split {split!r} of {source}. Known: {', '.join(SPLITS)}.")
+    if name in _NEEDS_ARGUMENT and not argument:
+        raise UserError(f"Data source {source!r} is incomplete; write {_NEEDS_ARGUMENT[name]}.")
+    if name not in _NEEDS_ARGUMENT and separator:
+        raise UserError(f"Data source {name!r} takes no argument, but got {source!r}.")
+    module = importlib.import_module(f"jaxedit.data.{_MODULES[name]}")
+    unknown = sorted(set(options) - set(module.OPTIONS))
+    if unknown:
+        known = ", ".join(module.OPTIONS) or "none"
+        raise UserError(f"Data source {name} has no option {unknown[0]!r}. Its options: {known}.")
+    return module.create(argument, split, **options)
+
+
+def hashed_share(key: str) -> float:
+    """Returns a number in [0, 1) that depends on `key` alone, the same on every machine."""
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=7).digest()
+    return int.from_bytes(digest, "big") / 2**56
+
+
+def split_by_hash(keys: list[str], split: str, holdout: float) -> list[int]:
+    """Returns the positions of `keys` that belong to `split`, ordered by hash.
+
+    About a share `holdout` of the keys is kept for `eval`. The same key always falls on the same
+    side (keys that are equal stay together), and with two or more different keys neither side is
+    empty. The order by hash makes every prefix a random sample.
+
+    Raises:
+      ValueError: `holdout` is not between 0 and 1 (both excluded), or `split` is unknown.
+    """
+    if not 0 < holdout < 1:
+        raise ValueError(f"holdout must lie between 0 and 1, got {holdout}")
+    shares = [hashed_share(key) for key in keys]
+    order = sorted(range(len(keys)), key=lambda position: (shares[position], keys[position]))
+    if split == "all" or not keys:
+        return order
+    lowest, highest = shares[order[0]], shares[order[-1]]
+    # At least the lowest is held out, and at least the highest is not.
+    limit = min(max(holdout, math.nextafter(lowest, 1)), highest)
+    if split == "eval":
+        return [position for position in order if shares[position] < limit]
+    if split == "train":
+        return [position for position in order if shares[position] >= limit]
+    raise ValueError(f"unknown split {split!r}")

@@ -1,0 +1,231 @@
+"""What a metric is: measured per sample, added up in a stream, merged over processes.
+
+    rows = metric.measure(prediction, target, mask)      once per batch, the expensive part
+    everything.add(rows)                                 one accumulator for all samples,
+    bins[0].add(select(rows, in_bin_0))                  and one per group of samples
+    merged = metric.new().merge(gather(everything.state()))
+    merged.result()                                      name -> figure
+
+Conventions: images are NumPy float32 (B, H, W, 3) in [-1, 1], masks float or bool (B, H, W, 1)
+with 1 in the hole; padding samples are left out before. Rows are arrays with the samples as first
+axis. A figure that cannot be had is NaN, and `notes` says why; it is never a silent stand-in.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from jaxedit.errors import UserError
+
+Rows = dict[str, np.ndarray]
+AccumulatorState = dict[str, np.ndarray]
+
+
+class Metric(abc.ABC):
+    """One measurement that yields one or more named figures.
+
+    Attributes:
+      names: the figures' names, as the user asked for them.
+      titles: name -> what it is, with its scale, for tables.
+      higher_is_better: name -> bool.
+    """
+
+    names: tuple[str, ...]
+    titles: Mapping[str, str]
+    higher_is_better: Mapping[str, bool]
+
+    def prepare(self, target: np.ndarray) -> Rows:
+        """Returns what `measure` can reuse for every system that is compared with `target`."""
+        del target
+        return {}
+
+    @abc.abstractmethod
+    def measure(
+        self,
+        prediction: np.ndarray,
+        target: np.ndarray,
+        mask: np.ndarray | None,
+        prepared: Rows | None = None,
+    ) -> Rows:
+        """Returns one row per sample.
+
+        Args:
+          prediction: (B, H, W, 3) in [-1, 1].
+          target: like `prediction`.
+          mask: (B, H, W, 1), 1 = hole; only the figures of the hole need it.
+          prepared: what `prepare(target)` returned, to save its work.
+
+        Raises:
+          UserError: shapes or ranges that this metric cannot measure.
+        """
+
+    @abc.abstractmethod
+    def new(self) -> Accumulator:
+        """Returns an empty accumulator."""
+
+
+class Accumulator(abc.ABC):
+    """Adds up the rows of one metric over one group of samples.
+
+    Attributes:
+      metric: the metric.
+      count: the number of samples added.
+    """
+
+    def __init__(self, metric: Metric):
+        self.metric = metric
+        self.count = 0
+
+    @abc.abstractmethod
+    def add(self, rows: Rows) -> None:
+        """Adds rows that `metric.measure` returned, all or a selection of them."""
+
+    def update(
+        self, prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None
+    ) -> None:
+        """Measures a batch and adds its rows."""
+        self.add(self.metric.measure(prediction, target, mask))
+
+    @abc.abstractmethod
+    def state(self) -> AccumulatorState:
+        """Returns what was added so far, as arrays that can be sent to another process."""
+
+    @abc.abstractmethod
+    def merge(self, states: Sequence[AccumulatorState]) -> Accumulator:
+        """Returns a new accumulator that holds what `states` hold together, in their order.
+
+        What this accumulator itself holds is not part of it, unless its state is in `states`.
+        """
+
+    @abc.abstractmethod
+    def result(self) -> dict[str, float]:
+        """Returns name -> figure; NaN where it cannot be had (see `notes`)."""
+
+    def counts(self) -> dict[str, int]:
+        """Returns name -> the number of samples that the figure rests on."""
+        return dict.fromkeys(self.metric.names, self.count)
+
+    def notes(self) -> dict[str, str]:
+        """Returns name -> why a figure is NaN, or what its reader must know."""
+        return {}
+
+
+class MeanMetric(Metric):
+    """A metric whose figure is the mean of one value per sample.
+
+    Attributes:
+      undefined: when a sample has no value, for `notes`.
+    """
+
+    def __init__(self, name: str, title: str, higher_is_better: bool, undefined: str = ""):
+        self.undefined = undefined
+        self.names = (name,)
+        self.titles = {name: title}
+        self.higher_is_better = {name: higher_is_better}
+
+    @abc.abstractmethod
+    def values(
+        self, prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (values, defined), both (B,): a float and whether this sample has one."""
+
+    def measure(
+        self,
+        prediction: np.ndarray,
+        target: np.ndarray,
+        mask: np.ndarray | None,
+        prepared: Rows | None = None,
+    ) -> Rows:
+        del prepared
+        check(prediction, target, mask)
+        values, defined = self.values(prediction, target, mask)
+        return {"value": np.asarray(values, np.float64), "defined": np.asarray(defined, bool)}
+
+    def new(self) -> MeanAccumulator:
+        return MeanAccumulator(self)
+
+
+class MeanAccumulator(Accumulator):
+    """The mean over the samples that have a value, in float64."""
+
+    def __init__(self, metric: Metric):
+        super().__init__(metric)
+        self._sum = 0.0
+        self._defined = 0
+
+    def add(self, rows: Rows) -> None:
+        self.count += len(rows["value"])
+        self._sum += float(np.sum(rows["value"], where=rows["defined"]))
+        self._defined += int(np.sum(rows["defined"]))
+
+    def state(self) -> AccumulatorState:
+        return {
+            "sum": np.array(self._sum, np.float64),
+            "defined": np.array(self._defined, np.int64),
+            "count": np.array(self.count, np.int64),
+        }
+
+    def merge(self, states: Sequence[AccumulatorState]) -> MeanAccumulator:
+        merged = MeanAccumulator(self.metric)
+        for state in states:
+            merged._sum += float(state["sum"])
+            merged._defined += int(state["defined"])
+            merged.count += int(state["count"])
+        return merged
+
+    def result(self) -> dict[str, float]:
+        (name,) = self.metric.names
+        return {name: self._sum / self._defined if self._defined else float("nan")}
+
+    def counts(self) -> dict[str, int]:
+        (name,) = self.metric.names
+        return {name: self._defined}
+
+    def notes(self) -> dict[str, str]:
+        (name,) = self.metric.names
+        if self.count == 0:
+            return {name: f"{name}: absent: no samples"}
+        if self._defined == 0:
+            return {name: f"{name}: absent: undefined for all {self.count} samples, "
+                    f"because {self.metric.undefined}"}
+        if np.isnan(self._sum):
+            return {name: f"{name}: not a number, because some predictions are not finite"}
+        if np.isinf(self._sum):
+            return {name: f"{name}: infinite, because some predictions equal their target "
+                    "exactly (or are not finite)"}
+        return {}
+
+
+def select(rows: Rows, index: np.ndarray | Sequence[int]) -> Rows:
+    """Returns the rows of some samples: `index` is boolean (B,) or a list of positions."""
+    index = np.asarray(index)
+    if index.size == 0:
+        index = index.astype(np.int64)
+    return {key: values[index] for key, values in rows.items()}
+
+
+def check(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None) -> None:
+    """Refuses arrays that are no batch of images in [-1, 1] with its truth.
+
+    Raises:
+      UserError: the shapes differ or are no images, or the range is that of 8-bit values.
+    """
+    if prediction.ndim != 4 or prediction.shape != target.shape:
+        raise UserError(
+            f"Metrics compare images (batch, height, width, channels) of one shape; got a "
+            f"prediction {prediction.shape} and a target {target.shape}."
+        )
+    if mask is not None and mask.shape != (*prediction.shape[:3], 1):
+        raise UserError(
+            f"The mask has shape {mask.shape}; {(*prediction.shape[:3], 1)} fits the images."
+        )
+    for what, images in (("prediction", prediction), ("target", target)):
+        largest = np.max(np.abs(images), initial=0.0, where=np.isfinite(images))
+        if not np.issubdtype(images.dtype, np.floating) or largest > 2.0:
+            raise UserError(
+                f"The {what} is {images.dtype} with values up to {largest:g}; metrics take floats "
+                "in [-1, 1]. Divide 8-bit values by 127.5 and subtract 1."
+            )

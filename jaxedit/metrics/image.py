@@ -1,0 +1,145 @@
+"""Pixel metrics of inpainting: PSNR, SSIM, L1, and AOT-GAN's relative error, one value per image.
+
+PSNR, SSIM and L1 follow the evaluation script of SCAT (arXiv 2303.13133; its published code):
+values are not rounded, PSNR and SSIM are on the 0..255 scale, L1 is on the [-1, 1] scale. SSIM is
+that of Wang et al., IEEE TIP 2004, section III, as pytorch-msssim computes it. Figures are means
+over images of per-image values.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.ndimage
+
+from jaxedit.errors import UserError
+from jaxedit.metrics import base
+
+_PEAK = 255.0
+_WINDOW = 11  # pixels, the side of SSIM's Gaussian window
+_SIGMA = 1.5  # pixels
+_K = (0.01, 0.03)
+
+
+def psnr(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """Returns 10 log10(255^2 / MSE) of each image, in dB.
+
+    Args:
+      prediction: (B, H, W, C) in [-1, 1], mapped to 0..255 without rounding.
+      target: like `prediction`.
+      mask: (B, H, W, 1); when given, the MSE runs over its pixels (1 = hole) only.
+
+    Returns:
+      (B,) float64: inf where the images are equal, NaN where the mask is empty.
+    """
+    squares = np.square(_to_255(prediction) - _to_255(target))
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(_PEAK**2 / _mean(squares, mask))
+
+
+def l1(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """Returns the mean absolute difference of each image on the [-1, 1] scale (B,), float64.
+
+    Half of it is the figure on the [0, 1] scale. With `mask` (B, H, W, 1), over the hole only;
+    NaN where that is empty.
+    """
+    return _mean(np.abs(prediction.astype(np.float64) - target), mask)
+
+
+def ssim(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Returns the structural similarity of each image (B,), float64.
+
+    An 11x11 Gaussian window (sigma 1.5) at every place where it fits into the image, biased
+    variances, K = (0.01, 0.03), range 255; the map is averaged per channel, then over channels.
+
+    Args:
+      prediction: (B, H, W, C) in [-1, 1]; H and W at least 11.
+      target: like `prediction`.
+
+    Raises:
+      UserError: the images are smaller than the window.
+    """
+    if min(prediction.shape[1:3]) < _WINDOW:
+        raise UserError(
+            f"SSIM needs images of at least {_WINDOW}x{_WINDOW} pixels, got "
+            f"{prediction.shape[1]}x{prediction.shape[2]}."
+        )
+    x, y = _to_255(prediction), _to_255(target)
+    constant_1, constant_2 = ((k * _PEAK) ** 2 for k in _K)
+    mean_x, mean_y = _gaussian(x), _gaussian(y)
+    variance_x = _gaussian(x * x) - mean_x**2
+    variance_y = _gaussian(y * y) - mean_y**2
+    covariance = _gaussian(x * y) - mean_x * mean_y
+    structure = (2 * covariance + constant_2) / (variance_x + variance_y + constant_2)
+    luminance = (2 * mean_x * mean_y + constant_1) / (mean_x**2 + mean_y**2 + constant_1)
+    return np.mean(luminance * structure, axis=(1, 2, 3))
+
+
+def aotgan_mae(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Returns sum|a - b| / sum(a + b) of each image (B,), float64, on the 0..255 scale.
+
+    AOT-GAN (arXiv 2104.01431) reports it as "MAE"; it is a relative error, not comparable with
+    `l1`. Its script reads 8-bit files; here the values are not rounded. NaN where both images
+    are black.
+    """
+    a, b = _to_255(prediction), _to_255(target)
+    total = np.sum(a + b, axis=(1, 2, 3))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.sum(np.abs(a - b), axis=(1, 2, 3)) / total
+
+
+def _to_255(images: np.ndarray) -> np.ndarray:
+    return (images.astype(np.float64) + 1) * (_PEAK / 2)
+
+
+def _mean(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Means of (B, H, W, C) over each image, or over the pixels where `mask` is set."""
+    if mask is None:
+        return np.mean(values, axis=(1, 2, 3))
+    hole = np.asarray(mask) > 0.5
+    # `where` instead of a product: a NaN outside of the hole must not reach its figure.
+    total = np.sum(values, axis=(1, 2, 3), where=hole)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return total / (np.sum(hole, axis=(1, 2, 3)) * values.shape[3])
+
+
+def _gaussian(images: np.ndarray) -> np.ndarray:
+    """Returns the Gaussian-weighted local means of (B, H, W, C) where the window fits."""
+    reach = _WINDOW // 2
+    offsets = np.arange(-reach, reach + 1)
+    window = np.exp(-(offsets**2) / (2 * _SIGMA**2))
+    window /= window.sum()
+    for axis in (1, 2):
+        images = scipy.ndimage.correlate1d(images, window, axis=axis)
+    return images[:, reach:-reach, reach:-reach]
+
+
+class ImageMetric(base.MeanMetric):
+    """One of the functions above over whole images, or over holes only."""
+
+    def __init__(self, name: str):
+        self._function, self._in_hole, title, higher_is_better = _METRICS[name]
+        undefined = "there is no hole" if self._in_hole else "the images are black"
+        super().__init__(name, title, higher_is_better, undefined)
+
+    def values(self, prediction, target, mask):
+        if not self._in_hole:
+            values = self._function(prediction, target)
+        elif mask is None:
+            raise UserError(f"{self.names[0]} is measured inside holes and needs masks.")
+        else:
+            values = self._function(prediction, target, mask)
+        # A NaN that the images do not explain means that this sample has no such value.
+        finite = np.all(np.isfinite(prediction) & np.isfinite(target), axis=(1, 2, 3))
+        return values, ~(np.isnan(values) & finite)
+
+
+# name -> (function, over the hole only, title, higher is better)
+_METRICS = {
+    "psnr": (psnr, False, "PSNR (dB)", True),
+    "psnr_hole": (psnr, True, "PSNR inside the hole (dB)", True),
+    "ssim": (ssim, False, "SSIM", True),
+    "l1": (l1, False, "L1 on the [-1, 1] scale", False),
+    "l1_hole": (l1, True, "L1 inside the hole, on the [-1, 1] scale", False),
+    "aotgan_mae": (aotgan_mae, False, "AOT-GAN's MAE, sum|a-b| / sum(a+b)", False),
+}
+NAMES = tuple(_METRICS)

@@ -1,0 +1,226 @@
+"""Turns public checkpoints into our files, and loads those.
+
+Our file of the checkpoint NAME is `<weights folder>/NAME.safetensors`. Its keys are the paths of
+the variables joined by "/", its arrays have our layout, its metadata says where it came from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from jaxedit.errors import PretrainedWeightsMissing, UserError
+from jaxedit.weights import manifest, reader, table
+
+FORMAT = "jaxedit weights 1"
+
+
+def default_dir() -> Path:
+    """Returns $JAXEDIT_WEIGHTS, or `jaxedit/weights` in the user's cache folder
+    ($XDG_CACHE_HOME, or ~/.cache)."""
+    if os.environ.get("JAXEDIT_WEIGHTS"):
+        return Path(os.environ["JAXEDIT_WEIGHTS"]).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "jaxedit" / "weights"
+
+
+def path_of(name: str, weights_dir: str | Path | None = None) -> Path:
+    """Returns where the converted weights `name` are, or would be."""
+    return Path(weights_dir or default_dir()).expanduser() / f"{name}.safetensors"
+
+
+def convert(
+    name: str,
+    file: str | Path,
+    output: str | Path | None = None,
+    *,
+    weights_dir: str | Path | None = None,
+    verify: bool = True,
+) -> Path:
+    """Converts the published checkpoint `file` and returns the path of our file.
+
+    Args:
+      name: a name of the manifest, for example "scat-places2".
+      file: the file as published.
+      output: where to write; the weights folder's own place for `name` by default, which is where
+        `load` looks.
+      weights_dir: the weights folder, by default `default_dir()`.
+      verify: compare the file's SHA-256 with the manifest, where that has one. A re-saved file
+        has another digest; its keys and shapes are checked in any case.
+
+    Raises:
+      UserError: unknown name, unreadable file, another digest than the published one, or keys or
+        shapes that are not this network's. Nothing is written then.
+    """
+    checkpoint = manifest.get(name)
+    arrays = reader.read(
+        file, nested=checkpoint.nested, prefix=checkpoint.prefix, ignore=checkpoint.ignore
+    )
+    digest = _digest(Path(file))
+    if verify:
+        _check_digest(checkpoint, Path(file), digest)
+    arrays = {key: _as_float32(array) for key, array in arrays.items()}
+    variables = table.to_jax(
+        checkpoint.conversion_table(), arrays, checkpoint.expected(), f"{file}: the {name} weights"
+    )
+    metadata = {
+        "format": FORMAT,
+        "name": name,
+        "source": checkpoint.address,
+        "source_sha256": digest,
+        "licence": checkpoint.licence,
+    }
+    target = Path(output) if output is not None else path_of(name, weights_dir)
+    _write(flatten(variables), metadata, target)
+    return target
+
+
+def load(name: str, weights_dir: str | Path | None = None) -> dict[str, Any]:
+    """Returns the converted weights `name` as nested variables ({"params": ...}) of NumPy arrays.
+
+    Raises:
+      PretrainedWeightsMissing: they are not in the weights folder; the message says how to get
+        them.
+      UserError: unknown name, or a file that is damaged or holds other weights.
+    """
+    checkpoint = manifest.get(name)
+    path = path_of(name, weights_dir)
+    if not path.is_file():
+        raise PretrainedWeightsMissing(how_to_get(name, weights_dir))
+    try:
+        with safetensors.safe_open(path, framework="np") as stream:
+            metadata = stream.metadata() or {}
+            arrays = {key: stream.get_tensor(key) for key in stream.keys()}
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path}: damaged ({error}). Convert {name} again.") from error
+    if metadata.get("name") != name:
+        raise UserError(
+            f"{path}: holds the weights {metadata.get('name')!r}, not {name!r}. "
+            f"Convert again: jaxedit weights convert {name} FILE"
+        )
+    variables = unflatten(arrays)
+    _check_shapes(checkpoint, variables, path)
+    return variables
+
+
+def how_to_get(name: str, weights_dir: str | Path | None = None) -> str:
+    """Returns the line that says how to obtain the weights `name`."""
+    checkpoint = manifest.get(name)
+    size = f" ({checkpoint.bytes / 1e6:,.1f} MB)" if checkpoint.bytes else ""
+    file = f" (the file {checkpoint.file} in it)" if checkpoint.file else ""
+    return (
+        f"The weights {name!r} are not in {path_of(name, weights_dir).parent}. Download "
+        f"{checkpoint.address}{file}{size}, then run: jaxedit weights convert {name} FILE"
+    )
+
+
+def list_rows(weights_dir: str | Path | None = None) -> list[dict[str, str]]:
+    """Returns one row per known checkpoint, for `jaxedit weights list`.
+
+    Keys: name, state ("ready" or "absent"), what, path (ours), address, file, size, licence,
+    digest.
+    """
+    rows = []
+    for name, checkpoint in manifest.CHECKPOINTS.items():
+        path = path_of(name, weights_dir)
+        if checkpoint.sha256:
+            digest = f"SHA-256 {checkpoint.sha256}"
+        elif checkpoint.sha256_prefix:
+            digest = f"SHA-256 begins with {checkpoint.sha256_prefix}"
+        else:
+            digest = "not published"
+        rows.append(
+            {
+                "name": name,
+                "state": "ready" if path.is_file() else "absent",
+                "what": checkpoint.what,
+                "path": str(path),
+                "address": checkpoint.address,
+                "file": checkpoint.file,
+                "size": f"{checkpoint.bytes:,} bytes" if checkpoint.bytes else "not published",
+                "licence": checkpoint.licence,
+                "digest": digest,
+            }
+        )
+    return rows
+
+
+def flatten(variables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns "a/b/c" -> leaf of a nested dict of arrays (or shape structs)."""
+    flat = {}
+    for key, value in variables.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}/"))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def unflatten(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Returns the nested dict of "a/b/c" -> array."""
+    nested: dict[str, Any] = {}
+    for path, array in flat.items():
+        *outer, last = path.split("/")
+        place = nested
+        for key in outer:
+            place = place.setdefault(key, {})
+        place[last] = array
+    return nested
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _check_digest(checkpoint: manifest.Checkpoint, path: Path, digest: str) -> None:
+    expected = checkpoint.sha256 or checkpoint.sha256_prefix
+    if expected is None or digest.startswith(expected):
+        return
+    begins = "is" if checkpoint.sha256 else "begins with"
+    raise UserError(
+        f"{path}: not the published file of {checkpoint.name!r}: its SHA-256 is {digest}, the "
+        f"published one {begins} {expected}. Download it again from {checkpoint.address}"
+    )
+
+
+def _check_shapes(checkpoint: manifest.Checkpoint, variables: Any, path: Path) -> None:
+    shape = lambda tree: {key: tuple(leaf.shape) for key, leaf in tree.items()}
+    ours = shape(flatten(variables))
+    expected = shape(flatten(checkpoint.expected()))
+    if ours != expected:
+        odd = sorted(set(ours.items()) ^ set(expected.items()))[0][0]
+        raise UserError(
+            f"{path}: does not fit this version's network: {odd!r} has shape {ours.get(odd)}, "
+            f"expected {expected.get(odd)}. Convert again: "
+            f"jaxedit weights convert {checkpoint.name} FILE"
+        )
+
+
+def _as_float32(array: np.ndarray) -> np.ndarray:
+    # Anything but an integer or bool is a float here, NumPy's own or bfloat16 (of kind "V").
+    return array if array.dtype.kind in "iub" else array.astype(np.float32)
+
+
+def _write(arrays: dict[str, np.ndarray], metadata: dict[str, str], target: Path) -> None:
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.numpy.save_file(arrays, temporary, metadata)
+        os.replace(temporary, target)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(
+            f"{target}: cannot be written: {error}. Free some space or choose another folder "
+            "with $JAXEDIT_WEIGHTS."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
