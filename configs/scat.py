@@ -37,6 +37,7 @@ def paper() -> ConfigDict:
     config.data.mask_folder = "data/masks"  # pconv: NVIDIA's 12,000 irregular test masks
     config.data.mask_invert = False  # pconv: white is the hole; True where black is
     config.data.hole_range = (0.0, 1.0)  # random: redraw outside this share of hole
+    config.data.brush_width = (12.0, 48.0)  # pixels; published for every image size
 
     config.generator = ConfigDict()
     config.generator.channels = 64  # width of the first level; 256 in the AOT blocks
@@ -81,7 +82,7 @@ def paper() -> ConfigDict:
     config.optim.ema = 0.0  # decay of the generator's average; 0: none, as published
 
     config.evaluate.source = ""
-    config.evaluate.crop = "centre"  # whole centred square, resized
+    config.evaluate.crop = "whole"  # whole centred square | centre | resize_and_crop
     config.evaluate.mask = "bins"  # bins: the hole-ratio bins in turn | record: the source's masks
     config.evaluate.metrics = (
         "psnr", "ssim", "l1", "l1_hole", "psnr_hole", "lpips_alex", "lpips_vgg",
@@ -110,6 +111,7 @@ def demo() -> ConfigDict:
     config.data.source = "photos"
     config.data.mask = "random"
     config.data.hole_range = (0.0, 0.7)
+    config.data.brush_width = (3.0, 12.0)  # the published 12 to 48 of 256 pixels, at 64
     config.generator.update(channels=32, blocks=4)
     config.discriminator.channels = 16
     config.optim.update(lr=1e-3, lr_discriminator=2e-4, schedule="cosine", ema=0.99)

@@ -1,8 +1,8 @@
 """Runs side by side: mean and spread over seeds per variant, as Markdown, CSV and a plot.
 
 Spread is the sample standard deviation (N - 1) over the runs of a variant; a variant of one run
-has none. A run belongs to the variant that its `variant.json` names (a sweep writes it), or else
-is a variant of its own.
+has none. A run of a sweep lies in `<sweep>/<variant>/seed-<n>`; any other run is a variant of its
+own.
 """
 
 from __future__ import annotations
@@ -131,16 +131,19 @@ def read_run(folder: pathlib.Path) -> Run | None:
         except ValueError as error:
             raise UserError(f"{path} is not valid JSON ({error}).") from None
 
-    variant = read("variant.json")
-    seed = variant.get("seed", read("config.json").get("train", {}).get("seed", 0))
+    place = folder.resolve()
+    of_sweep = place.name.startswith("seed-") and is_sweep(place.parent.parent)
     return Run(
-        folder, variant.get("variant", folder.resolve().name), seed,
-        read("evaluation.json"), read("summary.json"),
+        path=folder,
+        variant=place.parent.name if of_sweep else place.name,
+        seed=read("config.json").get("train", {}).get("seed", 0),
+        evaluation=read("evaluation.json"),
+        summary=read("summary.json"),
     )
 
 
 def model_of(evaluation: dict[str, Any]) -> str:
-    """Returns the system that was trained; the others are baselines."""
+    """Returns the system that was trained, which comes first; the others are baselines."""
     return evaluation["systems"][0]
 
 

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 
 Points = Sequence[tuple[float, float]]
 
-COLOURS = ("#2563a8", "#c2571a", "#2f855a", "#7c4da0", "#8a6d1f", "#b23a5b")
+COLOURS = (
+    "#2563a8", "#c2571a", "#2f855a", "#7c4da0", "#8a6d1f", "#b23a5b", "#3b8ea5", "#5c6670"
+)  # fmt: skip
 _WIDTH, _HEIGHT = 400, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 30, 30
 _MOST_POINTS = 400
@@ -61,8 +63,11 @@ def chart(title: str, lines: Mapping[str, Points], x_label: str = "step") -> str
             colour = COLOURS[index % len(COLOURS)]
             drawn += _line(name, _thin(lines[name]), place, colour)
     body.append(f'<g clip-path="url(#plot)">{"".join(drawn)}</g>')
-    body.append(_legend(list(lines)) if len(lines) > 1 or "" not in lines else "")
-    return _svg(title, body)
+    if list(lines) == [""]:
+        return _svg(title, body)
+    # Two names fit beside the heading; more go below, in as many rows as they need.
+    legend, rows = _legend(list(lines), below=len(lines) > 2)
+    return _svg(title, [*body, legend], 17 * rows)
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
@@ -161,25 +166,31 @@ def _path(points: Points, place) -> str:
     return "".join(words)
 
 
-def _legend(names: list[str]) -> str:
-    body, x = [], _WIDTH - _RIGHT
-    for index in reversed(range(len(names))):
-        x -= 7 * len(names[index])
+def _legend(names: list[str], below: bool) -> tuple[str, int]:
+    """Returns the names with their colours, and how many rows they take under the chart."""
+    widths = [32 + 6.6 * len(name) for name in names]
+    x, y, rows = _LEFT, _HEIGHT + 10, 1
+    if not below:
+        x, y, rows = _WIDTH - _RIGHT - sum(widths) + 10, 18, 0
+    body = []
+    for index, (name, width) in enumerate(zip(names, widths, strict=True)):
+        if below and x + width > _WIDTH and x > _LEFT:
+            x, y, rows = _LEFT, y + 17, rows + 1
         colour = COLOURS[index % len(COLOURS)]
-        body.append(f'<text class="key" x="{x}" y="18">{html.escape(names[index])}</text>')
-        body.append(f'<path class="line" stroke="{colour}" d="M{x - 18} 14h14"/>')
-        x -= 30
-    return "".join(body)
+        body.append(f'<path class="line" stroke="{colour}" d="M{x:.0f} {y - 4}h14"/>')
+        body.append(_text(x + 18, y, name, "start"))
+        x += width
+    return "".join(body), rows
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(text)}</text>'
 
 
-def _svg(title: str, body: list[str]) -> str:
+def _svg(title: str, body: list[str], extra_height: int = 0) -> str:
     plot = f'x="{_LEFT}" y="{_TOP - 4}" width="{_WIDTH - _LEFT - _RIGHT}"'
     return (
-        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT + extra_height}" role="img" '
         f'aria-label="{html.escape(title)}"><defs><clipPath id="plot"><rect {plot} '
         f'height="{_HEIGHT - _TOP - _BOTTOM + 8}"/></clipPath></defs>'
         f'<text class="title" x="8" y="18">{html.escape(title)}</text>{"".join(body)}</svg>'

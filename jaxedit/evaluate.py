@@ -134,12 +134,13 @@ class Evaluator:
                     columns[name] = pictures.to_uint8(predictions[name])
                 grids.append(columns)
 
+        figures, notes = self._merge(table)
         return Result(
-            table=self._merge(table),
+            table=figures,
             counts=self._merge_counts(groups, counts),
             metrics=[n for m in self.metrics for n in m.names],
-            higher_is_better={n: m.higher_is_better for m in self.metrics for n in m.names},
-            absent=list(self.absent),
+            higher_is_better={n: m.higher_is_better[n] for m in self.metrics for n in m.names},
+            absent=[*self.absent, *dict.fromkeys(notes)],
             source=self.source_name,
             grids={"samples": self._grid(grids)} if grids else {},
         )
@@ -159,30 +160,34 @@ class Evaluator:
         if not members[-1].any():
             return
         target, mask = batch[self.wanted.target], batch.get("mask")
-        for system, prediction in predictions.items():
-            for position, metric in enumerate(self.metrics):
-                rows = metric.measure(prediction, target, mask)
+        for position, metric in enumerate(self.metrics):
+            prepared = metric.prepare(target)  # the same for every system
+            for system, prediction in predictions.items():
+                rows = metric.measure(prediction, target, mask, prepared)
                 for group, chosen in zip(groups, members, strict=True):
                     if chosen.any():
-                        part = {k: v[chosen] for k, v in rows.items()}
-                        table[system][group][position].add(part)
+                        table[system][group][position].add(metrics.select(rows, chosen))
 
-    def _merge(self, table) -> dict[str, dict[str, dict[str, float | None]]]:
-        """Returns plain figures, with the accumulators of all processes merged."""
+    def _merge(self, table) -> tuple[dict[str, dict[str, dict[str, float | None]]], list[str]]:
+        """Returns (plain figures, notes), with the accumulators of all processes merged."""
         result: dict[str, dict[str, dict[str, float | None]]] = {}
+        notes: list[str] = []
         for system, by_group in table.items():
             result[system] = {}
             for group, accumulators in by_group.items():
                 figures: dict[str, float | None] = {}
                 for metric, accumulator in zip(self.metrics, accumulators, strict=True):
-                    states = sharding.gather_states(accumulator.state())
-                    found = metric.new().merge(states).result()
+                    states = metrics.gather(accumulator.state())
+                    merged = metric.new().merge(states)
+                    found = merged.result()
                     figures |= {n: _finite(found.get(n)) for n in metric.names}
+                    if group == ALL:
+                        notes += merged.notes().values()
                 result[system][group] = figures
-        return result
+        return result, notes
 
     def _merge_counts(self, groups: list[str], counts: np.ndarray) -> dict[str, int]:
-        total = sum(s["counts"] for s in sharding.gather_states({"counts": counts}))
+        total = sum(s["counts"] for s in metrics.gather({"counts": counts}))
         return {group: int(n) for group, n in zip(groups, total, strict=True)}
 
     def _grid(self, grids: list[Mapping[str, np.ndarray]]) -> np.ndarray:

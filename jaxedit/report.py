@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
 import os
 import pathlib
 from collections import defaultdict
@@ -22,6 +23,7 @@ from jaxedit.tables import as_text as text_table
 
 __all__ = ["compare", "text_table", "write"]
 
+Lines = dict[str, list[tuple[float, float]]]
 _NOT_VALUES = ("stage", "step", "split")
 _MOST_PICTURES = 12
 
@@ -60,7 +62,7 @@ figure{margin:0 0 28px}
 figure img{max-width:100%;border:1px solid #e3e7ec;border-radius:4px}
 figcaption{color:#57606a;margin-bottom:4px}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(440px,1fr));gap:24px}
-details{margin:8px 0}summary{cursor:pointer;font-weight:600}
+details{margin:16px 0}summary{margin-bottom:8px}summary{cursor:pointer;font-weight:600}
 td.key{font-family:ui-monospace,Consolas,monospace;font-size:13px}
 td.value{text-align:left;font-family:ui-monospace,Consolas,monospace;font-size:13px;
 overflow-wrap:anywhere}
@@ -95,19 +97,21 @@ def page(run_dir: pathlib.Path) -> str:
     """Returns the HTML page of a run."""
     summary = read_json(run_dir / "summary.json") or {}
     versions = read_json(run_dir / "versions.json") or {}
-    evaluation = read_json(run_dir / "evaluation.json")
     config = read_json(run_dir / "config.json") or {}
     rows = read_rows(run_dir / "metrics.jsonl")
     timing = read_rows(run_dir / "timing.jsonl")
     name = html.escape(run_dir.resolve().name)
     state = "finished" if (run_dir / "DONE").exists() else "not finished"
+    about = [str(config[key]) for key in ("method", "preset") if config.get(key)]
     stages = list(dict.fromkeys(str(row.get("stage", "")) for row in rows))
     sections = [
         f"<h1>{name}</h1>",
-        f"<p class='lead'>{html.escape(str(config.get('method', '')))} · {state}</p>",
+        f"<p class='lead'>{html.escape(' · '.join([*about, state]))}</p>",
         _tiles(summary, rows, timing),
     ]
-    if evaluation:
+    # `evaluation.json` is the run's own; others are of other checkpoints or sources.
+    for path in sorted(run_dir.glob("evaluation*.json"), key=lambda p: (len(p.name), p.name)):
+        evaluation = read_json(path)
         sections += [
             f"<h2>{html.escape(tables.title(evaluation))}</h2>",
             f"<div class='tables'>{tables.as_html(evaluation)}</div>",
@@ -249,21 +253,32 @@ def _total(value: Any) -> float:
 
 
 def _curves(rows: list[dict[str, Any]]) -> str:
-    """Returns one chart per value name, the splits of a name together; evaluations first."""
-    charts: dict[str, dict[str, list[tuple[float, float]]]] = defaultdict(dict)
+    """Returns one chart per value name, the splits of a name together; evaluations first.
+
+    Figures per group, named `metric/group` beside a `metric` of the same row, fold away below.
+    """
+    charts: dict[str, Lines] = defaultdict(lambda: defaultdict(list))
+    per_group: dict[str, Lines] = defaultdict(lambda: defaultdict(list))
     for row in rows:
+        split = str(row.get("split", ""))
         for name, value in row.items():
             if name in _NOT_VALUES or isinstance(value, str | bool | list | dict):
                 continue
-            number = float("nan") if value is None else float(value)
-            line = charts[name].setdefault(str(row.get("split", "")), [])
-            line.append((float(row.get("step", len(line))), number))
+            metric, _, group = name.partition("/")
+            line = per_group[metric][group] if group and metric in row else charts[name][split]
+            line.append((float(row.get("step", len(line))), math.nan if value is None else value))
     ordered = sorted(charts.items(), key=lambda item: "eval" not in item[1])
-    return (
-        "<div class='charts'>"
-        + "".join(curves.chart(name, lines) for name, lines in ordered)
-        + "</div>"
-    )
+    body = f"<div class='charts'>{_charts(ordered)}</div>"
+    if per_group:
+        body += (
+            "<details><summary>Evaluations per group</summary>"
+            f"<div class='charts'>{_charts(per_group.items())}</div></details>"
+        )
+    return body
+
+
+def _charts(charts: Iterable[tuple[str, Lines]]) -> str:
+    return "".join(curves.chart(name, lines) for name, lines in charts)
 
 
 def _absent(lines: Iterable[str]) -> str:

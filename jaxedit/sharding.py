@@ -221,26 +221,6 @@ def local_rows(array: jax.Array) -> np.ndarray:
     return np.concatenate([np.asarray(shards[start]) for start in sorted(shards)])
 
 
-def gather_states(states: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
-    """Returns the dict of arrays of every process, in process order. Shapes may differ."""
-    if jax.process_count() == 1:
-        return [states]
-    import io
-
-    buffer = io.BytesIO()
-    np.savez(buffer, **states)
-    mine = np.frombuffer(buffer.getvalue(), np.uint8)
-    sizes = multihost_utils.process_allgather(np.asarray([mine.size], np.int32)).reshape(-1)
-    padded = np.zeros(int(sizes.max()), np.uint8)
-    padded[: mine.size] = mine
-    everything = multihost_utils.process_allgather(padded).reshape(len(sizes), -1)
-    result = []
-    for row, size in zip(np.asarray(everything), sizes, strict=True):
-        with np.load(io.BytesIO(row[:size].tobytes()), allow_pickle=False) as file:
-            result.append(dict(file))
-    return result
-
-
 def barrier(name: str) -> None:
     """Waits until every process has come here."""
     if jax.process_count() > 1:

@@ -180,11 +180,18 @@ def write_image(
             raise UserError(f"Cannot write {path} as {form}: {error}.") from error
 
 
-def check_header(file: File, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> None:
-    """Raises UserError where the header already tells that `read_image` would fail."""
+def check_header(
+    file: File, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[int, int]:
+    """Returns the (height, width) that the header states, before any turning by EXIF.
+
+    Raises:
+      UserError: the header already tells that `read_image` would fail.
+    """
     name = _name(file, name)
     with _open(file, name) as image:
         _check_size(image, name, max_pixels)
+        return image.height, image.width
 
 
 def open_image(file: File, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:

@@ -23,7 +23,7 @@ from jaxedit.errors import UserError
 OPTIONS = ("minimum_side",)
 # The side of a crop as a share of the photograph's shorter side, and the step between neighbours
 # as a share of the side.
-_EVERY_SCALE = ((1.0, 0.5), (2 / 3, 0.5), (1 / 2, 0.5), (1 / 3, 0.5))
+_EVERY_SCALE = ((1.0, 0.5), (2 / 3, 0.5), (1 / 2, 0.5), (1 / 3, 1.0))
 # Textures and photographs of science fill fewer crops, or they would outweigh everyday scenes.
 _FEW = ((1.0, 1.0), (1 / 2, 1.0))
 _EVALUATION = ((1.0, 1.0), (1 / 2, 1.0), (1 / 3, 1.0))
@@ -78,7 +78,7 @@ PHOTOS = (
 class PhotoSource(Source):
     """Square crops of the embedded photographs, taken in turn from one photograph after another.
 
-    Decoded photographs are kept in memory (about 10 MB in all). Records have `image` and `id`
+    Decoded photographs are kept in memory (20 MB in all). Records have `image` and `id`
     (`name/left-top-side`).
     """
 
@@ -88,9 +88,7 @@ class PhotoSource(Source):
         crops = []
         for position, photo in enumerate(photographs(split)):
             path = _path(photo)
-            with images.open_image(path) as image:
-                size = image.size
-            boxes = _boxes(size, photo, minimum_side)
+            boxes = _boxes(images.check_header(path), photo, minimum_side)
             crops += [(turn, position, photo, path, box) for turn, box in enumerate(boxes)]
         # One crop of each photograph in turn: every prefix shows them all.
         crops.sort(key=lambda crop: crop[:2])
@@ -162,23 +160,17 @@ def _path(photo: Photo) -> pathlib.Path | None:
     return pathlib.Path(package.submodule_search_locations[0], photo.file)
 
 
-def _boxes(
-    size: tuple[int, int], photo: Photo, minimum_side: int
-) -> list[tuple[int, int, int]]:
-    """Returns (left, top, side) of every crop, the largest first."""
-    margins = [round(photo.inset * length) for length in size]
-    width, height = (
-        length - 2 * margin for length, margin in zip(size, margins, strict=True)
-    )
+def _boxes(size: tuple[int, int], photo: Photo, minimum_side: int) -> list[tuple[int, int, int]]:
+    """Returns (left, top, side) of every crop of a photo of (height, width), largest first."""
+    above, beside = (round(photo.inset * length) for length in size)
+    height, width = size[0] - 2 * above, size[1] - 2 * beside
     boxes = []
     for share, step in photo.scales:
         side = int(share * min(width, height))
         if side < minimum_side and share < 1:
             continue
         for top in _starts(height, side, step):
-            boxes += [
-                (margins[0] + left, margins[1] + top, side) for left in _starts(width, side, step)
-            ]
+            boxes += [(beside + left, above + top, side) for left in _starts(width, side, step)]
     return boxes
 
 

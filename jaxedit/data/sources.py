@@ -1,4 +1,6 @@
-"""Sources of records, named by one string: `photos`, `folder:PATH`, `array_record:PATH`, `tfds:NAME`.
+"""Sources of records, each named by one string.
+
+`photos`, `folder:PATH`, `array_record:PATH`, `tfds:NAME`: the module of that name has the details.
 
 A record is a dict with fixed keys, of which a source yields those it has:
 
@@ -31,6 +33,7 @@ from jaxedit.errors import UserError
 
 Record = dict[str, Any]
 
+RECORD_KEYS = ("image", "mask", "alpha", "trimap", "label", "caption", "id")
 SPLITS = ("train", "eval", "all")
 # Source name -> the module of this package whose `create(argument, split, **options)` makes it.
 _MODULES = {
@@ -183,6 +186,20 @@ def create(source: str, split: str, **options: Any) -> Source:
         known = ", ".join(module.OPTIONS) or "none"
         raise UserError(f"Data source {name} has no option {unknown[0]!r}. Its options: {known}.")
     return module.create(argument, split, **options)
+
+
+def check_keys(keys: tuple[str, ...] | None) -> frozenset[str] | None:
+    """Returns the record keys asked for, `id` and `image` always among them; None means all.
+
+    Raises:
+      UserError: there is no such key.
+    """
+    if keys is None:
+        return None
+    unknown = sorted(set(keys) - set(RECORD_KEYS))
+    if unknown:
+        raise UserError(f"No record key {unknown[0]!r}. Known: {', '.join(RECORD_KEYS)}.")
+    return frozenset(keys) | {"id", "image"}
 
 
 def hashed_share(key: str) -> float:

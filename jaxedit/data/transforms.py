@@ -96,9 +96,7 @@ def centre_crop(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return image[top : top + height, left : left + width]
 
 
-def centre_crop_and_resize(
-    image: np.ndarray, crop: int, height: int, width: int
-) -> np.ndarray:
+def centre_crop_and_resize(image: np.ndarray, crop: int, height: int, width: int) -> np.ndarray:
     """Returns the central square of `crop` pixels at (height, width): CelebA uses 178 at 256."""
     return resize(centre_crop(image, crop, crop), height, width)
 

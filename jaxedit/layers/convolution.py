@@ -18,7 +18,7 @@ from jaxedit.layers import spectral
 from jaxedit.layers.padding import reflect_pad
 
 # On CPU an unpadded convolution runs on a kernel of its own that is several times slower than the
-# padded one from about 32 pixels on. Up to this many times the arithmetic, padding and cropping win.
+# padded one from about 32 pixels on. Padding and cropping win up to this many times the arithmetic.
 _CPU_PADDING_LIMIT = 2.5
 
 

@@ -12,7 +12,9 @@ PERCEPTUAL_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 STYLE_LAYERS = ("relu2_2", "relu3_4", "relu4_4", "relu5_2")
 
 
-def perceptual_loss(features: Mapping[str, jax.Array], target: Mapping[str, jax.Array]) -> jax.Array:
+def perceptual_loss(
+    features: Mapping[str, jax.Array], target: Mapping[str, jax.Array]
+) -> jax.Array:
     """Returns the sum over PERCEPTUAL_LAYERS of the mean absolute difference.
 
     Args:

@@ -6,13 +6,13 @@ Module names are torchvision's (`features.0`, ...), so that a key of the checkpo
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxedit.layers.convolution import Conv
 from jaxedit.weights.table import Entry, Table
 
 # Index in torchvision's `features` -> (channels, kernel, stride, padding); a 3x3 max pool with
@@ -53,15 +53,15 @@ class AlexNet(nn.Module):
             channels, kernel, stride, padding = layer
             if index in _POOLED_BEFORE:
                 x = nn.max_pool(x, (3, 3), strides=(2, 2))
-            x = nn.Conv(
+            convolution = Conv(
                 channels,
-                (kernel, kernel),
-                strides=(stride, stride),
+                kernel_size=kernel,
+                strides=stride,
                 padding=padding,
                 dtype=self.dtype,
                 name=f"features_{index}",
-            )(x)
-            x = nn.relu(x)
+            )
+            x = nn.relu(convolution(x))
             outputs[f"relu{number}"] = x
         return outputs
 
@@ -74,10 +74,3 @@ def conversion_table() -> Table:
         table[f"features.{index}.weight"] = Entry((*at, "kernel"), "conv")
         table[f"features.{index}.bias"] = Entry((*at, "bias"))
     return table
-
-
-@functools.cache
-def shapes() -> dict[str, Any]:
-    """Returns the variables of `AlexNet` as shape structs."""
-    images = jnp.zeros((1, MINIMUM, MINIMUM, 3))
-    return jax.eval_shape(AlexNet().init, jax.random.key(0), images)

@@ -15,6 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxedit.layers.convolution import conv2d
 from jaxedit.weights.table import Entry, Table
 
 SIZE = 299  # pixels, the side to which images are resized
@@ -33,6 +34,27 @@ def _convolution(name: str, channels: int, height: int, width: int = 0, stride: 
     return name, channels, (height, width), stride, padding
 
 
+class Convolution(nn.Module):
+    """A convolution without bias, whose kernel and padding may be longer along one axis."""
+
+    channels: int
+    kernel: tuple[int, int]
+    stride: int
+    padding: tuple[int, int]
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (*self.kernel, x.shape[-1], self.channels)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
+        kernel = kernel.astype(self.dtype)
+        height, width = self.padding
+        if height == width:
+            return conv2d(x, kernel, strides=self.stride, padding=height)
+        x = jnp.pad(x, ((0, 0), (height, height), (width, width), (0, 0)))
+        return conv2d(x, kernel, strides=self.stride)
+
+
 class ConvolutionNorm(nn.Module):
     """Convolution without bias, batch normalisation with stored statistics (eps 0.001), ReLU."""
 
@@ -44,14 +66,8 @@ class ConvolutionNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        x = nn.Conv(
-            self.channels,
-            self.kernel,
-            strides=(self.stride, self.stride),
-            padding=tuple((side, side) for side in self.padding),
-            use_bias=False,
-            dtype=self.dtype,
-            name="conv",
+        x = Convolution(
+            self.channels, self.kernel, self.stride, self.padding, self.dtype, name="conv"
         )(x)
         x = nn.BatchNorm(
             use_running_average=True, epsilon=1e-3, dtype=self.dtype, name="bn"

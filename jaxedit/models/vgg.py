@@ -56,7 +56,9 @@ class VGG(nn.Module):
         wanted = known if self.layers is None else tuple(self.layers)
         unknown = [name for name in wanted if name not in known]
         if unknown:
-            raise UserError(f"VGG-{self.depth} has no layer {unknown[0]!r}, only {', '.join(known)}.")
+            raise UserError(
+                f"VGG-{self.depth} has no layer {unknown[0]!r}, only {', '.join(known)}."
+            )
         features = {}
         x = x.astype(self.dtype)
         for name in known[: max(known.index(name) for name in wanted) + 1]:
@@ -84,7 +86,7 @@ def layer_names(depth: int) -> tuple[str, ...]:
 
 
 def normalise_imagenet(image: jax.Array) -> jax.Array:
-    """Returns `image` (..., 3), from [-1, 1] to [0, 1], less ImageNet's mean, over its deviation."""
+    """Returns `image` (..., 3) in [-1, 1], brought to the mean and deviation of ImageNet."""
     mean, deviation = (jnp.asarray(x, image.dtype) for x in (_IMAGENET_MEAN, _IMAGENET_DEVIATION))
     return ((image + 1) / 2 - mean) / deviation
 

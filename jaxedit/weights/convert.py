@@ -69,7 +69,7 @@ def convert(
         _check_digest(checkpoint, Path(file), digest)
     arrays = {key: _as_float32(array) for key, array in arrays.items()}
     variables = table.to_jax(
-        checkpoint.conversion_table(), arrays, checkpoint.expected(), f"{file}: the {name} weights"
+        checkpoint.table(), arrays, checkpoint.expected(), f"{file}: the {name} weights"
     )
     metadata = {
         "format": FORMAT,

@@ -15,8 +15,24 @@ import difflib
 import importlib
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from jaxedit.errors import UserError
 from jaxedit.weights.table import Table
+
+
+class Part:
+    """Something of another module, named by its path and imported when it is needed."""
+
+    def __init__(self, path: str, **options: Any):
+        """`path` is "module:name" of a class or function, `options` what it is called with."""
+        self.path = path
+        self.options = options
+
+    def __call__(self) -> Any:
+        module, name = self.path.split(":")
+        return getattr(importlib.import_module(module), name)(**self.options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +44,9 @@ class Checkpoint:
       what: one line on what it is for.
       address: where the file is; a folder or a page where the publisher gives no file address.
       licence: of the weights, as the publisher states it.
-      table: "module:function" that returns the conversion table, imported when needed.
-      shapes: "module:function" that returns our variables as shape structs.
+      table: makes the conversion table.
+      network: makes the linen module whose variables the file fills.
+      inputs: shapes of arrays that the network can be initialised with.
       sha256: lower-case hexadecimal digest of the file, or None where it is not established.
       sha256_prefix: its first digits as they stand in the published file name, or None.
       bytes: size of the file, or None where it is not established.
@@ -43,8 +60,9 @@ class Checkpoint:
     what: str
     address: str
     licence: str
-    table: str
-    shapes: str
+    table: Part
+    network: Part
+    inputs: tuple[tuple[int, ...], ...] = ((1, 96, 96, 3),)
     sha256: str | None = None
     sha256_prefix: str | None = None
     bytes: int | None = None
@@ -53,13 +71,10 @@ class Checkpoint:
     prefix: str = "module."
     ignore: tuple[str, ...] = ()
 
-    def conversion_table(self) -> Table:
-        """Returns published name -> place in our variables."""
-        return _resolve(self.table)()
-
     def expected(self) -> dict[str, Any]:
         """Returns our variables as shape structs, which every file is checked against."""
-        return _resolve(self.shapes)()
+        inputs = [jnp.zeros(shape) for shape in self.inputs]
+        return jax.eval_shape(self.network().init, jax.random.key(0), *inputs)
 
 
 def get(name: str) -> Checkpoint:
@@ -77,20 +92,33 @@ def get(name: str) -> Checkpoint:
     )
 
 
-def _resolve(dotted: str) -> Any:
-    module, function = dotted.split(":")
-    return getattr(importlib.import_module(module), function)
-
-
 _TORCHVISION = (
     "no licence is stated for the weights (ImageNet-trained); the publishing code, torchvision, "
     "is BSD-3-Clause"
 )
 _LPIPS = "https://github.com/richzhang/PerceptualSimilarity/raw/082bb24f84c091ea94de2867d34c4544f68e0963"
 _GENERATOR = {
-    "table": "jaxedit.methods.scat.weights:generator_table",
-    "shapes": "jaxedit.methods.scat.weights:generator_shapes",
+    "table": Part("jaxedit.methods.scat.weights:generator_table"),
+    "network": Part("jaxedit.methods.scat.generator:Generator"),
+    "inputs": ((1, 64, 64, 3), (1, 64, 64, 1)),
 }
+
+
+def _vgg(depth: int) -> dict[str, Any]:
+    return {
+        "table": Part("jaxedit.models.vgg:conversion_table", depth=depth),
+        "network": Part("jaxedit.models.vgg:VGG", depth=depth),
+        "ignore": ("classifier.*",),
+    }
+
+
+def _lpips(*channels: int) -> dict[str, Any]:
+    return {
+        "table": Part("jaxedit.metrics.lpips:conversion_table"),
+        "network": Part("jaxedit.metrics.lpips:Heads"),
+        "inputs": tuple((1, 1, 1, count) for count in channels),
+    }
+
 
 _ALL = (
     Checkpoint(
@@ -128,30 +156,26 @@ _ALL = (
         what="VGG-16 convolutions, ImageNet: the backbone of lpips_vgg",
         address="https://download.pytorch.org/models/vgg16-397923af.pth",
         licence=_TORCHVISION,
-        table="jaxedit.models.vgg:vgg16_table",
-        shapes="jaxedit.models.vgg:vgg16_shapes",
+        **_vgg(16),
         sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
         sha256_prefix="397923af",
         bytes=553_433_881,
-        ignore=("classifier.*",),
     ),
     Checkpoint(
         name="vgg19",
         what="VGG-19 convolutions, ImageNet: AOT-GAN's perceptual and style losses",
         address="https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
         licence=_TORCHVISION,
-        table="jaxedit.models.vgg:vgg19_table",
-        shapes="jaxedit.models.vgg:vgg19_shapes",
+        **_vgg(19),
         sha256_prefix="dcbb9e9d",
-        ignore=("classifier.*",),
     ),
     Checkpoint(
         name="alexnet",
         what="AlexNet convolutions, ImageNet: the backbone of lpips",
         address="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
         licence=_TORCHVISION,
-        table="jaxedit.models.alexnet:conversion_table",
-        shapes="jaxedit.models.alexnet:shapes",
+        table=Part("jaxedit.models.alexnet:conversion_table"),
+        network=Part("jaxedit.models.alexnet:AlexNet"),
         sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
         sha256_prefix="7be5be79",
         bytes=244_408_911,
@@ -162,8 +186,7 @@ _ALL = (
         what="LPIPS v0.1 linear heads for AlexNet",
         address=f"{_LPIPS}/lpips/weights/v0.1/alex.pth",
         licence="BSD-2-Clause",
-        table="jaxedit.metrics.lpips:alex_table",
-        shapes="jaxedit.metrics.lpips:alex_shapes",
+        **_lpips(64, 192, 384, 256, 256),
         sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
         bytes=6_009,
     ),
@@ -172,8 +195,7 @@ _ALL = (
         what="LPIPS v0.1 linear heads for VGG-16",
         address=f"{_LPIPS}/lpips/weights/v0.1/vgg.pth",
         licence="BSD-2-Clause",
-        table="jaxedit.metrics.lpips:vgg_table",
-        shapes="jaxedit.metrics.lpips:vgg_shapes",
+        **_lpips(64, 128, 256, 512, 512),
         sha256="a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
         bytes=7_289,
     ),
@@ -183,8 +205,8 @@ _ALL = (
         address="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
         "pt_inception-2015-12-05-6726825d.pth",
         licence="Apache-2.0",
-        table="jaxedit.models.inception:conversion_table",
-        shapes="jaxedit.models.inception:shapes",
+        table=Part("jaxedit.models.inception:conversion_table"),
+        network=Part("jaxedit.models.inception:FIDInception"),
         sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
         sha256_prefix="6726825d",
         bytes=95_628_359,

@@ -149,7 +149,7 @@ class ResidualUp(nn.Module):
         h = upsample_nearest(nn.relu(x))
         h = nn.relu(self.conv(self.features, 3, padding=1, name="conv1")(h))
         h = self.conv(self.features, 3, padding=1, name="conv2")(h)
-        # Upsampling after the 1 x 1 convolution gives the published values at a quarter of the cost.
+        # Published order is upsample, then convolve; a 1 x 1 convolution does not mind.
         return h + upsample_nearest(self.conv(self.features, 1, name="conv_sc")(x))
 
 

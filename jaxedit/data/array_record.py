@@ -1,0 +1,198 @@
+"""The source `array_record:PATH`: a folder of shards that `jaxedit data pack` wrote.
+
+    PATH/index.json                     what the shards hold
+    PATH/train-00000-of-00004.arrayrecord, ...
+    PATH/eval-00000-of-00001.arrayrecord, ...
+
+One entry of a shard is one record: four bytes `JXR1`, the length of the header (uint32, little
+endian), the header as JSON ({"id", "caption", "files": [[key, name, length], ...]}), then the bytes
+of the image files one after another, exactly as they were in the folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import struct
+from typing import Any
+
+from array_record.python import array_record_data_source, array_record_module
+
+from jaxedit.data import folder, images
+from jaxedit.data.sources import Record, Source, check_keys
+from jaxedit.errors import UserError
+
+OPTIONS = ("keys", "max_bad_share", "max_pixels")
+INDEX = "index.json"
+FORMAT = "jaxedit-array-record"
+VERSION = 1
+_MAGIC = b"JXR1"
+
+
+def encode(item: folder.Item, contents: dict[str, bytes], invert_masks: bool = False) -> bytes:
+    """Returns the entry of one record.
+
+    Args:
+      item: its identity, caption and file names.
+      contents: record key -> bytes of the image file.
+      invert_masks: the mask file is black where the hole is.
+    """
+    files = [[key, os.path.basename(item.files[key]), len(data)] for key, data in contents.items()]
+    header: dict[str, Any] = {"id": item.id, "stem": item.stem, "files": files}
+    if item.caption is not None:
+        header["caption"] = item.caption
+    if invert_masks and "mask" in contents:
+        header["invert_mask"] = True
+    encoded = json.dumps(header, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    return _MAGIC + struct.pack("<I", len(encoded)) + encoded + b"".join(contents.values())
+
+
+def decode(
+    entry: bytes,
+    where: str,
+    *,
+    keys: frozenset[str] | None = None,
+    max_pixels: int = images.MAX_PIXELS,
+) -> Record:
+    """Returns the record of one entry; `where` is what messages call it.
+
+    Raises:
+      UserError: the entry is damaged, or one of its images cannot be decoded.
+    """
+    if entry[:4] != _MAGIC:
+        raise UserError(f"{where} is not a record of jaxedit. Pack the folder again.")
+    try:
+        (length,) = struct.unpack_from("<I", entry, 4)
+        header = json.loads(entry[8 : 8 + length].decode("utf-8", "surrogateescape"))
+        identity, stem, caption = header["id"], header["stem"], header.get("caption")
+        files, contents, start = {}, {}, 8 + length
+        for key, name, size in header["files"]:
+            if keys is None or key in keys:
+                contents[key] = entry[start : start + size]
+                files[key] = f"{where}: {name}"
+            start += size
+    except (struct.error, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{where} is damaged ({error!r}). Pack the folder again.") from error
+    if start != len(entry):
+        raise UserError(
+            f"{where} is damaged: {len(entry)} bytes instead of {start}. Pack the folder again."
+        )
+    if keys is not None and "caption" not in keys:
+        caption = None
+    return folder.read_item(
+        folder.Item(identity, stem, files, caption),
+        max_pixels=max_pixels,
+        invert_masks=header.get("invert_mask", False),
+        contents=contents,
+    )
+
+
+class ArrayRecordSource(Source):
+    """Records of packed shards; the split is the one made when they were packed.
+
+    Args:
+      root: the folder with `index.json`.
+      split: `train`, `eval` or `all`.
+      keys: the record keys to read; None reads all that are there.
+      max_bad_share: more bad records than this share are an error; a single one never is.
+      max_pixels: larger images are bad records.
+
+    Raises:
+      UserError: no such folder, no valid index, a shard missing or truncated, an empty split.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        split: str,
+        *,
+        keys: tuple[str, ...] | None = None,
+        max_bad_share: float = 0.1,
+        max_pixels: int = images.MAX_PIXELS,
+    ):
+        super().__init__(f"array_record:{root}", max_bad_share)
+        self.root = pathlib.Path(root)
+        self.keys = check_keys(keys)
+        self.max_pixels = max_pixels
+        self._index = _read_index(self.root)
+        instructions = []
+        for part, shards in self._index["splits"].items():
+            if split in (part, "all"):
+                instructions += [_instruction(self.root, shard) for shard in shards]
+        if not sum(instruction.examples_in_shard for instruction in instructions):
+            raise UserError(f"{self.description} holds no record for split {split!r}.")
+        self._entries = array_record_data_source.ArrayRecordDataSource(instructions)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def classes(self) -> Any:
+        return self._index.get("classes")
+
+    def name(self, index: int) -> str:
+        return f"{self.root} record {index}"
+
+    def _read(self, index: int) -> Record:
+        where = self.name(index)
+        try:
+            entry = self._entries[index]
+        except (ValueError, RuntimeError, IndexError) as error:
+            raise UserError(f"{where} cannot be read: {error}. Pack the folder again.") from error
+        return decode(entry, where, keys=self.keys, max_pixels=self.max_pixels)
+
+
+def create(argument: str, split: str, **options: Any) -> ArrayRecordSource:
+    """Returns the source of the packed folder `argument`."""
+    return ArrayRecordSource(argument, split, **options)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Instruction:
+    """What ArrayRecord's data source wants to know of a shard, so that it need not open it."""
+
+    filename: str
+    skip: int
+    take: int
+    examples_in_shard: int
+
+
+def _instruction(root: pathlib.Path, shard: dict) -> _Instruction:
+    path = root / shard["file"]
+    if not path.is_file():
+        raise UserError(f"{path} is missing, though {root / INDEX} names it. Pack the folder again.")
+    if path.stat().st_size != shard["bytes"]:
+        raise UserError(
+            f"{path} has {path.stat().st_size} bytes instead of {shard['bytes']}: it is truncated "
+            "or from another run. Copy it again, or pack the folder again."
+        )
+    return _Instruction(str(path), 0, shard["records"], shard["records"])
+
+
+def _read_index(root: pathlib.Path) -> dict:
+    path = root / INDEX
+    if not path.is_file():
+        raise UserError(
+            f"{root} holds no {INDEX}, so it is no packed folder. Write one with "
+            f"`jaxedit data pack FOLDER {root}`, or read images with folder:{root}."
+        )
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        splits = index["splits"]
+        shards = [shard for part in splits.values() for shard in part]
+        assert all(isinstance(shard["file"], str) and shard["records"] >= 0 for shard in shards)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        raise UserError(f"{path} is damaged ({error!r}). Pack the folder again.") from error
+    if index.get("format") != FORMAT or index.get("version") != VERSION:
+        raise UserError(
+            f"{path} has format {index.get('format')!r} version {index.get('version')!r}; this "
+            f"jaxedit reads {FORMAT!r} version {VERSION}. Pack the folder again."
+        )
+    return index
+
+
+def shard_writer(path: pathlib.Path) -> array_record_module.ArrayRecordWriter:
+    """Returns a writer of one shard, laid out for reading single records at random."""
+    return array_record_module.ArrayRecordWriter(str(path), "group_size:1")

@@ -1,0 +1,325 @@
+"""The source `folder:PATH`: a folder of the user's own images, and what belongs to them.
+
+    PATH/images/...            the images, in sub-folders too; or image files directly in PATH
+    PATH/masks/...             white = hole        \\
+    PATH/alphas/...            opacity             |  optional; the same path and stem as the
+    PATH/trimaps/...           0, 128, 255         |  image, the suffix may differ
+    PATH/labels/...            class numbers       /
+    PATH/captions.jsonl        optional; one {"id": stem, "caption": text} per line
+    PATH/classes.json          optional; describes the numbers in labels/
+
+A share of the images, chosen by a hash of the stem, is kept for evaluation. Folders PATH/train and
+PATH/eval of the same form, where they exist, replace that rule.
+
+Corrupt or empty files, and images without their companion, are named and skipped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from jaxedit.data import annotations, images
+from jaxedit.data.sources import Record, Source, check_keys, split_by_hash
+from jaxedit.errors import UserError
+
+OPTIONS = (
+    "keys", "holdout", "max_bad_share", "max_pixels", "check_headers", "cache_mb", "invert_masks",
+)  # fmt: skip
+COMPANIONS = {"masks": "mask", "alphas": "alpha", "trimaps": "trimap", "labels": "label"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One image and its companions.
+
+    Attributes:
+      id: unique in the source: the stem, or with the suffix where two images share a stem.
+      stem: the image's path below images/, without the suffix.
+      files: record key -> file.
+      caption: what the image shows, or None.
+    """
+
+    id: str
+    stem: str
+    files: dict[str, str]
+    caption: str | None = None
+
+
+class FolderSource(Source):
+    """Records of a folder; see the module for its form.
+
+    Args:
+      root: the folder.
+      split: `train`, `eval` or `all`.
+      keys: the record keys to read, such as ("image",); None reads all that are there.
+      holdout: about the share of the images kept for evaluation.
+      max_bad_share: more bad files than this share are an error; a single one never is.
+      max_pixels: larger images are bad files.
+      check_headers: look into at most this many files when the folder is opened.
+      cache_mb: keep decoded images in memory up to this many megabytes.
+      invert_masks: masks/ are black where the hole is.
+
+    Raises:
+      UserError: no such folder, no image in it, none for this split, or too many bad files.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        split: str,
+        *,
+        keys: tuple[str, ...] | None = None,
+        holdout: float = 0.1,
+        max_bad_share: float = 0.1,
+        max_pixels: int = images.MAX_PIXELS,
+        check_headers: int = 10_000,
+        cache_mb: float = 256,
+        invert_masks: bool = False,
+    ):
+        super().__init__(f"folder:{root}", max_bad_share)
+        if not 0 < holdout < 1:
+            raise UserError(f"holdout is {holdout}; it must lie between 0 and 1, such as 0.1.")
+        self.root = pathlib.Path(root)
+        self.keys = check_keys(keys)
+        self.max_pixels = max_pixels
+        self.invert_masks = invert_masks
+        self._cache: dict[int, Record] = {}
+        self._cache_bytes = self._cache_left = int(cache_mb * 2**20)
+        if not self.root.is_dir():
+            kind = "is not a folder" if self.root.exists() else "does not exist"
+            raise UserError(f"The data folder {self.root} {kind}. Check data.source.")
+        self._classes = _read_classes(self.root / "classes.json")
+        found = self._find(split, holdout)
+        self._listed = len(found)
+        self._items = self._usable(found, check_headers)
+        if not self._items:
+            reasons = "; ".join(list(self.skipped.values())[:3])
+            raise UserError(f"{self.description}: no image can be read. {reasons}")
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def listed(self) -> int:
+        return self._listed
+
+    @property
+    def classes(self) -> Any:
+        return self._classes
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """Returns what the records are made of, in their order."""
+        return tuple(self._items)
+
+    def name(self, index: int) -> str:
+        return self._items[index].files["image"]
+
+    def _find(self, split: str, holdout: float) -> list[Item]:
+        parts = [self.root / part for part in ("train", "eval")]
+        if all(part.is_dir() for part in parts):
+            wanted = [part for part in parts if split in (part.name, "all")]
+            items = []
+            for part in wanted:
+                prefix = f"{part.name}/" if split == "all" else ""
+                items += self._items_of(part, prefix)
+            return items
+        for part, other in (parts, parts[::-1]):
+            if part.is_dir() and not (self.root / "images").is_dir():
+                raise UserError(
+                    f"{self.root} has a folder {part.name}/ but no {other.name}/. Add it, or "
+                    "rename the one to images/ to have the split made by itself."
+                )
+        items = self._items_of(self.root, "")
+        chosen = split_by_hash([item.stem for item in items], split, holdout)
+        if not chosen:
+            raise UserError(
+                f"{self.root} holds too few images ({len(items)}) to keep any for split {split!r}. "
+                "Add images, or use split 'all'."
+            )
+        return [items[position] for position in chosen]
+
+    def _items_of(self, root: pathlib.Path, prefix: str) -> list[Item]:
+        """Returns the items of one folder of the form above, by name."""
+        has_images = (root / "images").is_dir()
+        image_root = root / "images" if has_images else root
+        names = find_images(image_root, without=() if has_images else tuple(COMPANIONS))
+        if not names:
+            raise UserError(
+                f"No image found in {image_root}. Put images there ({', '.join(images.SUFFIXES)})."
+            )
+        stems = [os.path.splitext(name)[0] for name in names]
+        repeated = {stem for stem, count in Counter(stems).items() if count > 1}
+        companions = {
+            key: _by_stem(root / folder)
+            for folder, key in COMPANIONS.items()
+            if (root / folder).is_dir() and (self.keys is None or key in self.keys)
+        }
+        captions = {}
+        if self.keys is None or "caption" in self.keys:
+            captions = _read_captions(root / "captions.jsonl")
+        items = []
+        for name, stem in zip(names, stems, strict=True):
+            files = {"image": os.path.join(image_root, name)}
+            files |= {key: table[stem] for key, table in companions.items() if stem in table}
+            identity = (name if stem in repeated else stem).replace(os.sep, "/")
+            caption = captions.get(stem.replace(os.sep, "/"), captions.get(identity))
+            items.append(Item(prefix + identity, prefix + stem, files, caption))
+        return items
+
+    def _usable(self, found: list[Item], check_headers: int) -> list[Item]:
+        """Returns the items whose files are there and, for the first ones, open as images."""
+        expected = set().union(*(item.files for item in found))
+        needs_caption = any(item.caption is not None for item in found)
+        usable = []
+        for position, item in enumerate(found):
+            missing = sorted(expected - set(item.files))
+            try:
+                if missing:
+                    raise UserError(
+                        f"{item.files['image']} has no {missing[0]} though other images do: put "
+                        f"one of the same stem into {missing[0]}s/."
+                    )
+                if needs_caption and item.caption is None:
+                    raise UserError(f"{item.files['image']} has no line in captions.jsonl.")
+                if position < check_headers:
+                    for file in item.files.values():
+                        images.check_header(file, max_pixels=self.max_pixels)
+            except UserError as error:
+                self.count_bad(item.files["image"], str(error))
+                continue
+            usable.append(item)
+        return usable
+
+    def _read(self, index: int) -> Record:
+        record = self._cache.get(index)
+        if record is None:
+            item = self._items[index]
+            record = read_item(item, max_pixels=self.max_pixels, invert_masks=self.invert_masks)
+            arrays = [value for value in record.values() if isinstance(value, np.ndarray)]
+            for array in arrays:
+                array.flags.writeable = False
+            size = sum(array.nbytes for array in arrays)
+            with self._lock:
+                if size <= self._cache_left and index not in self._cache:
+                    self._cache_left -= size
+                    self._cache[index] = record
+        return dict(record)
+
+    def __getstate__(self) -> dict:
+        return dict(super().__getstate__(), _cache={}, _cache_left=self._cache_bytes)
+
+
+def create(argument: str, split: str, **options: Any) -> FolderSource:
+    """Returns the source of the folder `argument`."""
+    return FolderSource(argument, split, **options)
+
+
+def read_item(
+    item: Item,
+    *,
+    max_pixels: int = images.MAX_PIXELS,
+    invert_masks: bool = False,
+    contents: dict[str, bytes] | None = None,
+) -> Record:
+    """Returns the record of an item, from its files or from their `contents` in memory.
+
+    Raises:
+      UserError: a file cannot be read, or its size differs from the image's.
+    """
+    record: Record = {}
+    for key, path in item.files.items():
+        options: dict = {"name": path, "max_pixels": max_pixels}
+        if key == "mask":
+            options["invert"] = invert_masks
+        record[key] = _READERS[key](path if contents is None else contents[key], **options)
+        if record[key].shape[:2] != record["image"].shape[:2]:
+            sizes = [
+                f"{value.shape[1]} x {value.shape[0]}" for value in (record[key], record["image"])
+            ]
+            raise UserError(
+                f"{path} has {sizes[0]} pixels, but its image {item.files['image']} has "
+                f"{sizes[1]}. Make them the same size."
+            )
+    if item.caption is not None:
+        record["caption"] = item.caption
+    record["id"] = item.id
+    return record
+
+
+_READERS = {
+    "image": images.read_image,
+    "mask": images.read_mask,
+    "alpha": annotations.read_alpha,
+    "trimap": annotations.read_trimap,
+    "label": annotations.read_label,
+}
+
+
+def find_images(root: pathlib.Path, *, without: tuple[str, ...] = ()) -> list[str]:
+    """Returns the image files below `root`, sorted, as paths relative to it.
+
+    Hidden files and folders are passed over, and the sub-folders of `root` named in `without`.
+
+    Raises:
+      UserError: a folder cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"The folder {error.filename} cannot be listed: {error.strerror}.")
+
+    found = []
+    for folder, folders, files in os.walk(root, onerror=refuse):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and not (name in without and folder == str(root))
+        )
+        for name in sorted(files):
+            if not name.startswith(".") and name.lower().endswith(images.SUFFIXES):
+                found.append(os.path.relpath(os.path.join(folder, name), root))
+    return found
+
+
+def _by_stem(folder: pathlib.Path) -> dict[str, str]:
+    return {os.path.splitext(name)[0]: os.path.join(folder, name) for name in find_images(folder)}
+
+
+def _read_captions(path: pathlib.Path) -> dict[str, str]:
+    """Returns stem (or path below images/) -> caption; empty where there is no such file."""
+    captions = {}
+    for number, line in enumerate(_read_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            captions[str(row["id"])] = str(row["caption"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path}, line {number}: {error!r}. Each line must be a JSON object like "
+                '{"id": "stem of the image", "caption": "what it shows"}.'
+            ) from error
+    return captions
+
+
+def _read_classes(path: pathlib.Path) -> Any:
+    if not path.exists():
+        return None
+    try:
+        return json.loads(_read_text(path))
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON: {error}.") from error
+
+
+def _read_text(path: pathlib.Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as UTF-8 text: {error}.") from error

@@ -1,0 +1,58 @@
+"""What an inpainting network must beat: fillings that learn nothing. Host side, NumPy.
+
+Also the hole-ratio bins of the field's tables: (0.01, 0.1], (0.1, 0.2], ... (0.5, 0.6].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+BINS = ((0.01, 0.1), (0.1, 0.2), (0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.5, 0.6))
+LABELS = tuple(f"{round(100 * low)}-{round(100 * high)}%" for low, high in BINS)
+
+
+def bin_labels(batch: Mapping[str, np.ndarray]) -> list[str | None]:
+    """Returns the hole-ratio bin of each mask (B, H, W, 1), or None outside of all bins."""
+    labels: list[str | None] = []
+    for ratio in (np.asarray(batch["mask"]) > 0.5).mean((1, 2, 3)):
+        inside = [label for label, (low, high) in zip(LABELS, BINS, strict=True)
+                  if low < ratio <= high]
+        labels.append(inside[0] if inside else None)
+    return labels
+
+
+def mean_fill(batch: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Fills each hole with the mean colour of that image's valid pixels.
+
+    Args:
+      batch: `image` (B, H, W, 3) in [-1, 1] and `mask` (B, H, W, 1), 1 = hole.
+
+    Returns:
+      (B, H, W, 3) float32 in [-1, 1]; an image without a valid pixel is filled with grey, 0.
+    """
+    image, mask = batch["image"], batch["mask"]
+    valid = 1 - mask
+    mean = (image * valid).sum((1, 2), keepdims=True)
+    mean = mean / np.maximum(valid.sum((1, 2), keepdims=True), 1)
+    return (image * valid + mean * mask).astype(np.float32)
+
+
+def biharmonic(batch: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Fills each hole with the biharmonic continuation of its surroundings (scikit-image).
+
+    Arguments and result as in `mean_fill`. Values beyond the range of images are clipped.
+    """
+    from skimage.restoration import inpaint_biharmonic
+
+    filled = []
+    for image, mask in zip(batch["image"], batch["mask"], strict=True):
+        hole = mask[..., 0] > 0.5
+        if hole.any() and not hole.all():
+            image = inpaint_biharmonic(image, hole, channel_axis=-1)
+        filled.append(np.clip(image, -1, 1))
+    return np.stack(filled).astype(np.float32)
+
+
+BASELINES = {"mean fill": mean_fill, "biharmonic": biharmonic}

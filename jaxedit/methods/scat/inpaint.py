@@ -1,0 +1,56 @@
+"""The published inpainting generators, SCAT's and AOT-GAN's, ready for `jaxedit.apply`.
+
+Both publish the same network with the same names (Zuo et al., 2023; Zeng et al., 2022); they
+differ in how the decoder doubles its maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from jaxedit.method import Task
+from jaxedit.methods.scat.generator import Generator, composite, corrupt
+from jaxedit.weights import convert
+
+
+def task(generator: Generator) -> Task:
+    """Returns what `generator` can be applied to."""
+    # Reflection by the largest rate, at a quarter of the size, needs more pixels than the rate.
+    smallest = 4 * (max(generator.rates) + 1)
+    return Task(("image", "mask"), ("composite", "prediction"), multiple=4, minimum=smallest)
+
+
+def fill(
+    generator: Generator, variables: Mapping[str, Any], image: jax.Array, mask: jax.Array
+) -> dict[str, jax.Array]:
+    """Returns `prediction`, the network's whole picture, and `composite`, the filled one.
+
+    Args:
+      generator: the network.
+      variables: its variables, {"params": ...}.
+      image: (B, H, W, 3) in [-1, 1]; what lies under the mask has no influence.
+      mask: (B, H, W, 1), 1 = hole.
+    """
+    prediction = generator.apply(variables, corrupt(image, mask), mask)
+    return {"prediction": prediction, "composite": composite(image, prediction, mask)}
+
+
+def published(name: str):
+    """Returns (predict, variables, task) of a published generator, for `apply.Applier`.
+
+    Args:
+      name: scat-places2, scat-celeba, aotgan-places2 or aotgan-celebahq.
+
+    Raises:
+      UserError: the weights are absent or belong to another network.
+    """
+    generator = Generator(upsample="bilinear_ac" if name.startswith("aotgan") else "nearest")
+
+    def predict(variables, inputs, rng):
+        del rng
+        return fill(generator, variables, inputs["image"], inputs["mask"])
+
+    return predict, convert.load(name), task(generator)
