@@ -63,15 +63,20 @@ def paper() -> ConfigDict:
     config.loss.semantic = 1.0
     config.loss.perceptual = 0.0  # AOT-GAN's: 0.1
     config.loss.style = 0.0  # AOT-GAN's: 250
-    config.loss.smgan = 0.0  # AOT-GAN's: 0.01
+    config.loss.patch = 0.0  # AOT-GAN's patch discriminator instead of SCAT's: 0.01
     config.loss.global_gan = "hinge"  # hinge | nsgan | lsgan
     config.loss.scat_gan = "hinge"  # hinge | nsgan | lsgan
     config.loss.scat_g_region = "hole"  # hole (the code) | all
     config.loss.semantic_temperature = 1.0  # the code declares 0.07 and never divides by it
-    config.loss.semantic_negatives = "batch"  # batch (B per anchor) | own
+    config.loss.semantic_negatives = "batch"  # batch (every mask of the group) | own
+    config.loss.semantic_group = 8  # samples that share masks as negatives: published, a GPU's 8
     config.loss.textural_levels = (1, 2, 3, 4)  # encoder levels, 1 is the first below the image
-    config.loss.smgan_generator_target = 1.0  # 1: as published (cooperative); 0: adversarial
-    config.loss.features = "vgg19"  # perceptual and style: vgg19 | random_features
+    config.loss.patch_gan = "smgan"  # smgan (AOT-GAN) | hinge | nsgan | lsgan
+    config.loss.smgan_target = 1.0  # 1: as published (cooperative); 0: adversarial
+    config.loss.smgan_masked = False  # published factor mask / mean(mask): no effect
+    config.loss.simultaneous = False  # AOT-GAN: both networks from one backward pass
+    config.loss.features = "vgg19"  # perceptual and style: vgg19 | random_features (a stand-in)
+    config.loss.feature_channels = 16  # width of the random features' first block
 
     config.optim = ConfigDict()
     config.optim.lr = 1e-4  # generator and head

@@ -17,20 +17,24 @@ losses of AOT-GAN, its backbone. The publication trains at 256 pixels for 300,00
 at demo scale, read these figures for their order and their spread, not their size.
 """
 
-# AOT-GAN (Zeng et al., 2022), section 3: weights 1, 250, 0.1 and 0.01, patch discriminator, Adam
-# betas (0.5, 0.999), bilinear upsampling. The features are those of a random VGG-19 unless named
-# otherwise: the demo has no weights to download.
-_AOT_GAN = {
-    "loss.l1": 1.0,
+# What SCAT adds to a plain L1 loss, all taken away.
+_NO_SCAT = {
     "loss.global_adversarial": 0.0,
     "loss.segmentation": 0.0,
     "loss.textural": 0.0,
     "loss.semantic": 0.0,
+}
+# AOT-GAN (Zeng et al., 2022), section 3: weights 1, 250, 0.1 and 0.01, patch discriminator, Adam
+# betas (0.5, 0.999), bilinear upsampling. Its features are those of a random VGG unless named
+# otherwise: the demo has no weights to download.
+_AOT_GAN = {
+    **_NO_SCAT,
+    "loss.l1": 1.0,
     "loss.style": 250.0,
     "loss.perceptual": 0.1,
-    "loss.smgan": 0.01,
+    "loss.patch": 0.01,
+    "loss.simultaneous": True,
     "loss.features": "random_features",
-    "discriminator.kind": "patch",
     "generator.upsample": "bilinear_ac",
     "optim.betas": (0.5, 0.999),
 }
@@ -43,10 +47,7 @@ CORE = {
 }
 
 OTHERS = {
-    "l1_only": {
-        "loss.global_adversarial": 0.0, "loss.segmentation": 0.0, "loss.textural": 0.0,
-        "loss.semantic": 0.0,
-    },
+    "l1_only": _NO_SCAT,
     # the adversarial terms
     "no_global": {"loss.global_adversarial": 0.0},
     "no_adversarial": {"loss.global_adversarial": 0.0, "loss.segmentation": 0.0},
@@ -71,10 +72,11 @@ OTHERS = {
     "first_release": {"discriminator.kind": "v1"},
     "attention": {"discriminator.attention": True},
     "no_spectral_norm": {"discriminator.spectral_norm": False},
-    # another discriminator altogether: AOT-GAN's soft mask-guided one, beside the plain L1 loss
-    "smgan": {**_AOT_GAN, "loss.l1": 10.0, "loss.style": 0.0, "loss.perceptual": 0.0,
-              "loss.smgan": 1.0, "loss.smgan_generator_target": 0.0},
-    "aot_gan_adversarial": {**_AOT_GAN, "loss.smgan_generator_target": 0.0},
+    # another discriminator altogether: AOT-GAN's of patches, beside the same L1 loss
+    "patch_hinge": {**_NO_SCAT, "loss.patch": 1.0, "loss.patch_gan": "hinge"},
+    "patch_smgan": {**_NO_SCAT, "loss.patch": 1.0, "loss.smgan_target": 0.0},
+    # as published, AOT-GAN's generator target is the discriminator's label for fakes
+    "aot_gan_adversarial": {**_AOT_GAN, "loss.smgan_target": 0.0},
     # the generator and its masks
     "two_blocks": {"generator.blocks": 2},
     "eight_blocks": {"generator.blocks": 8},

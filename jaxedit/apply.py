@@ -202,7 +202,7 @@ def from_weights(name: str, task: str, **options: Any) -> Applier:
     from jaxedit.weights import manifest
 
     # The conversion table stands in the folder of the paper whose network it is.
-    table = manifest.get(name).table
+    table = manifest.get(name).table.path
     module = ".".join([*table.partition(":")[0].split(".")[:3], task])
     if not table.startswith("jaxedit.methods.") or importlib.util.find_spec(module) is None:
         raise UserError(

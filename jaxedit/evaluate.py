@@ -153,7 +153,7 @@ class Evaluator:
             seed=self.config.evaluate.seed,
             process_index=jax.process_index(),
             process_count=jax.process_count(),
-            limit=limit,
+            limit=limit or None,
         )
 
     def _measure(self, table, groups, members, batch, predictions) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from array_record.python import array_record_data_source, array_record_module
 
 from jaxedit.data import folder, images
-from jaxedit.data.sources import Record, Source, check_keys
+from jaxedit.data.sources import EmptySplit, Record, Source, check_keys
 from jaxedit.errors import UserError
 
 OPTIONS = ("keys", "max_bad_share", "max_pixels")
@@ -75,6 +75,9 @@ def decode(
             start += size
     except (struct.error, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{where} is damaged ({error!r}). Pack the folder again.") from error
+    missing = sorted((keys or set()) - {"id", *files} - ({"caption"} if caption else set()))
+    if missing:
+        raise UserError(f"{where} ({identity}) has no {missing[0]}, which was asked for (keys).")
     if start != len(entry):
         raise UserError(
             f"{where} is damaged: {len(entry)} bytes instead of {start}. Pack the folder again."
@@ -95,7 +98,7 @@ class ArrayRecordSource(Source):
     Args:
       root: the folder with `index.json`.
       split: `train`, `eval` or `all`.
-      keys: the record keys to read; None reads all that are there.
+      keys: the record keys to read, see `folder.FolderSource`; None reads whatever is there.
       max_bad_share: more bad records than this share are an error; a single one never is.
       max_pixels: larger images are bad records.
 
@@ -122,7 +125,7 @@ class ArrayRecordSource(Source):
             if split in (part, "all"):
                 instructions += [_instruction(self.root, shard) for shard in shards]
         if not sum(instruction.examples_in_shard for instruction in instructions):
-            raise UserError(f"{self.description} holds no record for split {split!r}.")
+            raise EmptySplit(f"{self.description} holds no record for split {split!r}.")
         self._entries = array_record_data_source.ArrayRecordDataSource(instructions)
 
     def __len__(self) -> int:
@@ -162,7 +165,9 @@ class _Instruction:
 def _instruction(root: pathlib.Path, shard: dict) -> _Instruction:
     path = root / shard["file"]
     if not path.is_file():
-        raise UserError(f"{path} is missing, though {root / INDEX} names it. Pack the folder again.")
+        raise UserError(
+            f"{path} is missing, though {root / INDEX} names it. Pack the folder again."
+        )
     if path.stat().st_size != shard["bytes"]:
         raise UserError(
             f"{path} has {path.stat().st_size} bytes instead of {shard['bytes']}: it is truncated "

@@ -11,7 +11,7 @@
 A share of the images, chosen by a hash of the stem, is kept for evaluation. Folders PATH/train and
 PATH/eval of the same form, where they exist, replace that rule.
 
-Corrupt or empty files, and images without their companion, are named and skipped.
+Corrupt or empty files are named and skipped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from jaxedit.data import annotations, images
-from jaxedit.data.sources import Record, Source, check_keys, split_by_hash
+from jaxedit.data.sources import EmptySplit, Record, Source, check_keys, split_by_hash
 from jaxedit.errors import UserError
 
 OPTIONS = (
@@ -58,7 +58,8 @@ class FolderSource(Source):
     Args:
       root: the folder.
       split: `train`, `eval` or `all`.
-      keys: the record keys to read, such as ("image",); None reads all that are there.
+      keys: the record keys to read, such as ("image",): an image without one of them is bad.
+        None reads whatever is there, so records may differ in their keys.
       holdout: about the share of the images kept for evaluation.
       max_bad_share: more bad files than this share are an error; a single one never is.
       max_pixels: larger images are bad files.
@@ -140,7 +141,7 @@ class FolderSource(Source):
         items = self._items_of(self.root, "")
         chosen = split_by_hash([item.stem for item in items], split, holdout)
         if not chosen:
-            raise UserError(
+            raise EmptySplit(
                 f"{self.root} holds too few images ({len(items)}) to keep any for split {split!r}. "
                 "Add images, or use split 'all'."
             )
@@ -175,20 +176,16 @@ class FolderSource(Source):
         return items
 
     def _usable(self, found: list[Item], check_headers: int) -> list[Item]:
-        """Returns the items whose files are there and, for the first ones, open as images."""
-        expected = set().union(*(item.files for item in found))
-        needs_caption = any(item.caption is not None for item in found)
+        """Returns the items that have what `keys` asks for and, for the first ones, open."""
         usable = []
         for position, item in enumerate(found):
-            missing = sorted(expected - set(item.files))
+            present = {"id", *item.files} | ({"caption"} if item.caption is not None else set())
+            missing = sorted((self.keys or set()) - present)
             try:
                 if missing:
                     raise UserError(
-                        f"{item.files['image']} has no {missing[0]} though other images do: put "
-                        f"one of the same stem into {missing[0]}s/."
+                        f"{item.files['image']} has no {missing[0]}, which was asked for (keys)."
                     )
-                if needs_caption and item.caption is None:
-                    raise UserError(f"{item.files['image']} has no line in captions.jsonl.")
                 if position < check_headers:
                     for file in item.files.values():
                         images.check_header(file, max_pixels=self.max_pixels)

@@ -83,7 +83,7 @@ def strokes(
     brush_width: tuple[float, float] = (0.04, 0.14),
     max_tries: int = MAX_TRIES,
 ) -> np.ndarray:
-    """Returns brush strokes alone, their width in proportion to the image.
+    """Returns brush strokes alone, in all directions, their width in proportion to the image.
 
     Args:
       rng: where the randomness comes from.
@@ -101,7 +101,7 @@ def strokes(
     def draw() -> np.ndarray:
         canvas = Image.new("L", (width, height), 0)
         for _ in range(count[0] + _integer(rng, count[1] - count[0] + 1)):
-            _draw_stroke(canvas, rng, widths)
+            _draw_stroke(canvas, rng, widths, heading=rng.uniform(0, 2 * math.pi))
         return np.asarray(canvas, bool)
 
     return within(draw, rng, hole_range, (height, width), max_tries)
@@ -265,8 +265,10 @@ def _fill_rectangle(mask: np.ndarray, rng: Random, max_height: int, max_width: i
     mask[max(top, 0) : max(top + box_height, 0), max(left, 0) : max(left + box_width, 0)] = True
 
 
-def _draw_stroke(canvas: Image.Image, rng: Random, brush_width: tuple[float, float]) -> None:
-    """Draws one zigzag stroke of 4 to 17 segments with round joints.
+def _draw_stroke(
+    canvas: Image.Image, rng: Random, brush_width: tuple[float, float], heading: float = 0.0
+) -> None:
+    """Draws one zigzag stroke of 4 to 17 segments with round joints, going in one direction.
 
     The turn angle lies around 2pi/5, by up to 2pi/15 to either side; every other one is mirrored.
     The segments' length is N(r, floor(r / 2)) clipped to [0, 2r], r an eighth of the diagonal.
@@ -279,10 +281,10 @@ def _draw_stroke(canvas: Image.Image, rng: Random, brush_width: tuple[float, flo
     angles = []
     for index in range(segments):
         angle = rng.uniform(least, most)
-        angles.append(2 * math.pi - angle if index % 2 == 0 else angle)
+        angles.append(heading + (2 * math.pi - angle if index % 2 == 0 else angle))
     vertices = [(_integer(rng, width), _integer(rng, height))]
     for angle in angles:
-        length = float(np.clip(rng.normal(mean_length, mean_length // 2), 0, 2 * mean_length))
+        length = min(max(rng.normal(mean_length, mean_length // 2), 0.0), 2 * mean_length)
         x = min(max(vertices[-1][0] + length * math.cos(angle), 0), width)
         y = min(max(vertices[-1][1] + length * math.sin(angle), 0), height)
         vertices.append((int(x), int(y)))

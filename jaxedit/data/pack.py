@@ -13,8 +13,11 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+from array_record.python import array_record_module
+
 from jaxedit.data import array_record, folder
 from jaxedit.data.atomic import atomic_folder
+from jaxedit.data.sources import EmptySplit
 from jaxedit.errors import UserError
 
 
@@ -23,14 +26,14 @@ class Packed:
     """What was written.
 
     Attributes:
+      output: the folder of shards.
       records: split -> number of records.
       skipped: path -> why it was left out.
-      output: the folder of shards.
     """
 
+    output: pathlib.Path
     records: dict[str, int]
     skipped: dict[str, str]
-    output: pathlib.Path
 
 
 def pack(
@@ -57,32 +60,98 @@ def pack(
     """
     if shards < 1:
         raise UserError(f"shards is {shards}; at least one is needed.")
-    root, output = pathlib.Path(root), pathlib.Path(output)
-    source = folder.FolderSource(root, "all", **{**options, "cache_mb": 0})
-    stems = {part: _stems(root, part, options) for part in ("train", "eval")}
-    invert_masks = options.get("invert_masks", False)
+    output = pathlib.Path(output)
+    sources = {"train": folder.FolderSource(root, "train", **{**options, "cache_mb": 0})}
+    try:
+        sources["eval"] = folder.FolderSource(root, "eval", **{**options, "cache_mb": 0})
+    except EmptySplit:
+        pass  # a folder of a single image has nothing to hold out
+    progress = progress or (lambda done, total: None)
+    total = sum(len(source) for source in sources.values())
+    per_shard = -(-len(sources["train"]) // shards)
     with atomic_folder(output) as temporary:
-        done, splits = 0, {}
-        for part in ("train", "eval"):
-            positions = [
-                position for position, item in enumerate(source.items) if item.id in stems[part]
-            ]
-            parts = shards if part == "train" else _evaluation_shards(stems, shards)
-            splits[part] = []
-            for number in range(min(parts, len(positions))):
-                name = f"{part}-{number:05d}-of-{min(parts, len(positions)):05d}.arrayrecord"
-                count = 0
-                writer = array_record.shard_writer(temporary / name)
-                try:
-                    first = number * len(positions) // min(parts, len(positions))
-                    last = (number + 1) * len(positions) // min(parts, len(positions))
-                    for position in positions[first:last]:
-                        entry = _entry(source, position, invert_masks)
-                        if entry is not None:
-                            writer.write(entry)
-                            count += 1
-                        done += 1
-                        if progress is not None:
-                            progress(done, len(source))
-                finally:
-                    writer.close()
+        splits: dict[str, list[dict]] = {}
+        done = 0
+        for split, source in sources.items():
+            splits[split] = []
+            count = -(-len(source) // per_shard)
+            for number in range(count):
+                positions = range(
+                    len(source) * number // count, len(source) * (number + 1) // count
+                )
+                path = temporary / f"{split}-{number:05d}-of-{count:05d}.arrayrecord"
+                tick = lambda written, before=done: progress(before + written, total)
+                records = _write_shard(path, source, positions, tick)
+                splits[split].append(
+                    {"file": path.name, "records": records, "bytes": path.stat().st_size}
+                )
+                done += len(positions)
+        index = {
+            "format": array_record.FORMAT,
+            "version": array_record.VERSION,
+            "classes": sources["train"].classes,
+            "splits": splits,
+        }
+        text = json.dumps(index, indent=1, ensure_ascii=False)
+        (temporary / array_record.INDEX).write_text(text, encoding="utf-8")
+    return Packed(
+        output,
+        {split: sum(shard["records"] for shard in shards) for split, shards in splits.items()},
+        {path: reason for source in sources.values() for path, reason in source.skipped.items()},
+    )
+
+
+def _write_shard(
+    path: pathlib.Path,
+    source: folder.FolderSource,
+    positions: range,
+    progress: Callable[[int], None],
+) -> int:
+    """Writes the good ones of the source's records at `positions`; returns their number."""
+    records = 0
+    try:
+        writer = array_record.shard_writer(path)
+        try:
+            for done, position in enumerate(positions, 1):
+                entry = _entry(source, position)
+                if entry is not None:
+                    writer.write(entry)
+                    records += 1
+                progress(done)
+        finally:
+            writer.close()
+        reader = array_record_module.ArrayRecordReader(str(path))
+        written = reader.num_records()
+        reader.close()
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"Cannot write {path}: {error}. Check that there is space left.") from error
+    if written != records:
+        raise UserError(
+            f"Cannot write {path}: it holds {written} of {records} records. Check that there is "
+            "space left."
+        )
+    return records
+
+
+def _entry(source: folder.FolderSource, position: int) -> bytes | None:
+    """Returns one record's entry, or None for a bad one, which is counted."""
+    item = source.items[position]
+    try:
+        contents = {key: _contents(path) for key, path in item.files.items()}
+        folder.read_item(
+            item,
+            contents=contents,
+            max_pixels=source.max_pixels,
+            invert_masks=source.invert_masks,
+        )
+    except UserError as error:
+        source.count_bad(source.name(position), str(error))
+        return None
+    return array_record.encode(item, contents, source.invert_masks)
+
+
+def _contents(path: str) -> bytes:
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error

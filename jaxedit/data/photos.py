@@ -17,10 +17,10 @@ import threading
 import numpy as np
 
 from jaxedit.data import images
-from jaxedit.data.sources import Record, Source
+from jaxedit.data.sources import Record, Source, check_keys
 from jaxedit.errors import UserError
 
-OPTIONS = ("minimum_side",)
+OPTIONS = ("keys", "minimum_side")
 # The side of a crop as a share of the photograph's shorter side, and the step between neighbours
 # as a share of the side.
 _EVERY_SCALE = ((1.0, 0.5), (2 / 3, 0.5), (1 / 2, 0.5), (1 / 3, 1.0))
@@ -124,9 +124,21 @@ class PhotoSource(Source):
         self._decoding = threading.Lock()
 
 
-def create(argument: str, split: str, *, minimum_side: int = 96) -> PhotoSource:
-    """Returns the source; no crop is smaller than `minimum_side` pixels."""
+def create(
+    argument: str, split: str, *, keys: tuple[str, ...] | None = None, minimum_side: int = 96
+) -> PhotoSource:
+    """Returns the source; no crop is smaller than `minimum_side` pixels.
+
+    Raises:
+      UserError: `keys` asks for more than `image` and `id`, or a photograph is missing.
+    """
     del argument
+    wanted = (check_keys(keys) or set()) - {"image", "id"}
+    if wanted:
+        raise UserError(
+            f"photos has no {min(wanted)!r}, which was asked for (keys); it has image and id. "
+            "Use a folder of your own: data.source=folder:PATH."
+        )
     return PhotoSource(split, minimum_side)
 
 

@@ -12,6 +12,7 @@ A record is a dict with fixed keys, of which a source yields those it has:
 | `trimap` | uint8 (H, W) in {0, 128, 255} |
 | `label` | int32 (H, W), class numbers |
 | `caption` | str |
+| `class_label` | int, the class of the whole image |
 | `id` | str, unique within the source |
 
 A source is a random-access sequence, picklable, and the same for the same string, split and
@@ -33,7 +34,7 @@ from jaxedit.errors import UserError
 
 Record = dict[str, Any]
 
-RECORD_KEYS = ("image", "mask", "alpha", "trimap", "label", "caption", "id")
+RECORD_KEYS = ("image", "mask", "alpha", "trimap", "label", "caption", "class_label", "id")
 SPLITS = ("train", "eval", "all")
 # Source name -> the module of this package whose `create(argument, split, **options)` makes it.
 _MODULES = {
@@ -52,6 +53,10 @@ _log = logging.getLogger(__name__)
 
 class BadRecord(UserError):
     """One record cannot be read; the others may be fine."""
+
+
+class EmptySplit(UserError):
+    """The source has records, but none for this split."""
 
 
 class Source(abc.ABC):

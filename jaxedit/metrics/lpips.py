@@ -105,10 +105,9 @@ class LPIPS(base.MeanMetric):
         network = {"alex": "AlexNet", "vgg": "VGG-16"}[backbone]
         super().__init__(name, f"LPIPS v0.1 ({network})", higher_is_better=False)
         self._minimum = MINIMUM[backbone]
-        variables = {
-            "heads": convert.load(f"lpips-{backbone}", weights_dir),
-            "backbone": convert.load(_BACKBONE_WEIGHTS[backbone], weights_dir),
-        }
+        names = (f"lpips-{backbone}", _BACKBONE_WEIGHTS[backbone])
+        heads, convolutions = convert.load_all(names, weights_dir)
+        variables = {"heads": heads, "backbone": convolutions}
         self._run = in_chunks(functools.partial(distance, backbone), variables)
 
     def values(self, prediction, target, mask):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxedit.errors import PretrainedWeightsMissing, UserError
-from jaxedit.metrics import features, feature_metrics, image, lpips
+from jaxedit.metrics import feature_metrics, features, image, lpips
 from jaxedit.metrics.base import Metric
 
 _STAND_IN = "random_features"

@@ -15,6 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxedit.errors import UserError
 from jaxedit.layers.convolution import conv2d
 from jaxedit.weights.table import Entry, Table
 
@@ -213,9 +214,18 @@ class FIDInception(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Returns features (B, 2048) of images (B, H, W, 3) in [0, 1]."""
+        """Returns features (B, 2048) float32 of images (B, H, W, 3) in [0, 1].
+
+        Raises:
+          UserError: without the resize, the images are too small.
+        """
         if self.resize:
             x = resize(x)
+        elif min(x.shape[1:3]) < MINIMUM:
+            raise UserError(
+                f"Without its resize the FID Inception needs images of at least {MINIMUM} pixels "
+                f"a side, got {x.shape[1]}x{x.shape[2]}."
+            )
         x = (2 * x - 1).astype(self.dtype)
         x = self._plain("Conv2d_1a_3x3", 32, 3, stride=2)(x)
         x = self._plain("Conv2d_2a_3x3", 32, 3)(x)

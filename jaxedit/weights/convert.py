@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +112,28 @@ def load(name: str, weights_dir: str | Path | None = None) -> dict[str, Any]:
     return variables
 
 
+def load_all(names: Sequence[str], weights_dir: str | Path | None = None) -> list[dict[str, Any]]:
+    """Returns what `load` returns for each of `names`.
+
+    Raises:
+      PretrainedWeightsMissing: some are not in the weights folder; the message names all of those.
+    """
+    missing = [name for name in names if not path_of(name, weights_dir).is_file()]
+    if missing:
+        raise PretrainedWeightsMissing(". ".join(how_to_get(name, weights_dir) for name in missing))
+    return [load(name, weights_dir) for name in names]
+
+
 def how_to_get(name: str, weights_dir: str | Path | None = None) -> str:
     """Returns the line that says how to obtain the weights `name`."""
     checkpoint = manifest.get(name)
+    folder = path_of(name, weights_dir).parent
+    setting = "" if folder == default_dir() else f"JAXEDIT_WEIGHTS={shlex.quote(str(folder))} "
     size = f" ({checkpoint.bytes / 1e6:,.1f} MB)" if checkpoint.bytes else ""
     file = f" (the file {checkpoint.file} in it)" if checkpoint.file else ""
     return (
-        f"The weights {name!r} are not in {path_of(name, weights_dir).parent}. Download "
-        f"{checkpoint.address}{file}{size}, then run: jaxedit weights convert {name} FILE"
+        f"The weights {name!r} are not in {folder}. Download {checkpoint.address}{file}{size}, "
+        f"then run: {setting}jaxedit weights convert {name} FILE"
     )
 
 

@@ -19,7 +19,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.errors import UserError
-from jaxedit.weights.table import Table
 
 
 class Part:

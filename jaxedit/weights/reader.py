@@ -62,14 +62,17 @@ def _read_safetensors(
 ) -> dict[str, np.ndarray]:
     if nested:
         raise UserError(
-            f"{path}: a safetensors file holds one flat set of arrays, without {'/'.join(nested)!r}."
+            f"{path}: a safetensors file holds one flat set of arrays, so it has no "
+            f"{'/'.join(nested)!r}."
         )
     try:
         with safetensors.safe_open(path, framework="np") as stream:
             names = _select({name: name for name in stream.keys()}, prefix, ignore)
             return {new: stream.get_tensor(old) for new, old in names.items()}
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path}: damaged safetensors file ({error}). Download it again.") from error
+        raise UserError(
+            f"{path}: damaged safetensors file ({error}). Download it again."
+        ) from error
 
 
 def _read_torch(

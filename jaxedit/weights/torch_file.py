@@ -199,6 +199,12 @@ class TorchFile:
             f"{self.path}: damaged or not a torch checkpoint ({why}). Download it again."
         )
 
+    def big_endian(self) -> UserError:
+        """Returns the error for numbers in the other byte order."""
+        return UserError(
+            f"{self.path}: written on a big-endian machine. Load and save it with torch first."
+        )
+
     def unpickle(self, stream: BinaryIO) -> Any:
         """Returns the next pickle of `stream`, loaded under the restriction."""
         try:
@@ -239,7 +245,7 @@ class ZipFile(TorchFile):
             )
         self._root = min(roots, key=len)
         if f"{self._root}byteorder" in names and self._entry("byteorder") != b"little":
-            raise UserError(f"{self.path}: written on a big-endian machine, which is not read here.")
+            raise self.big_endian()
         self.contents = self.unpickle(io.BytesIO(self._entry("data.pkl")))
 
     def _entry(self, name: str, expected_bytes: int | None = None) -> bytes:
@@ -282,7 +288,7 @@ class LegacyFile(TorchFile):
             raise self.damaged("unknown protocol")
         system = self.unpickle(self._stream)
         if not isinstance(system, dict) or not system.get("little_endian", True):
-            raise UserError(f"{self.path}: written on a big-endian machine, which is not read here.")
+            raise self.big_endian()
         self.contents = self.unpickle(self._stream)
         keys = self.unpickle(self._stream)
         self._start = self._stream.tell()

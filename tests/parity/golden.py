@@ -157,6 +157,10 @@ class Golden:
             actual, expected, err_msg=f"{self.path.name}: {output}", **tolerances
         )
 
+    def compare_scalar(self, output: str, actual: float) -> None:
+        """As `compare`, by relative tolerance only: a loss may be smaller than an image's error."""
+        self.compare(output, actual, atol=0.0, rtol=self.rtol or FALLBACK_RTOL)
+
     def _subsample(
         self, output: str, array: np.ndarray, shape: tuple[int, ...]
     ) -> np.ndarray:

@@ -9,15 +9,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-BINS = ((0.01, 0.1), (0.1, 0.2), (0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.5, 0.6))
-LABELS = tuple(f"{round(100 * low)}-{round(100 * high)}%" for low, high in BINS)
+from jaxedit.data.mask_files import HOLE_BINS
+
+LABELS = tuple(f"{round(100 * low)}-{round(100 * high)}%" for low, high in HOLE_BINS)
 
 
 def bin_labels(batch: Mapping[str, np.ndarray]) -> list[str | None]:
     """Returns the hole-ratio bin of each mask (B, H, W, 1), or None outside of all bins."""
     labels: list[str | None] = []
     for ratio in (np.asarray(batch["mask"]) > 0.5).mean((1, 2, 3)):
-        inside = [label for label, (low, high) in zip(LABELS, BINS, strict=True)
+        inside = [label for label, (low, high) in zip(LABELS, HOLE_BINS, strict=True)
                   if low < ratio <= high]
         labels.append(inside[0] if inside else None)
     return labels

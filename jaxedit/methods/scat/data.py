@@ -2,7 +2,7 @@
 
 Training follows section "Training recipe" of the published code: crop, horizontal flip, colour
 jitter, and one mask per sample. Evaluation takes the whole centred image and either the record's
-own mask or one drawn for each hole-ratio bin in turn; every draw comes from the sample's own
+own mask or one drawn for a hole-ratio bin; every draw comes from the sample's own
 generator, so that all systems see the same holes.
 """
 
@@ -14,14 +14,11 @@ import ml_collections
 import numpy as np
 
 from jaxedit.config import did_you_mean
-from jaxedit.data import masks, transforms
-from jaxedit.data.mask_files import MaskFiles
+from jaxedit.data import mask_files, transforms
 from jaxedit.errors import UserError
 from jaxedit.method import Record
-from jaxedit.methods.scat.baselines import BINS
 
 CROPS = ("random_resized", "centre", "resize_and_crop")
-MASKS = ("pconv", "random", "centered", "boxes", "strokes")
 
 
 class Transform:
@@ -30,7 +27,7 @@ class Transform:
     def __init__(self, config: ml_collections.ConfigDict, train: bool):
         data, evaluate = config.data, config.evaluate
         _known(data.crop, CROPS, "data.crop")
-        _known(data.mask, MASKS, "data.mask")
+        _known(data.mask, mask_files.MASK_TYPES, "data.mask")
         _known(evaluate.crop, ("whole", *CROPS[1:]), "evaluate.crop")
         _known(evaluate.mask, ("bins", "record"), "evaluate.mask")
         self.train = train
@@ -39,12 +36,17 @@ class Transform:
         self.centre_crop = data.centre_crop
         self.flip = data.flip
         self.jitter = data.jitter
-        self.mask = data.mask if train else evaluate.mask
-        self.hole_range = tuple(data.hole_range)
-        self.brush_width = tuple(data.brush_width)
-        self.files = None
-        if self.mask == "pconv":
-            self.files = MaskFiles(data.mask_folder, invert=data.mask_invert)
+        self.draw_mask = None  # None: the record's own
+        if train:
+            self.draw_mask = mask_files.create(
+                data.mask, self.size, self.size,
+                folder=data.mask_folder,
+                invert=data.mask_invert,
+                hole_range=tuple(data.hole_range),
+                brush_width=tuple(data.brush_width) if data.mask == "random" else None,
+            )
+        elif evaluate.mask == "bins":
+            self.draw_mask = mask_files.EvaluationMasks(self.size, self.size)
 
     def __call__(self, record: Record, rng: np.random.Generator) -> dict[str, Any]:
         """Returns `image` float32 (H, W, 3) in [-1, 1] and `mask` float32 (H, W, 1), 1 = hole."""
@@ -71,22 +73,11 @@ class Transform:
         return transforms.resize_and_crop(image, size, size)
 
     def _hole(self, record: Record, rng: np.random.Generator) -> np.ndarray:
-        size = self.size
-        if self.mask == "bins":
-            # The draw is the sample's own: about as many samples fall into each bin.
-            hole_range = BINS[int(rng.integers(len(BINS)))]
-            return masks.free_form(rng, size, size, hole_range, self.brush_width)
-        if self.mask == "record":
+        if self.draw_mask is None:
             return self._own_mask(record)
-        if self.mask == "pconv":
-            return self.files.draw(rng, size, size)
-        if self.mask == "centered":
-            return masks.augment(masks.centred(size, size), rng)
-        if self.mask == "boxes":
-            return masks.boxes(rng, size, size, self.hole_range)
-        if self.mask == "strokes":
-            return masks.strokes(rng, size, size, self.hole_range)
-        return masks.free_form(rng, size, size, self.hole_range, self.brush_width)
+        if self.train:
+            return self.draw_mask(rng)
+        return self.draw_mask(rng, record.get("index"))
 
     def _own_mask(self, record: Record) -> np.ndarray:
         if "mask" not in record:

@@ -1,4 +1,4 @@
-"""SCAT as a `Method`: the networks, one training phase, prediction and evaluation of inpainting."""
+"""SCAT as a `Method`: networks, one training phase, prediction and evaluation of inpainting."""
 
 from __future__ import annotations
 
@@ -13,11 +13,237 @@ import numpy as np
 import optax
 
 from jaxedit import pictures
+from jaxedit.config import did_you_mean
 from jaxedit.errors import UserError
+from jaxedit.losses import perceptual
 from jaxedit.method import Batch, Evaluation, Method, State, Sums, Task
 from jaxedit.methods.scat import baselines, contrastive, discriminators, update
 from jaxedit.methods.scat.data import Transform
 from jaxedit.methods.scat.generator import Generator, composite, corrupt
+from jaxedit.methods.scat.objectives import Settings
 from jaxedit.methods.scat.patch_discriminator import PatchDiscriminator
+from jaxedit.models.vgg import VGG
 
 PyTree = Any
+_DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+_SCHEDULES = ("constant", "cosine")
+_FEATURES = ("vgg19", "random_features")
+
+
+class SCAT(Method):
+    """Inpainting with segmentation-confusion adversarial training and contrastive learning."""
+
+    def __init__(self, config: ml_collections.ConfigDict, axis_name: str | None = None):
+        super().__init__(config, axis_name)
+        _check(config)
+        self.settings = _settings(config)
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Returns generator, discriminator, head and vgg19, as far as the losses use them."""
+        config, settings = self.config, self.settings
+        dtype = _DTYPES[config.precision.compute]
+        networks: dict[str, nn.Module] = {
+            "generator": Generator(
+                channels=config.generator.channels,
+                blocks=config.generator.blocks,
+                rates=tuple(config.generator.rates),
+                upsample=config.generator.upsample,
+                remat=config.remat,
+                dtype=dtype,
+            )
+        }
+        if settings.patch:
+            networks["discriminator"] = PatchDiscriminator(
+                config.discriminator.channels, config.discriminator.spectral_norm, dtype
+            )
+        elif settings.uses_discriminator:
+            networks["discriminator"] = discriminators.create(
+                config.discriminator.kind,
+                channels=config.discriminator.channels,
+                attention=config.discriminator.attention,
+                spectral_norm=config.discriminator.spectral_norm,
+                dtype=dtype,
+            )
+        if settings.semantic and config.head.mlp:
+            networks["head"] = contrastive.ProjectionHead(config.head.channels)
+        if settings.uses_vgg:
+            published = config.loss.features == "vgg19"
+            networks["vgg19"] = VGG(
+                depth=19,
+                layers=(*perceptual.PERCEPTUAL_LAYERS, *perceptual.STYLE_LAYERS),
+                channels=64 if published else config.loss.feature_channels,
+                dtype=dtype,
+            )
+        return networks
+
+    def optimizers(self, total_steps: int) -> dict[str, optax.GradientTransformation]:
+        """Returns Adam for the generator (with the head) and for the discriminator."""
+        optim = self.config.optim
+
+        def adam(lr: float) -> optax.GradientTransformation:
+            schedule = optax.cosine_decay_schedule(lr, total_steps)
+            return optax.adam(
+                lr if optim.schedule == "constant" else schedule,
+                b1=optim.betas[0], b2=optim.betas[1], eps=optim.eps,
+            )
+
+        optimizers = {"generator": adam(optim.lr)}
+        if self.settings.uses_discriminator:
+            optimizers["discriminator"] = adam(optim.lr_discriminator)
+        return optimizers
+
+    def spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+        size = self.config.image_size
+        return {
+            "image": jax.ShapeDtypeStruct((batch_size, size, size, 3), jnp.float32),
+            "mask": jax.ShapeDtypeStruct((batch_size, size, size, 1), jnp.float32),
+        }
+
+    def init(self, rng: jax.Array, spec: Mapping[str, jax.ShapeDtypeStruct]) -> State:
+        params, stats = update.initial_variables(
+            self.networks(), rng, spec["image"].shape[1:3]
+        )
+        return State(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            stats=stats,
+            opt=update.initial_optimizer_states(params, self._optimizers()),
+            ema={"generator": params["generator"]} if self.settings.ema_decay else {},
+        )
+
+    def frozen(self) -> dict[str, PyTree]:
+        """Returns VGG-19's variables where perceptual or style losses are on.
+
+        Raises:
+          PretrainedWeightsMissing: `loss.features` is vgg19 and its weights are not here.
+        """
+        if not self.settings.uses_vgg:
+            return {}
+        if self.config.loss.features == "vgg19":
+            from jaxedit.weights import convert
+
+            return {"vgg19": convert.load("vgg19")}
+        return {"vgg19": random_features(self.networks()["vgg19"])}
+
+    def update(
+        self, state: State, batch: Batch, rng: jax.Array, *, phase: str
+    ) -> tuple[State, Sums]:
+        del rng, phase  # nothing in a step is random, and there is one phase
+        return update.training_step(
+            state,
+            batch,
+            networks=self.networks(),
+            optimizers=self._optimizers(),
+            settings=self.settings,
+            axis_name=self.axis_name,
+        )
+
+    def predict(
+        self, state: State, inputs: Batch, rng: jax.Array, *, task: str
+    ) -> dict[str, jax.Array]:
+        """Fills holes: `composite` keeps the known pixels, `prediction` is the raw output."""
+        del rng, task
+        params = state.ema.get("generator", state.params["generator"])
+        image, mask = inputs["image"], inputs["mask"]
+        prediction = self.networks()["generator"].apply(
+            {"params": params}, corrupt(image, mask), mask
+        )
+        return {"composite": composite(image, prediction, mask), "prediction": prediction}
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        # Reflect padding by the largest rate, at a quarter of the size, must find enough rows.
+        least = 4 * (max(self.config.generator.rates) + 1)
+        return {"inpaint": Task(("image", "mask"), ("composite", "prediction"), 4, least)}
+
+    def transform(self, *, train: bool) -> Transform:
+        return Transform(self.config, train)
+
+    def evaluation(self) -> Evaluation:
+        return Evaluation(
+            task="inpaint",
+            prediction="composite",
+            target="image",
+            metrics=tuple(self.config.evaluate.metrics),
+            groups=baselines.LABELS,
+            group=baselines.bin_labels,
+            baselines=baselines.BASELINES,
+            best=("psnr", "max"),
+        )
+
+    def pictures(
+        self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        hole = batch["mask"]
+        return {
+            "input": pictures.to_uint8(batch["image"] * (1 - hole) + hole),
+            "filled": pictures.to_uint8(outputs["composite"]),
+            "raw output": pictures.to_uint8(outputs["prediction"]),
+            "truth": pictures.to_uint8(batch["image"]),
+        }
+
+    def _optimizers(self) -> dict[str, optax.GradientTransformation]:
+        return self.optimizers(self.config.train.steps)
+
+
+def create(config: ml_collections.ConfigDict, axis_name: str | None = None) -> SCAT:
+    """Returns the method; raises UserError for a configuration that cannot be run."""
+    return SCAT(config, axis_name)
+
+
+def random_features(network: VGG) -> PyTree:
+    """Returns fixed random variables for a VGG of any width: a stand-in that knows no images.
+
+    He-normal kernels keep the features' scale from layer to layer.
+    """
+    variables = network.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    leaves, tree = jax.tree.flatten(variables)
+    keys = jax.random.split(jax.random.key(19), len(leaves))
+    start = nn.initializers.he_normal()
+    return jax.tree.unflatten(tree, [
+        start(key, leaf.shape, leaf.dtype) if leaf.ndim == 4 else jnp.zeros_like(leaf)
+        for key, leaf in zip(keys, leaves, strict=True)
+    ])
+
+
+def _settings(config: ml_collections.ConfigDict) -> Settings:
+    loss = config.loss
+    return Settings(
+        l1=loss.l1,
+        global_adversarial=loss.global_adversarial,
+        segmentation=loss.segmentation,
+        textural=loss.textural,
+        semantic=loss.semantic,
+        perceptual=loss.perceptual,
+        style=loss.style,
+        patch=loss.patch,
+        global_kind=loss.global_gan,
+        segmentation_kind=loss.scat_gan,
+        segmentation_region=loss.scat_g_region,
+        textural_levels=tuple(loss.textural_levels),
+        semantic_temperature=loss.semantic_temperature,
+        semantic_negatives=loss.semantic_negatives,
+        semantic_group=loss.semantic_group,
+        patch_kind=loss.patch_gan,
+        smgan_target=loss.smgan_target,
+        smgan_masked=loss.smgan_masked,
+        simultaneous=loss.simultaneous,
+        accumulate=config.train.accumulate,
+        ema_decay=config.optim.ema,
+    )
+
+
+def _check(config: ml_collections.ConfigDict) -> None:
+    """Raises UserError where the configuration is unsound, naming key and remedy."""
+    for key, known in (
+        ("precision.compute", tuple(_DTYPES)),
+        ("optim.schedule", _SCHEDULES),
+        ("loss.features", _FEATURES),
+    ):
+        group, name = key.split(".")
+        value = config[group][name]
+        if value not in known:
+            raise UserError(
+                f"{key}={value!r} is unknown: use one of {', '.join(known)}."
+                + did_you_mean(value, known)
+            )

@@ -319,7 +319,7 @@ class Objectives:
         return terms, vectors
 
     def project(self, head: PyTree, pooled: jax.Array) -> jax.Array:
-        """Returns unit vectors (N, D') of pooled features (N, D), through the MLP if there is one."""
+        """Returns unit vectors of pooled features (N, D), through the MLP if there is one."""
         if "head" in self.networks:
             pooled = self.networks["head"].apply({"params": head}, pooled)
         return contrastive.normalise(pooled)

@@ -138,6 +138,9 @@ def convert(
         present[name] = v / max(float(np.linalg.norm(v)), 1e-12)
     variables = table.to_jax(entries, present, shapes, what)
     variables.setdefault(spectral.COLLECTION, {})
+    gamma = variables["params"].get("attention", {}).get("gamma")
+    if gamma is not None:
+        variables["params"]["attention"]["gamma"] = gamma.reshape(())
     return variables
 
 

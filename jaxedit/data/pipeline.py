@@ -1,0 +1,249 @@
+"""From a source of records to batches: Grain for training, a plain ordered pass for evaluation.
+
+Both are deterministic functions of (source, transform, seed), whatever the number of processes,
+threads or workers: what N processes see together in one step is what one process would have seen.
+Batches are dicts of NumPy arrays with the batch as the first axis.
+"""
+
+from __future__ import annotations
+
+import atexit
+import collections
+import concurrent.futures
+import dataclasses
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import grain
+import numpy as np
+from absl import flags
+
+from jaxedit.data.sources import BadRecord, Record, Source
+from jaxedit.errors import UserError
+
+Sample = Mapping[str, Any]
+Transform = Callable[[Record, np.random.Generator], Sample]
+Batch = dict[str, Any]
+
+
+class TransformError(RuntimeError):
+    """A transform failed on one record, which the message names."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Named:
+    """A transform whose errors name the record that they arose from."""
+
+    transform: Transform
+
+    def __call__(self, record: Record, rng: np.random.Generator) -> Sample:
+        try:
+            return self.transform(record, rng)
+        except UserError as error:
+            raise UserError(f"Record {record.get('id')!r}: {error}") from error
+        except Exception as error:
+            raise TransformError(
+                f"The transform failed on record {record.get('id')!r}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
+def train_iterator(
+    source: Source,
+    transform: Transform,
+    batch_size: int,
+    seed: int,
+    *,
+    process_index: int = 0,
+    process_count: int = 1,
+    threads: int = 2,
+    workers: int = 0,
+    prefetch: int = 4,
+) -> grain.DatasetIterator:
+    """Returns an endless iterator over training batches, shuffled anew in every epoch.
+
+    Its position is `iterator.get_state()` / `set_state()`, which `grain.checkpoint.CheckpointSave`
+    and `CheckpointRestore` store with Orbax; a restored iterator yields exactly what the first
+    would have yielded next, random augmentation included.
+
+    Args:
+      source: where records come from.
+      transform: from (record, generator) to a sample: a dict of arrays of fixed shapes.
+      batch_size: samples per step over all processes.
+      seed: of the order and of the augmentation; 0 <= seed < 2**32.
+      process_index: which of the processes this is.
+      process_count: of how many; batches hold `batch_size / process_count` samples.
+      threads: that make batches ahead in this process; 0 makes them when they are asked for.
+      workers: worker processes to use instead; for transforms that hold Python's lock. The calling
+        script then needs an `if __name__ == "__main__"` guard.
+      prefetch: batches made ahead (by each worker).
+
+    Raises:
+      UserError: the numbers do not fit together.
+    """
+    local = _local_batch_size(batch_size, process_count)
+    _check_seed(seed)
+    dataset = (
+        grain.MapDataset.source(source)
+        .seed(seed)
+        .shuffle()
+        .repeat()
+        .random_map(_Named(transform))
+        # After the augmentation, whose randomness thus belongs to the sample's place in the whole
+        # stream and not to the process that happens to make it.
+        .slice(slice(process_index, None, process_count))
+        .batch(local, drop_remainder=True)
+    )
+    if workers:
+        return _with_workers(dataset, workers, prefetch)
+    return iter(dataset.to_iter_dataset(_read_options(threads, prefetch)))
+
+
+def _with_workers(dataset: grain.MapDataset, workers: int, prefetch: int) -> grain.DatasetIterator:
+    if not flags.FLAGS.is_parsed():
+        # Grain reads its debug flags when it starts a worker, which absl forbids before parsing.
+        flags.FLAGS.mark_as_parsed()
+    options = grain.MultiprocessingOptions(workers, per_worker_buffer_size=max(1, prefetch))
+    iterator = iter(dataset.to_iter_dataset(_read_options(1, 1)).mp_prefetch(options))
+    # Workers that are still alive when Python shuts down leave shared memory behind.
+    atexit.register(_close, weakref.ref(iterator))
+    return iterator
+
+
+def _close(reference: weakref.ref) -> None:
+    iterator = reference()
+    if iterator is not None:
+        iterator.close()
+
+
+def _read_options(threads: int, prefetch: int) -> grain.ReadOptions:
+    if threads == 0:
+        return grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
+    return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(prefetch, threads))
+
+
+def eval_batches(
+    source: Source,
+    transform: Transform,
+    batch_size: int,
+    seed: int,
+    *,
+    process_index: int = 0,
+    process_count: int = 1,
+    limit: int | None = None,
+    threads: int = 2,
+) -> Iterator[Batch]:
+    """Yields every record once, in order, in batches of one size.
+
+    To each record, `index` (its number) is added before the transform, whose generator depends on
+    (seed, index) alone. To each batch come
+
+    - `valid`, bool (B,): False for rows that fill up the last batch and for records that could
+      not be read (the source counts them); such rows repeat another sample,
+    - `id`, object (B,): the records' ids; empty where `valid` is False.
+
+    All processes get equally many batches, also where the records run out earlier for some.
+
+    Args:
+      source: where records come from.
+      transform: from (record, generator) to a sample: a dict of arrays of fixed shapes.
+      batch_size: rows per step over all processes.
+      seed: of the transform's randomness, such as masks.
+      process_index: which of the processes this is; it gets rows `process_index`,
+        `process_index + process_count`, ... of each batch.
+      process_count: of how many; batches hold `batch_size / process_count` rows.
+      limit: stop after this many records; None takes all.
+      threads: that prepare records ahead; 0 prepares them when they are asked for.
+
+    Raises:
+      UserError: the numbers do not fit together, or no record can be read.
+    """
+    local = _local_batch_size(batch_size, process_count)
+    _check_seed(seed)
+    total = len(source) if limit is None else min(limit, len(source))
+    if total < 1:
+        raise UserError(f"{source.description}: nothing to evaluate (limit {limit}).")
+    rows = [
+        start + row
+        for start in range(0, total, batch_size)
+        for row in range(process_index, batch_size, process_count)
+    ]
+    transform = _Named(transform)
+
+    def sample(index: int) -> Sample | None:
+        """Returns the sample of record `index`; None past the end or where it is bad."""
+        if index >= total:
+            return None
+        try:
+            record = source.read(index)
+        except BadRecord:
+            return None
+        made = transform({**record, "index": index}, np.random.default_rng([seed, index]))
+        return {**made, "id": record["id"]}
+
+    filler = None
+    pending = []
+    for made in _in_order(sample, rows, threads, ahead=2 * local):
+        pending.append(made)
+        if len(pending) < local:
+            continue
+        filler = next((row for row in pending if row is not None), filler)
+        if filler is None:
+            filler = _first_sample(sample, total, source)
+        yield _stack(pending, filler)
+        pending = []
+
+
+def _in_order(
+    function: Callable[[int], Any], arguments: list[int], threads: int, ahead: int
+) -> Iterator[Any]:
+    """Yields `function` of each argument in turn, computed up to `ahead` places in advance."""
+    if threads == 0:
+        yield from map(function, arguments)
+        return
+    with concurrent.futures.ThreadPoolExecutor(threads, "jaxedit-eval") as pool:
+        waiting: collections.deque = collections.deque()
+        try:
+            for argument in arguments:
+                waiting.append(pool.submit(function, argument))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _first_sample(sample: Callable[[int], Sample | None], total: int, source: Source) -> Sample:
+    """Returns any sample, for a process whose first batch has no row of its own."""
+    for index in range(total):
+        made = sample(index)
+        if made is not None:
+            return made
+    raise UserError(f"{source.description}: not one record can be read.")
+
+
+def _stack(rows: list[Sample | None], filler: Sample) -> Batch:
+    valid = np.array([row is not None for row in rows])
+    filled = [filler if row is None else row for row in rows]
+    batch: Batch = {
+        key: np.stack([np.asarray(row[key]) for row in filled]) for key in filler if key != "id"
+    }
+    ids = ["" if row is None else row["id"] for row in rows]
+    return {**batch, "valid": valid, "id": np.array(ids, dtype=object)}
+
+
+def _local_batch_size(batch_size: int, process_count: int) -> int:
+    if batch_size < 1 or batch_size % process_count:
+        raise UserError(
+            f"A batch of {batch_size} samples cannot be shared evenly by {process_count} "
+            "process(es). Choose a multiple."
+        )
+    return batch_size // process_count
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**32:
+        raise UserError(f"The seed is {seed}; it must lie in [0, 2**32).")

@@ -1,0 +1,70 @@
+"""Writes the files that a run leaves behind, for tests of what reads them."""
+
+import json
+import pathlib
+
+import numpy as np
+
+from jaxedit import pictures
+
+GROUPS = ["(0.01,0.1]", "(0.1,0.2]", "all"]
+
+
+def evaluation(psnr: float = 25.0, step: int = 120) -> dict:
+    """Returns an evaluation of a model and one baseline; FID is for all samples only."""
+    table = {
+        system: {
+            group: {"psnr": value - index, "l1": 0.1 + index / 100 - value / 1000,
+                    "fid": 90 - value if group == "all" else None}
+            for index, group in enumerate(GROUPS)
+        }
+        for system, value in (("model", psnr), ("mean fill", 20.0))
+    }
+    return {
+        "source": "photos", "step": step, "count": 9, "groups": GROUPS,
+        "counts": {"(0.01,0.1]": 4, "(0.1,0.2]": 5, "all": 9}, "systems": list(table),
+        "metrics": ["psnr", "l1", "fid", "lpips_alex"],
+        "higher_is_better": {"psnr": True, "l1": False, "fid": False, "lpips_alex": False},
+        "table": table, "absent": ["lpips_alex: run jaxedit weights convert <lpips-alex>"],
+    }
+
+
+def write(run: pathlib.Path, psnr: float = 25.0, seed: int = 0) -> pathlib.Path:
+    """Fills the folder `run` and returns it."""
+    run.mkdir(parents=True)
+    files = {
+        "config.json": {"method": "scat", "preset": "demo", "train": {"seed": seed, "steps": 120},
+                        "data": {"source": "folder:<a&b>"}},
+        "versions.json": {"python": "3.11", "packages": {"jax": "0.10.2"}},
+        "summary.json": {
+            "compile_seconds": {"train/step": 12.5}, "flops_per_step": {"train/step": 3e9},
+            "peak_memory_bytes": 3 * 2**30, "parameters": {"train": 123_456},
+            "steps": {"train": 120}, "train_seconds": 100.0 + seed,
+        },
+        "evaluation.json": evaluation(psnr),
+    }
+    for name, content in files.items():
+        (run / name).write_text(json.dumps(content))
+    rows = []
+    for step in range(1, 121):
+        rows.append({"stage": "train", "step": step, "split": "train", "loss/l1": 1 / step,
+                     "loss/odd": None if step == 7 else step % 5})
+        if step % 40 == 0:
+            rows.append({"stage": "train", "step": step, "split": "eval", "psnr": 20 + step / 40,
+                         "psnr/(0.01,0.1]": 24 + step / 40, "psnr/(0.1,0.2]": 19.5})
+    (run / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    timing = {"stage": "train", "step": 10, "seconds_per_step": 0.25, "images_per_second": 32.0}
+    (run / "timing.jsonl").write_text(json.dumps(timing) + "\n")
+    pictures.write(run / "pictures" / "train-samples.png", np.full((20, 30, 3), 99, np.uint8))
+    (run / "DONE").write_text("")
+    return run
+
+
+def write_sweep(folder: pathlib.Path, figures: dict[str, list[float]]) -> pathlib.Path:
+    """Fills a sweep directory: variant -> PSNR of each seed."""
+    for variant, values in figures.items():
+        for seed, value in enumerate(values):
+            write(folder / variant / f"seed-{seed}", value, seed)
+    about = {"name": "an ablation", "table": "Mirrors Table 9.", "variants": list(figures)}
+    (folder / "sweep.json").write_text(json.dumps(about))
+    return folder

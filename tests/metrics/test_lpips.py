@@ -1,0 +1,75 @@
+"""LPIPS against an independent re-implementation (see the golden JSON)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxedit.errors import UserError
+from jaxedit.metrics import lpips
+from jaxedit.weights import manifest, table
+from tests.parity import fill
+from tests.parity.golden import Golden, name_of
+
+PATHS = sorted((Path(__file__).parent / "goldens").glob("lpips_*.json"))
+
+
+def variables_of(golden: Golden) -> dict:
+    multiplier = np.float32(golden.info["multiply"]["features"])
+    convolutions = {
+        name: array * multiplier if array.ndim == 4 else array
+        for name, array in golden.published().items()
+    }
+    heads = {
+        name: np.abs(fill.fill(name, shape, golden.salt()))
+        for name, shape in golden.shapes("params_heads").items()
+    }
+    backbone = golden.info["backbone"]
+    parts = {"backbone": {"alex": "alexnet", "vgg": "vgg16"}[backbone], "heads": f"lpips-{backbone}"}
+    published = {"backbone": convolutions, "heads": heads}
+    result = {}
+    for part, name in parts.items():
+        checkpoint = manifest.get(name)
+        result[part] = table.to_jax(checkpoint.table(), published[part], checkpoint.expected())
+    return result
+
+
+@pytest.mark.parametrize("path", PATHS, ids=name_of)
+def test_distances_match_the_reimplementation(path):
+    golden = Golden(path)
+    variables = variables_of(golden)
+    a = golden.input("image")
+    b = np.clip(a + np.float32(0.3) * golden.input("noise"), -1, 1)
+    backbone = golden.info["backbone"]
+    golden.compare("distance", lpips.distance(backbone, variables, a, b))
+    last = lpips._features(backbone, variables["backbone"], a)[lpips.LAYERS[backbone][-1]]
+    golden.compare("last", last, atol=1e-4)
+
+
+@pytest.fixture
+def metric(monkeypatch):
+    variables = variables_of(Golden(PATHS[0]))
+    parts = {"alexnet": variables["backbone"], "lpips-alex": variables["heads"]}
+    monkeypatch.setattr(
+        lpips.convert, "load_all", lambda names, weights_dir: [parts[name] for name in names]
+    )
+    return lpips.LPIPS("lpips", "alex")
+
+
+def test_the_metric_does_not_depend_on_batches(metric):
+    rng = np.random.default_rng(0)
+    a, b = rng.uniform(-1, 1, (2, 11, 33, 35, 3)).astype(np.float32)
+    b[4] = a[4]
+    whole, parts = metric.new(), metric.new()
+    whole.update(a, b, None)
+    parts.update(a[:3], b[:3], None)
+    parts.update(a[3:], b[3:], None)
+    assert parts.result()["lpips"] == pytest.approx(whole.result()["lpips"], rel=1e-6)
+    values = metric.measure(a, b, None)["value"]
+    assert values[4] == 0 and np.all(np.delete(values, 4) > 0)
+
+
+def test_small_images_are_refused(metric):
+    images = np.zeros((1, 30, 40, 3), np.float32)
+    with pytest.raises(UserError, match="lpips needs images of at least 31 pixels a side"):
+        metric.measure(images, images, None)
