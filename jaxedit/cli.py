@@ -197,7 +197,8 @@ def _load_applier(arguments: argparse.Namespace):
     from jaxedit import apply, sharding
 
     sharding.enable_compilation_cache()
-    options = {"bucket": arguments.bucket or apply.BUCKET, "say": _tell}
+    bucket = apply.BUCKET if arguments.bucket is None else arguments.bucket
+    options = {"bucket": bucket, "say": _tell}
     if arguments.run is not None:
         return apply.from_run(arguments.run, "inpaint", step=arguments.step, **options)
     return apply.from_weights(arguments.weights, "inpaint", **options)

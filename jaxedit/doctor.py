@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterator
 from importlib import metadata
 
+import jaxedit
 from jaxedit import machine
 
 PACKAGES = (
-    "jaxedit", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scipy",
+    "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scipy",
     "scikit-image", "pillow", "safetensors", "ml_collections", "tensorboardX", "array_record",
     "tensorflow-datasets", "scikit-learn", "matplotlib",
 )  # fmt: skip
@@ -43,7 +44,10 @@ def software() -> list[tuple[str, str]]:
     """Returns the versions of Python and of every package that a run can use."""
     from jaxedit import writer
 
-    facts = [("python", f"{platform.python_version()} ({sys.executable})")]
+    facts = [
+        ("jaxedit", f"{jaxedit.__version__} ({pathlib.Path(jaxedit.__file__).parent})"),
+        ("python", f"{platform.python_version()} ({sys.executable})"),
+    ]
     for name in PACKAGES:
         try:
             facts.append((name, metadata.version(name)))

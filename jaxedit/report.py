@@ -12,6 +12,7 @@ import json
 import math
 import os
 import pathlib
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -101,13 +102,12 @@ def page(run_dir: pathlib.Path) -> str:
     rows = read_rows(run_dir / "metrics.jsonl")
     timing = read_rows(run_dir / "timing.jsonl")
     name = html.escape(run_dir.resolve().name)
-    state = "finished" if (run_dir / "DONE").exists() else "not finished"
     about = [str(config[key]) for key in ("method", "preset") if config.get(key)]
     stages = list(dict.fromkeys(str(row.get("stage", "")) for row in rows))
     sections = [
         f"<h1>{name}</h1>",
-        f"<p class='lead'>{html.escape(' · '.join([*about, state]))}</p>",
-        _tiles(summary, rows, timing),
+        f"<p class='lead'>{html.escape(' · '.join(about))}</p>",
+        _tiles(summary, rows, timing, _planned_steps(config)),
     ]
     # `evaluation.json` is the run's own; others are of other checkpoints or sources.
     for path in sorted(run_dir.glob("evaluation*.json"), key=lambda p: (len(p.name), p.name)):
@@ -204,11 +204,20 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _tiles(summary: Mapping[str, Any], rows: list[dict], timing: list[dict]) -> str:
+def _planned_steps(config: Mapping[str, Any]) -> int:
+    """Returns the steps of all stages together, 0 where the configuration does not say."""
+    base = config.get("train", {}).get("steps", 0)
+    overrides = [stage.get("overrides", {}) for stage in config.get("stages") or [{}]]
+    return sum(stage.get("train", {}).get("steps", base) for stage in overrides)
+
+
+def _tiles(summary: Mapping[str, Any], rows: list[dict], timing: list[dict], planned: int) -> str:
     tiles = []
-    steps = _total(summary.get("steps")) or max((row.get("step", 0) for row in rows), default=0)
+    last = {row.get("stage"): row.get("step", 0) for row in rows if row.get("split") == "train"}
+    steps = sum(last.values())
     if steps:
-        tiles.append(("steps", f"{steps:,.0f}".replace(",", " ")))
+        label = "steps" if steps >= planned else f"of {planned:,} steps".replace(",", " ")
+        tiles.append((label, f"{steps:,}".replace(",", " ")))
     if summary.get("parameters"):
         tiles.append(("parameters", curves.number(_total(summary["parameters"]))))
     if summary.get("train_seconds"):
@@ -217,9 +226,9 @@ def _tiles(summary: Mapping[str, Any], rows: list[dict], timing: list[dict]) -> 
         ("seconds_per_step", "time per step", lambda v: f"{v * 1e3:.0f} ms"),
         ("images_per_second", "images per second", lambda v: f"{v:.3g}"),
     ):
-        values = sorted(r[key] for r in timing if tables.is_number(r.get(key)))
+        values = [row[key] for row in timing if tables.is_number(row.get(key))]
         if values:
-            tiles.append((f"{label} (median)", form(values[len(values) // 2])))
+            tiles.append((f"{label} (median)", form(statistics.median(values))))
     if summary.get("compile_seconds"):
         tiles.append(("compiling", duration(_total(summary["compile_seconds"]))))
     if summary.get("peak_memory_bytes"):
@@ -253,7 +262,7 @@ def _total(value: Any) -> float:
 
 
 def _curves(rows: list[dict[str, Any]]) -> str:
-    """Returns one chart per value name, the splits of a name together; evaluations first.
+    """Returns one chart per value name, the splits together; evaluations first, then losses.
 
     Figures per group, named `metric/group` beside a `metric` of the same row, fold away below.
     """
@@ -267,7 +276,9 @@ def _curves(rows: list[dict[str, Any]]) -> str:
             metric, _, group = name.partition("/")
             line = per_group[metric][group] if group and metric in row else charts[name][split]
             line.append((float(row.get("step", len(line))), math.nan if value is None else value))
-    ordered = sorted(charts.items(), key=lambda item: "eval" not in item[1])
+    ordered = sorted(
+        charts.items(), key=lambda item: ("eval" not in item[1], not item[0].startswith("loss"))
+    )
     body = f"<div class='charts'>{_charts(ordered)}</div>"
     if per_group:
         body += (

@@ -23,8 +23,7 @@ def test_phases_and_predictions_lower(name, platform):
     spec = method.spec(config.train.batch_size)
     key = jax.ShapeDtypeStruct((), jax.random.key(0).dtype)
     state = jax.eval_shape(lambda rng: method.init(rng, spec), jax.random.key(0))
-    frozen = method.frozen_spec() if hasattr(method, "frozen_spec") else {}
-    state = state.replace(frozen=frozen)
+    state = state.replace(frozen=jax.eval_shape(method.frozen))
     for phase in method.all_phases():
         function = jax.jit(sharding.phase_function(method, phase, True, None))
         exported = jax.export.export(function, platforms=[platform])(state, spec, key)

@@ -62,8 +62,8 @@ def test_page_is_self_contained_and_complete(run):
     assert page.loads and all(a.startswith("data:image/png;base64,") for a in page.loads)
     assert "url(http" not in text and "@import" not in text
     words = " ".join(page.text)
-    for wanted in ("my-run", "finished", "12.5 s", "3.0 GiB", "123k", "n = 9", "higher is better",
-                   "loss/l1", "loss/odd", "jax", "0.10.2", "train.seed", "seconds_per_step",
+    for wanted in ("my-run", "scat · demo", "120", "12.5 s", "3.0 GiB", "123k", "n = 9",
+                   "higher is better", "loss/l1", "loss/odd", "jax", "0.10.2", "train.seed", "seconds_per_step",
                    "250 ms", "lpips_alex: run jaxedit weights convert <lpips-alex>"):
         assert wanted in words, wanted
     assert "folder:<a&b>" in words and "folder:<a&b>" not in text  # escaped
@@ -76,11 +76,11 @@ def test_page_is_self_contained_and_complete(run):
 def test_a_running_run_gives_a_partial_page(tmp_path):
     run = tmp_path / "young"
     run.mkdir()
-    (run / "config.json").write_text('{"method": "scat"}')
+    (run / "config.json").write_text('{"method": "scat", "train": {"steps": 1200}}')
     (run / "metrics.jsonl").write_text('{"stage": "train", "step": 1, "split": "train", "a": 2}\n'
                                        '{"stage": "train", "st')
     page = Page(report.write(run).read_text())
-    assert any("not finished" in t for t in page.text) and "a" in page.text
+    assert "of 1 200 steps" in page.text and "a" in page.text
 
 
 def test_other_evaluations_are_shown_too(run):

@@ -13,7 +13,6 @@ import pytest
 from jaxedit import config as config_lib
 from jaxedit import sweep
 from jaxedit.errors import UserError
-from tests import fake_run
 
 ROOT = pathlib.Path(__file__).parent.parent
 ABLATION = ROOT / "experiments" / "scat_ablation.py"
@@ -209,6 +208,20 @@ def test_sigterm_reaches_the_run_and_ends_the_sweep(file, tmp_path):
     assert process.wait(timeout=60) == 130
     assert (first / "SAVED").exists()
     assert not (tmp_path / "out" / "fast").exists()
+
+
+def test_a_real_run_from_start_to_table(file, tmp_path, monkeypatch):
+    """The real command line of a run, and the comparison made of what it really writes."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=1")
+    failures, _ = go(file, tmp_path / "out", only=["fast"], seeds=1,
+                     common=[("evaluate.limit", "8"), ("evaluate.batch_size", "4")])
+    assert failures == []
+    run = tmp_path / "out" / "fast" / "seed-0"
+    assert json.loads((run / "evaluation.json").read_text())["count"] == 8
+    assert (run / "report.html").is_file()
+    table = (tmp_path / "out" / "comparison.md").read_text()
+    assert "| fast | 1 |" in table and "## psnr ↑" in table and "*grey*" in table
 
 
 @pytest.mark.parametrize("chosen", ["", ":all", ":pretrained"])

@@ -248,8 +248,6 @@ def _convert(function, name: str):
     """Runs `function`, which decodes pixels; a failure becomes a UserError about the file."""
     try:
         return function()
-    except UserError:
-        raise
     except Exception as error:  # a damaged file can make any decoder raise anything
         raise UserError(
             f"{name} cannot be decoded: {error}. The file is truncated or damaged; copy or "
@@ -304,7 +302,7 @@ def _eight_bits(image: Image.Image) -> np.ndarray:
     """Returns a deep greyscale image (16 or 32 bits, float) as uint8 (H, W)."""
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
-        raise UserError("it holds NaN or infinite values")
+        raise ValueError("it holds NaN or infinite values")
     if image.mode == "F":
         scale = 1.0 if values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0
     elif image.mode == "I" and image.format != "PNG" and values.max() <= 255:

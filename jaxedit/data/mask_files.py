@@ -114,9 +114,9 @@ class EvaluationMasks:
     """Masks that cover the bins of hole ratios evenly.
 
     Each run of as many samples as there are bins meets every bin once, in an order of its own, so
-    that no bin keeps step with an order among the samples. A mask is made of brush strokes and boxes, drawn until its share of holes lies inside the bin
-    or, failing that, fitted into it, so every bin is met exactly. Same index and generator state,
-    same mask.
+    that no bin keeps step with an order among the samples. A mask is made of brush strokes and
+    boxes, drawn until its share of holes lies inside the bin or, failing that, fitted into it, so
+    every bin is met exactly. Same index and generator state, same mask.
 
     Attributes:
       height: of the masks, in pixels.

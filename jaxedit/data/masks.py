@@ -64,12 +64,7 @@ def free_form(
         for _ in range(_integer(rng, max(2, int(20 * amount)))):
             _draw_stroke(strokes, rng, brush_width)
             rng.random(2)  # published: a flip of each stroke is drawn here, but has no effect
-        strokes = np.asarray(strokes, bool)
-        if rng.random() > 0.5:
-            strokes = strokes[::-1]
-        if rng.random() > 0.5:
-            strokes = strokes[:, ::-1]
-        return mask | strokes
+        return mask | _flip(np.asarray(strokes, bool), rng)
 
     return within(draw, rng, hole_range, (height, width), max_tries)
 
@@ -102,7 +97,8 @@ def strokes(
         canvas = Image.new("L", (width, height), 0)
         for _ in range(count[0] + _integer(rng, count[1] - count[0] + 1)):
             _draw_stroke(canvas, rng, widths, heading=rng.uniform(0, 2 * math.pi))
-        return np.asarray(canvas, bool)
+        # Vertices are rounded towards the upper left corner, which would get more than its share.
+        return _flip(np.asarray(canvas, bool), rng)
 
     return within(draw, rng, hole_range, (height, width), max_tries)
 
@@ -294,6 +290,15 @@ def _draw_stroke(
     radius = brush // 2
     for x, y in vertices:
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=1)
+
+
+def _flip(mask: np.ndarray, rng: Random) -> np.ndarray:
+    """Returns the mask, turned upside down with p = 0.5 and mirrored with p = 0.5."""
+    if rng.random() > 0.5:
+        mask = mask[::-1]
+    if rng.random() > 0.5:
+        mask = mask[:, ::-1]
+    return mask
 
 
 def _integer(rng: Random, low: int, high: int | None = None) -> int:

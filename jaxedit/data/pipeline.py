@@ -96,19 +96,25 @@ def train_iterator(
         .batch(local, drop_remainder=True)
     )
     if workers:
-        return _with_workers(dataset, workers, prefetch)
-    return iter(dataset.to_iter_dataset(_read_options(threads, prefetch)))
+        iterator = iter(_with_workers(dataset, workers, prefetch))
+    else:
+        iterator = iter(dataset.to_iter_dataset(_read_options(threads, prefetch)))
+    # Threads and workers that outlive the interpreter's modules die noisily.
+    atexit.register(_close, weakref.ref(iterator))
+    return iterator
 
 
-def _with_workers(dataset: grain.MapDataset, workers: int, prefetch: int) -> grain.DatasetIterator:
+def _with_workers(dataset: grain.MapDataset, workers: int, prefetch: int) -> grain.IterDataset:
     if not flags.FLAGS.is_parsed():
         # Grain reads its debug flags when it starts a worker, which absl forbids before parsing.
         flags.FLAGS.mark_as_parsed()
     options = grain.MultiprocessingOptions(workers, per_worker_buffer_size=max(1, prefetch))
-    iterator = iter(dataset.to_iter_dataset(_read_options(1, 1)).mp_prefetch(options))
-    # Workers that are still alive when Python shuts down leave shared memory behind.
-    atexit.register(_close, weakref.ref(iterator))
-    return iterator
+    return dataset.to_iter_dataset(_read_options(1, 1)).mp_prefetch(options).map(_own)
+
+
+def _own(batch: Batch) -> Batch:
+    """Copies a batch out of the memory shared with a worker, which is then released at once."""
+    return {key: np.array(value) for key, value in batch.items()}
 
 
 def _close(reference: weakref.ref) -> None:

@@ -15,25 +15,34 @@ import scipy.linalg
 
 @dataclasses.dataclass(frozen=True)
 class Gaussian:
-    """The Gaussian that FID fits to n feature vectors, by what the distance needs of it.
+    """The Gaussian that FID fits to n feature vectors: one of two forms of its covariance.
 
     Attributes:
       mean: (d,) float64.
-      factor: (d, k) float64 with factor @ factor.T = covariance; k is at most d.
+      factor: (d, n) float64 with factor @ factor.T = covariance, where n is below d.
+      covariance: (d, d) float64, otherwise.
     """
 
     mean: np.ndarray
-    factor: np.ndarray
+    factor: np.ndarray | None = None
+    covariance: np.ndarray | None = None
+
+    @property
+    def trace(self) -> float:
+        """The trace of the covariance."""
+        if self.factor is not None:
+            return float(np.sum(self.factor**2))
+        return float(np.trace(self.covariance))
 
 
 def gaussian_of_rows(rows: np.ndarray, ddof: int = 1) -> Gaussian:
     """Fits a Gaussian to `rows` (n, d), with covariance over n - `ddof`."""
     count, features = rows.shape
+    rows = rows.astype(np.float64)
     if count >= features:
-        rows = rows.astype(np.float64)
         return gaussian_of_moments(count, rows.sum(axis=0), rows.T @ rows, ddof)
-    mean = rows.mean(axis=0, dtype=np.float64)
-    return Gaussian(mean, (rows - mean).T / np.sqrt(count - ddof))
+    mean = rows.mean(axis=0)
+    return Gaussian(mean, factor=(rows - mean).T / np.sqrt(count - ddof))
 
 
 def gaussian_of_moments(
@@ -41,23 +50,43 @@ def gaussian_of_moments(
 ) -> Gaussian:
     """Fits a Gaussian from the sum (d,) and the sum of outer products (d, d), both float64."""
     mean = total / count
-    covariance = (outer - count * np.outer(mean, mean)) / (count - ddof)
-    values, vectors = scipy.linalg.eigh(covariance)
-    # Rounding leaves eigenvalues of a singular covariance slightly below zero.
-    return Gaussian(mean, vectors * np.sqrt(np.maximum(values, 0)))
+    return Gaussian(mean, covariance=(outer - count * np.outer(mean, mean)) / (count - ddof))
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     """Returns |mean_a - mean_b|^2 + Tr(A + B - 2 (A B)^(1/2)) for covariances A and B.
 
-    Heusel et al., NeurIPS 2017, equation 6. With A = F F^T and B = G G^T the eigenvalues of A B
-    are the squared singular values of F^T G, so the trace of the square root is the sum of those:
-    exact for singular covariances too, where a matrix square root is not.
+    Heusel et al., NeurIPS 2017, equation 6.
     """
     difference = a.mean - b.mean
-    root = scipy.linalg.svdvals(a.factor.T @ b.factor).sum()
-    squares = np.sum(a.factor**2) + np.sum(b.factor**2)
-    return max(0.0, float(difference @ difference + squares - 2 * root))
+    distance = difference @ difference + a.trace + b.trace - 2 * _trace_of_root(a, b)
+    return max(0.0, float(distance))
+
+
+def _trace_of_root(a: Gaussian, b: Gaussian) -> float:
+    """Returns Tr (A B)^(1/2).
+
+    With A = F F^T the eigenvalues of A B are those of F^T B F, which is symmetric; with B = G G^T
+    too, they are the squared singular values of F^T G. Either is several times faster than a
+    matrix square root, and holds for singular covariances, where that does not.
+    """
+    if a.factor is None and b.factor is not None:
+        a, b = b, a
+    if b.factor is not None:
+        return float(scipy.linalg.svdvals(a.factor.T @ b.factor).sum())
+    factor = _root(a.covariance) if a.factor is None else a.factor
+    values = scipy.linalg.eigvalsh(factor.T @ b.covariance @ factor)
+    # Rounding leaves zeros slightly below zero.
+    return float(np.sqrt(np.maximum(values, 0)).sum())
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """Returns F with F F^T = `covariance`."""
+    try:
+        return np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:  # It is singular.
+        values, vectors = np.linalg.eigh(covariance)
+        return vectors * np.sqrt(np.maximum(values, 0))
 
 
 def kernel_distance(x: np.ndarray, y: np.ndarray) -> float:

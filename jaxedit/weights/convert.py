@@ -203,7 +203,8 @@ def _check_digest(checkpoint: manifest.Checkpoint, path: Path, digest: str) -> N
     begins = "is" if checkpoint.sha256 else "begins with"
     raise UserError(
         f"{path}: not the published file of {checkpoint.name!r}: its SHA-256 is {digest}, the "
-        f"published one {begins} {expected}. Download it again from {checkpoint.address}"
+        f"published one {begins} {expected}. Download it again from {checkpoint.address} or, if "
+        "you re-saved it yourself, convert it with --no-verify"
     )
 
 

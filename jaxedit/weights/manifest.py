@@ -2,8 +2,8 @@
 becomes ours.
 
 Digests. `sha256` is the digest of the whole file. For the LPIPS heads it was computed from the
-files in the publisher's own repository. For the other files it is given where several independent
-public projects pin the same digest and its first digits are those that the publisher wrote into
+files in the publisher's own repository. For the other files it is given where several
+public projects quote the same digest and its first digits are those that the publisher wrote into
 the file's name; where only the name tells, `sha256_prefix` holds those digits; where nothing tells,
 both are None and the file is accepted for its keys and shapes alone.
 """

@@ -53,6 +53,8 @@ _DTYPES = {
     "uint16": np.uint16, "uint32": np.uint32, "uint64": np.uint64,
 }  # fmt: skip
 
+_REPEATED_LIMIT = 1 << 24  # elements of a tensor that repeats its storage
+
 
 class DType(NamedTuple):
     """A torch storage class or dtype by the NumPy dtype of its elements."""
@@ -185,8 +187,8 @@ class TorchFile:
             return np.zeros(tensor.size, tensor.dtype)
         if last >= available:
             raise self.damaged("a tensor reaches outside of its storage")
-        # Storages expanded by zero strides could ask for any amount of memory.
-        if math.prod(tensor.size) > max(available, 1) * 64:
+        # A few bytes, repeated by strides of zero, could ask for any amount of memory.
+        if math.prod(tensor.size) > max(_REPEATED_LIMIT, available):
             raise self.damaged("a tensor is far larger than its storage")
         flat = np.frombuffer(self.read_bytes(storage), tensor.dtype)
         strides = [stride * tensor.dtype.itemsize for stride in tensor.stride]
@@ -222,8 +224,8 @@ class ZipFile(TorchFile):
         super().__init__(path)
         try:
             self._archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise self.damaged(f"its end is missing: {error}") from error
+        except Exception as error:  # A damaged directory can raise nearly anything.
+            raise self.damaged(f"its zip directory: {error}") from error
         try:
             self._open()
         except BaseException:
@@ -259,7 +261,9 @@ class ZipFile(TorchFile):
                     f"entry {name} has {info.file_size} bytes, expected {expected_bytes}"
                 )
             return self._archive.read(info)
-        except (KeyError, zipfile.BadZipFile, OSError, EOFError) as error:
+        except UserError:
+            raise
+        except Exception as error:  # As above; encryption flags and wrong checksums among it.
             raise self.damaged(f"entry {name}: {error}") from error
 
     def read_bytes(self, storage: Storage) -> bytes:

@@ -54,6 +54,19 @@ def test_frechet_distance_of_singular_covariances():
     )
 
 
+def test_frechet_distance_of_few_against_many_samples(rows):
+    x, y = rows
+    few, many = distribution.gaussian_of_rows(x[:5]), distribution.gaussian_of_rows(y)
+    for pair in ((few, many), (many, few)):
+        assert distribution.frechet_distance(*pair) == pytest.approx(textbook_fid(x[:5], y), 1e-5)
+
+
+def test_frechet_distance_with_a_feature_that_never_varies(rows):
+    x, y = (np.concatenate([z, np.full((len(z), 1), 2.0)], axis=1) for z in rows)
+    fitted = [distribution.gaussian_of_rows(z) for z in (x, y)]
+    assert distribution.frechet_distance(*fitted) == pytest.approx(textbook_fid(*rows), rel=1e-6)
+
+
 def test_equal_sets_are_at_no_distance(rows):
     x, _ = rows
     for z in (x, x[:4]):

@@ -7,12 +7,12 @@ from jaxedit.metrics import distribution, feature_metrics, features
 
 
 class Plain:
-    """An extractor whose features are six pixels."""
+    """An extractor whose features are the first row of 2x2 pixels."""
 
     features = 6
 
     def __call__(self, images):
-        return images.reshape(len(images), -1)[:, :6].astype(np.float32)
+        return images[:, 0].reshape(-1, 6).astype(np.float32)
 
 
 def metric_of(*kinds):

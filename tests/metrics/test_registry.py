@@ -83,6 +83,7 @@ def test_fid_from_a_weights_file(tmp_path):
     rng = np.random.default_rng(0)
     target = rng.uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32)
     accumulator = metric.new()
-    accumulator.update(target, target, None)
+    prepared = metric.prepare(target)
+    accumulator.add({"prediction": prepared["target"], **prepared})
     assert accumulator.result()["fid"] == pytest.approx(0, abs=1e-9)
     assert "2 samples for 2048 features" in accumulator.notes()["fid"]

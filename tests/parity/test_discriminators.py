@@ -94,7 +94,7 @@ def test_spectral_normalisation_over_forward_passes(path):
             if key == "sigma":
                 file.compare(name, _sigmas(file, built))
             elif vector := re.fullmatch(r"([uv])_(\w+)", key):
-                file.compare(name, _vector(file, built, *vector.groups()))
+                file.compare(name, _vector(file, built, *vector.groups(), name))
             else:
                 file.compare(name, _part(found, key.rstrip("_")))
 
@@ -111,8 +111,11 @@ def _sigmas(file, built):
     return np.array(sigmas)
 
 
-def _vector(file, built, which, layer):
-    """`layer` is a shortened name: `blocks3` for `blocks.3.0.conv`."""
+def _vector(file, built, which, layer, output):
+    """The layer is named in the output's description, else by a short form, `blocks3`."""
+    text = file.info["outputs"].get(output, {}).get("what", "")
+    if described := re.search(rf"weight_{which} of (\S+)", text):
+        return _at(built[1], _table(file)[f"{described[1]}.weight_{which}"].path)
     wanted = re.sub(r"[^a-z0-9]", "", layer)
     matches = [
         name

@@ -2,6 +2,7 @@
 
 import re
 
+import jax
 import numpy as np
 import pytest
 
@@ -46,9 +47,5 @@ def test_names_and_shapes_are_all_known(path):
     module, variables = scat_networks.generator(file)
     assert len(blocks) == module.blocks
     assert sum(np.prod(shape) for shape in file.shapes().values()) == sum(
-        leaf.size for leaf in _leaves(variables)
+        leaf.size for leaf in jax.tree.leaves(variables)
     )
-
-
-def _leaves(tree):
-    return [x for value in tree.values() for x in _leaves(value)] if isinstance(tree, dict) else [tree]

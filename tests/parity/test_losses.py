@@ -25,13 +25,13 @@ def test_adversarial_losses(path):
     names = [name for name in file.arrays if name.startswith("adv_")]
     assert names
     for name in names:
-        kind = name.removeprefix("adv_")
+        kind, *region = name.removeprefix("adv_").split("_")
         kind = "hinge" if kind == "hingegan" else kind
         losses = [
             adversarial.discriminator_loss(kind, real, fake),
             adversarial.segmentation_discriminator_loss(kind, real_pixel, fake_pixel, mask),
             adversarial.generator_loss(kind, fake),
-            adversarial.segmentation_generator_loss(kind, fake_pixel, mask),
+            adversarial.segmentation_generator_loss(kind, fake_pixel, mask, *region),
         ]
         file.compare(name, np.array(losses))
 

@@ -64,7 +64,7 @@ class Transform:
     def _crop(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         size = self.size
         if self.crop == "random_resized":
-            return transforms.random_resized_crop(image, rng, size, size)
+            return transforms.random_resized_crop(image, size, size, rng)
         if self.crop == "centre":
             return transforms.centre_crop_and_resize(image, self.centre_crop, size, size)
         if self.crop == "whole":

@@ -1,5 +1,7 @@
 """Every branch of SCAT trains, evaluates and is restored, shrunk."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -36,20 +38,17 @@ SPEC = method_lib.create(shrink.scat("demo")).spec(8)
 
 def test_eight_devices_give_the_numbers_of_one(tmp_path):
     config = shrink.scat("demo", **{"train.steps": "2", "train.evaluate_every": "0"})
-    one = train.train(config, tmp_path / "one", jax.devices()[:1])
-    eight = train.train(config, tmp_path / "eight")
+    train.train(config, tmp_path / "one", jax.devices()[:1])
+    train.train(config, tmp_path / "eight")
     rows = [
-        [line for line in (tmp_path / n / "metrics.jsonl").read_text().splitlines()]
+        (tmp_path / n / "metrics.jsonl").read_text().splitlines()
         for n in ("one", "eight")
     ]
-    import json
-
     # The first step's losses come before Adam's sign-like first update magnifies round-off.
     first, other = json.loads(rows[0][0]), json.loads(rows[1][0])
     for key, value in first.items():
         if key.startswith("loss/"):
             np.testing.assert_allclose(value, other[key], rtol=2e-4, atol=1e-6, err_msg=key)
-    del one, eight
 
 
 def test_loss_of_weight_zero_is_not_logged(tmp_path):

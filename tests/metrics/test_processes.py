@@ -12,7 +12,7 @@ PROGRAM = """
 import sys
 import jax, numpy as np
 jax.distributed.initialize("localhost:{port}", 2, int(sys.argv[1]))
-from jaxedit.metrics import gather as module
+from jaxedit.metrics import processes as module
 module._PIECE = 100  # several exchanges for a small state
 rank = jax.process_index()
 state = {{
