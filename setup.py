@@ -23,6 +23,7 @@ setup(
         "array_record>=0.8; platform_system != 'Windows'",
         "flax>=0.12",
         "grain>=0.2.12",
+        "importlib_resources>=5.12",  # tensorflow-datasets imports it without declaring it
         "jax>=0.7",
         "ml_collections>=1.0",
         "numpy>=1.26",

@@ -310,7 +310,7 @@ def _warnings(runs: Sequence[Run], lacking: Sequence[str]) -> list[str]:
         lines.append("- The variants have different numbers of seeds.")
     lines += [f"- Not evaluated: {folder}." for folder in lacking]
     for line in dict.fromkeys(a for run in runs for a in run.evaluation.get("absent", ())):
-        lines.append(f"- Not measured: {line}")
+        lines.append(f"- {line}")
     return ["## Notes", "", *lines, ""] if lines else []
 
 

@@ -237,8 +237,10 @@ def _run_one(sweep: Sweep, job: Job, verbose: bool) -> str | None:
     if verbose:
         return f"exit code {code}"
     lines = job.log.read_text(errors="replace").replace("\r", "\n").splitlines()
-    last = [line for line in lines if line.strip()][-3:]
-    return f"exit code {code}; the end of {job.log}:\n    " + "\n    ".join(last)
+    # What a traceback ends in; progress bars and JAX's remarks on it may follow.
+    named = [line for line in lines if re.match(r"(error|[\w.]+(Error|Exception)): ", line)]
+    last = named[-1:] or [line for line in lines if line.strip()][-3:]
+    return f"exit code {code}; from {job.log}:\n    " + "\n    ".join(last)
 
 
 def _figure(job: Job) -> str:

@@ -25,7 +25,7 @@ def evaluation(psnr: float = 25.0, step: int = 120) -> dict:
         "counts": {"(0.01,0.1]": 4, "(0.1,0.2]": 5, "all": 9}, "systems": list(table),
         "metrics": ["psnr", "l1", "fid", "lpips_alex"],
         "higher_is_better": {"psnr": True, "l1": False, "fid": False, "lpips_alex": False},
-        "table": table, "absent": ["lpips_alex: run jaxedit weights convert <lpips-alex>"],
+        "table": table, "absent": ["lpips_alex: absent: run jaxedit weights convert <lpips-alex>"],
     }
 
 

@@ -25,14 +25,16 @@ def read_alpha(file: File, *, name: str | None = None, max_pixels: int = MAX_PIX
     is then taken.
     """
     rgb, alpha = images.read_image_and_alpha(file, name=name, max_pixels=max_pixels)
-    return alpha if alpha.min() < 255 else _single_channel(rgb, _called(file, name), "opacity map")
+    return (
+        alpha if alpha.min() < 255 else _single_channel(rgb, _called(file, name), "an opacity map")
+    )
 
 
 def read_trimap(file: File, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Returns a trimap as uint8 (H, W) in {0, 128, 255}: background, unknown, foreground."""
     called = _called(file, name)
     rgb = images.read_image(file, name=name, max_pixels=max_pixels)
-    grey = _single_channel(rgb, called, "trimap").astype(np.int16)
+    grey = _single_channel(rgb, called, "a trimap").astype(np.int16)
     trimap = np.full(grey.shape, 1, np.uint8)
     for level in (0, 128, 255):
         trimap[np.abs(grey - level) <= _TRIMAP_LEVELS] = level
@@ -59,7 +61,7 @@ def read_label(file: File, *, name: str | None = None, max_pixels: int = MAX_PIX
 
 def _single_channel(rgb: np.ndarray, called: str, kind: str) -> np.ndarray:
     if np.ptp(rgb, axis=2).max() > _TRIMAP_LEVELS:
-        raise UserError(f"{called} is not a {kind}: it is a colour image. Save it in greyscale.")
+        raise UserError(f"{called} is not {kind}: it is a colour image. Save it in greyscale.")
     return rgb[..., 0]
 
 

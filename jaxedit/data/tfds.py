@@ -164,6 +164,8 @@ def _builder(name: str, data_dir: str | os.PathLike | None, download: bool):
             f"tfds:{name} is no dataset that TensorFlow Datasets knows or finds in {where}: "
             f"{_first_line(error)} Check the name, and data_dir if it is your own dataset."
         ) from error
+    except ImportError as error:
+        raise UserError(f"tfds:{name} needs a package that is not installed: {error}.") from error
     if download and not builder.is_prepared():
         try:
             builder.download_and_prepare()

@@ -33,8 +33,8 @@ def png16(values: np.ndarray) -> bytes:
     colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(
-            ">I", zlib.crc32(kind + data)
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         )
 
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
@@ -292,8 +292,9 @@ class TestWriting:
         profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
         Image.fromarray(smooth).save(tmp_path / "a.jpg", exif=exif, icc_profile=profile)
         metadata = images.read_metadata(tmp_path / "a.jpg")
-        images.write_image(tmp_path / "b.jpg", images.read_image(tmp_path / "a.jpg"),
-                           metadata=metadata)
+        images.write_image(
+            tmp_path / "b.jpg", images.read_image(tmp_path / "a.jpg"), metadata=metadata
+        )
         with Image.open(tmp_path / "b.jpg") as written:
             assert written.getexif()[0x010F] == "a camera"
             assert written.getexif()[0x0112] == 1

@@ -68,8 +68,12 @@ def test_free_form_strokes_keep_their_width_in_pixels_whatever_the_size():
 def test_strokes_have_no_favourite_side():
     rng = np.random.default_rng(0)
     coverage = np.mean([masks.strokes(rng, 32, 32) for _ in range(400)], axis=0)
-    halves = [coverage[:16].mean(), coverage[16:].mean(), coverage[:, :16].mean(),
-              coverage[:, 16:].mean()]
+    halves = [
+        coverage[:16].mean(),
+        coverage[16:].mean(),
+        coverage[:, :16].mean(),
+        coverage[:, 16:].mean(),
+    ]
     assert max(halves) - min(halves) < 0.15 * np.mean(halves)
 
 
@@ -88,9 +92,7 @@ def test_centred_square():
     expected[8:24, 16:48] = True
     np.testing.assert_array_equal(mask, expected)
     generate = mask_files.create("centered", 32, 32, augment=False)
-    np.testing.assert_array_equal(
-        generate(np.random.default_rng(0)), masks.centred(32, 32)
-    )
+    np.testing.assert_array_equal(generate(np.random.default_rng(0)), masks.centred(32, 32))
 
 
 def test_augmentation_flips_and_turns_anticlockwise_onto_valid_pixels():

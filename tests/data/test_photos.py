@@ -35,9 +35,7 @@ def test_ids_are_unique_and_crops_are_what_they_say(source):
     left, top, side = map(int, place.split("-"))
     path = next(photos._path(p) for p in photos.PHOTOS if p.name == photo)
     whole = photos.images.read_image(path)
-    np.testing.assert_array_equal(
-        source[5]["image"], whole[top : top + side, left : left + side]
-    )
+    np.testing.assert_array_equal(source[5]["image"], whole[top : top + side, left : left + side])
 
 
 def test_no_photograph_is_in_both_parts():

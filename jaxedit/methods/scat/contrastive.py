@@ -82,7 +82,8 @@ def corrupted_by_every_mask(image: jax.Array, mask: jax.Array, group: int = 0) -
     Args:
       image: (B, H, W, 3).
       mask: (B, H, W, 1), 1 = hole.
-      group: how many consecutive samples share their masks, a divisor of B; 0 for all of them.
+      group: how many consecutive samples share their masks, a divisor of B; 0, or B and more, for
+        all of them.
 
     Returns:
       (B group, H, W, 3): the first `group` images are image 0 with masks 0, 1, ...
@@ -91,7 +92,7 @@ def corrupted_by_every_mask(image: jax.Array, mask: jax.Array, group: int = 0) -
       UserError: `group` does not divide the batch.
     """
     batch = image.shape[0]
-    group = group or batch
+    group = min(group, batch) or batch
     if batch % group:
         raise UserError(
             f"The batch of {batch} samples does not divide into groups of {group}: "

@@ -17,9 +17,9 @@ from jaxedit.config import did_you_mean
 from jaxedit.errors import UserError
 from jaxedit.losses import perceptual
 from jaxedit.method import Batch, Evaluation, Method, State, Sums, Task
-from jaxedit.methods.scat import baselines, contrastive, discriminators, update
+from jaxedit.methods.scat import baselines, contrastive, discriminators, inpaint, update
 from jaxedit.methods.scat.data import Transform
-from jaxedit.methods.scat.generator import Generator, composite, corrupt
+from jaxedit.methods.scat.generator import Generator
 from jaxedit.methods.scat.objectives import Settings
 from jaxedit.methods.scat.patch_discriminator import PatchDiscriminator
 from jaxedit.models.vgg import VGG
@@ -144,17 +144,12 @@ class SCAT(Method):
         """Fills holes: `composite` keeps the known pixels, `prediction` is the raw output."""
         del rng, task
         params = state.ema.get("generator", state.params["generator"])
-        image, mask = inputs["image"], inputs["mask"]
-        prediction = self.networks()["generator"].apply(
-            {"params": params}, corrupt(image, mask), mask
-        )
-        return {"composite": composite(image, prediction, mask), "prediction": prediction}
+        generator = self.networks()["generator"]
+        return inpaint.fill(generator, {"params": params}, inputs["image"], inputs["mask"])
 
     @property
     def tasks(self) -> dict[str, Task]:
-        # Reflect padding by the largest rate, at a quarter of the size, must find enough rows.
-        least = 4 * (max(self.config.generator.rates) + 1)
-        return {"inpaint": Task(("image", "mask"), ("composite", "prediction"), 4, least)}
+        return {"inpaint": inpaint.task(self.networks()["generator"])}
 
     def transform(self, *, train: bool) -> Transform:
         return Transform(self.config, train)

@@ -1,0 +1,121 @@
+"""The generator: size, gate, options. The golden tests compare its values."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxedit.errors import UserError
+from jaxedit.methods.scat.generator import Generator, composite, corrupt, normalise_gate
+
+RNG = np.random.default_rng(0)
+IMAGE = np.tanh(RNG.standard_normal((2, 16, 20, 3))).astype(np.float32)
+MASK = (RNG.random((2, 16, 20, 1)) > 0.5).astype(np.float32)
+SMALL = Generator(channels=4, blocks=2, rates=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def params():
+    return jax.jit(SMALL.init)(jax.random.key(0), IMAGE, MASK)["params"]
+
+
+def apply(module, params, **options):
+    return jax.jit(lambda p: module.apply({"params": p}, IMAGE, MASK, **options))(params)
+
+
+def test_published_size():
+    shape = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    mask = jax.ShapeDtypeStruct((1, 64, 64, 1), jnp.float32)
+    variables = jax.eval_shape(Generator().init, jax.random.key(0), shape, mask)
+    leaves = jax.tree.leaves(variables)
+    assert len(leaves) == 108
+    assert sum(leaf.size for leaf in leaves) == 15_200_835
+
+
+def test_initial_weights(params):
+    kernel = params["middle_0"]["fuse"]["kernel"]
+    assert kernel.std() == pytest.approx(0.02, rel=0.1) and abs(kernel.mean()) < 2e-3
+    assert all(
+        (leaf == 0).all() for leaf in jax.tree.leaves(params) if leaf.ndim == 1
+    )
+
+
+def test_corrupt_and_composite():
+    np.testing.assert_array_equal(corrupt(IMAGE, MASK), np.where(MASK > 0, 1.0, IMAGE))
+    np.testing.assert_array_equal(
+        composite(IMAGE, np.zeros_like(IMAGE), MASK), np.where(MASK > 0, 0.0, IMAGE)
+    )
+
+
+def test_gate_normalisation():
+    x = RNG.standard_normal((2, 7, 9, 3)).astype(np.float32) * 3 + 5
+    y = np.asarray(normalise_gate(jnp.asarray(x)))
+    np.testing.assert_allclose(y.mean((1, 2)), -5, atol=1e-4)
+    np.testing.assert_allclose(y.std((1, 2), ddof=1), 10, rtol=1e-4)
+
+
+def test_gate_of_a_constant_map_has_a_finite_gradient():
+    gradient = jax.grad(lambda x: normalise_gate(x).sum())(jnp.ones((1, 4, 4, 2)))
+    assert np.isfinite(gradient).all()
+
+
+def test_bias_before_the_gate_has_no_effect(params):
+    def loss(params):
+        return jnp.mean(jnp.square(SMALL.apply({"params": params}, IMAGE, MASK)))
+
+    # Weights large enough to make gradients of an ordinary size.
+    params = jax.tree.map(lambda x: 5 * x, params)
+    gradient = jax.jit(jax.grad(loss))(params)
+    for block in ("middle_0", "middle_1"):
+        gate = gradient[block]["gate"]
+        assert np.abs(gate["bias"]).max() < 1e-4 * np.abs(gate["kernel"]).max()
+        assert np.abs(gate["kernel"]).max() > 0
+        assert np.abs(gradient[block]["fuse"]["bias"]).max() > 0
+
+
+def test_rematerialisation_changes_nothing(params):
+    def value_and_gradient(module):
+        loss = lambda p: jnp.mean(jnp.square(module.apply({"params": p}, IMAGE, MASK) - IMAGE))
+        return jax.jit(jax.value_and_grad(loss))(params)
+
+    plain, gradient = value_and_gradient(SMALL)
+    again, same = value_and_gradient(SMALL.clone(remat=True))
+    np.testing.assert_allclose(plain, again, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-7), gradient, same)
+    text = str(jax.make_jaxpr(lambda p: jax.grad(
+        lambda p: SMALL.clone(remat=True).apply({"params": p}, IMAGE, MASK).sum())(p))(params))
+    assert "remat" in text or "checkpoint" in text
+
+
+def test_bfloat16_computes_and_returns_float32(params):
+    output = apply(SMALL.clone(dtype=jnp.bfloat16), params)
+    assert output.dtype == jnp.float32
+    np.testing.assert_allclose(output, apply(SMALL, params), atol=0.02)
+    drawn = jax.eval_shape(
+        SMALL.clone(dtype=jnp.bfloat16).init, jax.random.key(0), IMAGE, MASK
+    )
+    assert {leaf.dtype for leaf in jax.tree.leaves(drawn)} == {jnp.dtype("float32")}
+
+
+def test_upsampling_is_an_option_of_the_same_parameters(params):
+    params = jax.tree.map(lambda x: 5 * x, params)
+    nearest, bilinear = (
+        apply(SMALL.clone(upsample=name), params) for name in ("nearest", "bilinear_ac")
+    )
+    assert nearest.shape == bilinear.shape == IMAGE.shape
+    assert np.abs(nearest - bilinear).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("module", "size", "message"),
+    [
+        (Generator(4, 1), (32, 64), "above 32 pixels .* not 32 x 64"),
+        (Generator(4, 1, rates=(1,)), (18, 16), "multiples of 4"),
+        (Generator(4, 1, rates=(1, 2, 3)), (64, 64), "16 middle channels do not divide among 3"),
+        (Generator(4, 1, upsample="bicubic"), (64, 64), "'bicubic'; it must be one of nearest"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused(module, size, message):
+    image, mask = jnp.zeros((1, *size, 3)), jnp.zeros((1, *size, 1))
+    with pytest.raises(UserError, match=message):
+        jax.eval_shape(module.init, jax.random.key(0), image, mask)
