@@ -35,7 +35,7 @@ def load(argument: str, overrides: Iterable[tuple[str, str]] = ()) -> ConfigDict
       UserError: no such file, preset or key, or a value that cannot have the key's type.
     """
     path, preset, in_string = split_argument(argument)
-    module = _load_module(path)
+    module = load_module(path)
     if not hasattr(module, "get_config"):
         raise UserError(f"{path} is no configuration: it defines no get_config(preset).")
     config = module.get_config(preset) if preset else module.get_config()
@@ -176,7 +176,8 @@ def _parse(key: str, text: str, old: Any) -> Any:
     )
 
 
-def _load_module(path: pathlib.Path):
+def load_module(path: pathlib.Path):
+    """Returns the configuration file as a module; raises UserError if there is no such file."""
     if not path.is_file():
         folder = path.parent
         near = sorted(str(p) for p in folder.glob("*.py") if p.stem not in ("common", "__init__"))

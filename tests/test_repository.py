@@ -1,0 +1,132 @@
+"""The repository as a whole: files compile, imports run downwards, the README tells the truth."""
+
+import ast
+import json
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from jaxedit import cli, main
+from jaxedit import config as config_lib
+from jaxedit import method as method_lib
+
+ROOT = pathlib.Path(__file__).parent.parent
+FOLDERS = ("jaxedit", "configs", "experiments", "tests")
+FILES = sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py"))
+# Whoever stands further down may not import from further up.
+LAYERS = ("layers", "weights", "models", "losses", "metrics", "data", "methods")
+BELOW = {
+    "layers": {"layers"},
+    "weights": {"weights"},
+    "models": {"models", "layers", "weights"},
+    "losses": {"losses", "layers", "models"},
+    "metrics": {"metrics", "layers", "models", "weights"},
+    "data": {"data"},
+    "methods": set(LAYERS),
+}
+CORE = {"errors", "method", "config", "gradients"}  # the contract itself, open to all
+
+
+def imports(path: pathlib.Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_file_compiles_and_is_short(path):
+    text = path.read_text()
+    compile(text, str(path), "exec")
+    assert len(text.splitlines()) <= 400
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "jaxedit").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_imports_run_downwards(path):
+    found = imports(path)
+    assert not {n.split(".")[0] for n in found} & {"torch", "tensorflow", "torchvision"}
+    parts = path.relative_to(ROOT / "jaxedit").parts
+    if len(parts) == 1 or parts[0] not in BELOW:
+        return
+    for name in found:
+        pieces = name.split(".")
+        if pieces[0] != "jaxedit" or len(pieces) == 1:
+            continue
+        if pieces[1] in LAYERS:
+            assert pieces[1] in BELOW[parts[0]], f"{path.name} imports {name}"
+        elif parts[0] != "methods":
+            assert pieces[1] in CORE or pieces[1] == "sharding", f"{path.name} imports {name}"
+        if parts[0] == "methods" and pieces[1] == "methods" and len(parts) > 2 and len(pieces) > 2:
+            assert pieces[2] == parts[1], f"{path.name} imports another paper: {name}"
+
+
+def test_tensorflow_and_torch_stay_out():
+    program = (
+        "import sys; from jaxedit import main, cli, train, evaluate, apply, report, sweep, doctor; "
+        "import jaxedit.methods.scat.method, jaxedit.data.tfds, jaxedit.metrics, "
+        "jaxedit.weights.convert; "
+        "print([m for m in ('torch', 'tensorflow') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip().endswith("[]")
+
+
+def readme_commands() -> list[str]:
+    text = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    inline = re.findall(r"`((?:python -m jaxedit|jaxedit )[^`]+)`", text)
+    return [line for line in lines + inline if line.strip() and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("line", readme_commands())
+def test_readme_command_is_understood(line):
+    """Each command of the README parses, and every key it sets exists."""
+    for command in line.split("&&"):
+        words = shlex.split(command)
+        if "jaxedit.main" in words:
+            arguments = words[words.index("jaxedit.main") + 1 :]
+            flags, overrides = main.parse(arguments)
+            if flags.config and flags.config != "...":
+                config = config_lib.load(str(ROOT / flags.config), overrides)
+                assert method_lib.create(config).networks()
+            elif flags.mode == "evaluate":
+                config = config_lib.load(str(ROOT / "configs/scat.py"), overrides)
+        elif words and words[0] == "jaxedit":
+            cli.build_parser().parse_args(words[1:])
+
+
+def test_colab_notebook_is_sound():
+    notebook = json.loads((ROOT / "experiments/colab/scat_tpu.ipynb").read_text())
+    code = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    commands = [c for c in code if "jaxedit.main" in c]
+    assert commands
+    for command in commands:
+        keys = re.findall(r"--config\.([\w.]+)=", command)
+        config = config_lib.load(str(ROOT / "configs/scat.py:paper"))
+        known = dict(config_lib.flatten(config))
+        assert set(keys) <= set(known)
+    assert all(not c.get("outputs") for c in notebook["cells"])
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "configs").glob("*.py")
+                                        if p.stem not in ("__init__", "common")))
+def test_every_preset_is_a_sound_configuration(name):
+    module = config_lib.load_module(ROOT / "configs" / f"{name}.py")
+    for preset in module.PRESETS:
+        config = config_lib.load(str(ROOT / "configs" / f"{name}.py:{preset}"))
+        again = config_lib.from_json(config_lib.to_json(config))
+        assert config_lib.differences(config, again) == []
+        method = method_lib.create(config)
+        assert method.networks() and method.optimizers(10)
