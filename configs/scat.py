@@ -43,10 +43,11 @@ def paper() -> ConfigDict:
     config.generator.channels = 64  # width of the first level; 256 in the AOT blocks
     config.generator.blocks = 8
     config.generator.rates = (1, 2, 4, 8)
+    config.generator.init = "published"  # published: N(0, 0.02) | he (ours, for narrow networks)
     config.generator.upsample = "nearest"  # nearest | bilinear_ac (the original AOT-GAN)
 
     config.discriminator = ConfigDict()
-    config.discriminator.kind = "unet"  # unet | resunet | v1 (first release) | patch (AOT-GAN)
+    config.discriminator.kind = "unet"  # unet | resunet | v1 (first release)
     config.discriminator.channels = 64
     config.discriminator.attention = False  # use_D_attn
     config.discriminator.spectral_norm = True  # False: no_SN
@@ -88,7 +89,9 @@ def paper() -> ConfigDict:
 
     config.evaluate.source = ""
     config.evaluate.crop = "whole"  # whole centred square | centre | resize_and_crop
-    config.evaluate.mask = "bins"  # bins: the hole-ratio bins in turn | record: the source's masks
+    # free_form | strokes: drawn for each hole-ratio bin in turn; files: of data.mask_folder, paired
+    # by index as published; record: the source's own masks
+    config.evaluate.mask = "free_form"
     config.evaluate.metrics = (
         "psnr", "ssim", "l1", "l1_hole", "psnr_hole", "lpips_alex", "lpips_vgg",
         "fid", "kid", "u_ids", "p_ids",

@@ -24,6 +24,7 @@ from jaxedit.errors import UserError
 MaskGenerator = Callable[[Random], np.ndarray]
 
 MASK_TYPES = ("pconv", "random", "centered", "boxes", "strokes")
+EVALUATION_KINDS = ("free_form", "strokes")
 # The share of holes by which inpainting papers group their results: (lo, hi].
 HOLE_BINS: tuple[Range, ...] = (
     (0.01, 0.1), (0.1, 0.2), (0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.5, 0.6),
@@ -114,27 +115,41 @@ class EvaluationMasks:
     """Masks that cover the bins of hole ratios evenly.
 
     Each run of as many samples as there are bins meets every bin once, in an order of its own, so
-    that no bin keeps step with an order among the samples. A mask is made of brush strokes and
-    boxes, drawn until its share of holes lies inside the bin or, failing that, fitted into it, so
-    every bin is met exactly. Same index and generator state, same mask.
+    that no bin keeps step with an order among the samples. Same index and generator state, same
+    mask. A mask is drawn until its share of holes lies inside the bin or, failing that, fitted into
+    it, so every bin is met exactly. There are two kinds: `free_form`, Co-Mod-GAN's rectangles and
+    strokes, whose large holes have an inside; and `strokes`, many thin strokes and small boxes,
+    where every hole pixel has a valid one near, whatever the share.
 
     Attributes:
       height: of the masks, in pixels.
       width: of the masks, in pixels.
+      kind: `free_form` or `strokes`.
+      brush_width: range of the stroke width of `free_form`, in pixels.
       bins: (lo, hi) shares of holes; the masks lie strictly between.
     """
 
     height: int
     width: int
+    kind: str = "strokes"
+    brush_width: tuple[float, float] = (12, 48)
     bins: tuple[Range, ...] = HOLE_BINS
 
     def __post_init__(self):
+        if self.kind not in EVALUATION_KINDS:
+            raise UserError(
+                f"Unknown kind {self.kind!r} of evaluation masks: {', '.join(EVALUATION_KINDS)}."
+            )
         for hole_range in self.bins:
             masks.check_range(hole_range, (self.height, self.width))
 
     def __call__(self, rng: Random, index: int | None = None) -> np.ndarray:
         """Returns the mask of sample `index`; without one the bin is random."""
         hole_range = self.bins[self.bin_of(int(rng.random() * 2**31) if index is None else index)]
+        if self.kind == "free_form":
+            return masks.free_form(
+                rng, self.height, self.width, hole_range, self.brush_width, max_tries=100
+            )
         # About as many shapes as fill the bin by themselves.
         most = max(1, round(16 * hole_range[1]))
 

@@ -18,9 +18,9 @@ from jaxedit.layers.convolution import Conv
 from jaxedit.layers.resampling import max_pool
 from jaxedit.weights import table
 
-# Convolutions in each of the five blocks.
+# Convolutions in each of the five blocks, and the blocks' widths in units of the first.
 DEPTHS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
-WIDTHS = (64, 128, 256, 512, 512)
+WIDTHS = (1, 2, 4, 8, 8)
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -32,11 +32,13 @@ class VGG(nn.Module):
     Attributes:
       depth: 16 or 19.
       layers: names of the wanted outputs, `relu<block>_<position>`; None for all.
+      channels: width of the first block; 64 as published, and as published weights need it.
       dtype: dtype of the computation and of the features.
     """
 
     depth: int = 19
     layers: Sequence[str] | None = None
+    channels: int = 64
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -65,9 +67,8 @@ class VGG(nn.Module):
             block, position = (int(part) for part in name.removeprefix("relu").split("_"))
             if block > 1 and position == 1:
                 x = max_pool(x)
-            conv = Conv(
-                WIDTHS[block - 1], padding=1, dtype=self.dtype, name=f"conv{block}_{position}"
-            )
+            width = WIDTHS[block - 1] * self.channels
+            conv = Conv(width, padding=1, dtype=self.dtype, name=f"conv{block}_{position}")
             x = nn.relu(conv(x))
             if name in wanted:
                 features[name] = x

@@ -2,7 +2,7 @@
 
 Training follows section "Training recipe" of the published code: crop, horizontal flip, colour
 jitter, and one mask per sample. Evaluation takes the whole centred image and either the record's
-own mask or one drawn for a hole-ratio bin; every draw comes from the sample's own
+own mask, a mask file, or one drawn for a hole-ratio bin; every draw comes from the sample's own
 generator, so that all systems see the same holes.
 """
 
@@ -29,7 +29,8 @@ class Transform:
         _known(data.crop, CROPS, "data.crop")
         _known(data.mask, mask_files.MASK_TYPES, "data.mask")
         _known(evaluate.crop, ("whole", *CROPS[1:]), "evaluate.crop")
-        _known(evaluate.mask, ("bins", "record"), "evaluate.mask")
+        kinds = (*mask_files.EVALUATION_KINDS, "files", "record")
+        _known(evaluate.mask, kinds, "evaluate.mask")
         self.train = train
         self.size = config.image_size
         self.crop = data.crop if train else evaluate.crop
@@ -45,8 +46,14 @@ class Transform:
                 hole_range=tuple(data.hole_range),
                 brush_width=tuple(data.brush_width) if data.mask == "random" else None,
             )
-        elif evaluate.mask == "bins":
-            self.draw_mask = mask_files.EvaluationMasks(self.size, self.size)
+        elif evaluate.mask in mask_files.EVALUATION_KINDS:
+            self.draw_mask = mask_files.EvaluationMasks(
+                self.size, self.size, evaluate.mask, tuple(data.brush_width)
+            )
+        elif evaluate.mask == "files":
+            self.draw_mask = _FilesInOrder(
+                mask_files.MaskFolder(data.mask_folder, invert=data.mask_invert), self.size
+            )
 
     def __call__(self, record: Record, rng: np.random.Generator) -> dict[str, Any]:
         """Returns `image` float32 (H, W, 3) in [-1, 1] and `mask` float32 (H, W, 1), 1 = hole."""
@@ -83,9 +90,20 @@ class Transform:
         if "mask" not in record:
             raise UserError(
                 f"evaluate.mask='record' needs a mask with every record, and {record.get('id')!r} "
-                "has none: add masks/ to the folder, or use --config.evaluate.mask=bins."
+                "has none: add masks/ to the folder, or use --config.evaluate.mask=free_form."
             )
         return transforms.resize_nearest(record["mask"], self.size, self.size)
+
+
+class _FilesInOrder:
+    """The published pairing: sample i has the i-th mask file, past the end from the first again."""
+
+    def __init__(self, folder: mask_files.MaskFolder, size: int):
+        self.folder, self.size = folder, size
+
+    def __call__(self, rng: np.random.Generator, index: int) -> np.ndarray:
+        del rng
+        return self.folder.load(index, self.size, self.size)
 
 
 def _known(value: str, known: tuple[str, ...], key: str) -> None:

@@ -5,6 +5,7 @@ Names of layers are those of the published files, with "." written as "_".
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -16,6 +17,9 @@ from jaxedit.layers.convolution import Conv
 from jaxedit.layers.resampling import upsample_bilinear, upsample_nearest
 
 UPSAMPLING = ("nearest", "bilinear_ac")
+# The published N(0, 0.02) keeps the signal's scale at the published width; a narrower network
+# would fade from layer to layer, and He's initialisation follows the width.
+INITIALISERS = {"published": nn.initializers.normal(0.02), "he": nn.initializers.he_normal()}
 
 
 def corrupt(image: jax.Array, mask: jax.Array) -> jax.Array:
@@ -39,10 +43,12 @@ class AOTBlock(nn.Module):
     Attributes:
       rates: the branches' dilation rates; the branches share the channels equally.
       dtype: dtype of the convolutions.
+      init_scheme: see `Generator`.
     """
 
     rates: Sequence[int] = (1, 2, 4, 8)
     dtype: jnp.dtype = jnp.float32
+    init_scheme: str = "published"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -69,6 +75,7 @@ class AOTBlock(nn.Module):
             padding=rate,
             padding_mode="reflect",
             dilation=rate,
+            kernel_init=INITIALISERS[self.init_scheme],
             dtype=self.dtype,
             name=name,
         )
@@ -100,6 +107,7 @@ class Generator(nn.Module):
       upsample: "nearest" (SCAT) or "bilinear_ac" (bilinear, align_corners: AOT-GAN).
       remat: whether activations inside AOT blocks are recomputed in the backward pass.
       dtype: dtype of the computation; parameters and result are float32.
+      init_scheme: "published", N(0, 0.02), or "he", of the scale that the width wants.
     """
 
     channels: int = 64
@@ -108,6 +116,7 @@ class Generator(nn.Module):
     upsample: str = "nearest"
     remat: bool = False
     dtype: jnp.dtype = jnp.float32
+    init_scheme: str = "published"
 
     @nn.compact
     def __call__(self, image: jax.Array, mask: jax.Array) -> jax.Array:
@@ -123,29 +132,22 @@ class Generator(nn.Module):
         """
         self._check(image.shape)
         width = self.channels
-        x = jnp.concatenate([image, mask], axis=-1).astype(self.dtype)
-        x = nn.relu(
-            Conv(
-                width,
-                kernel_size=7,
-                padding=3,
-                padding_mode="reflect",
-                dtype=self.dtype,
-                name="encoder_1",
-            )(x)
+        conv = functools.partial(
+            Conv, kernel_init=INITIALISERS[self.init_scheme], dtype=self.dtype
         )
+        x = jnp.concatenate([image, mask], axis=-1).astype(self.dtype)
+        x = conv(width, kernel_size=7, padding=3, padding_mode="reflect", name="encoder_1")(x)
+        x = nn.relu(x)
         for name, features in (("encoder_3", 2 * width), ("encoder_5", 4 * width)):
-            x = nn.relu(
-                Conv(features, kernel_size=4, strides=2, padding=1, dtype=self.dtype, name=name)(x)
-            )
+            x = nn.relu(conv(features, kernel_size=4, strides=2, padding=1, name=name)(x))
         self.sow("intermediates", "encoder", x)
         block = nn.remat(AOTBlock) if self.remat else AOTBlock
         for index in range(self.blocks):
-            x = block(tuple(self.rates), self.dtype, name=f"middle_{index}")(x)
+            x = block(tuple(self.rates), self.dtype, self.init_scheme, name=f"middle_{index}")(x)
             self.sow("intermediates", "blocks", x)
         for name, features in (("decoder_0", 2 * width), ("decoder_2", width)):
-            x = nn.relu(Conv(features, padding=1, dtype=self.dtype, name=name)(self._upsample(x)))
-        x = Conv(3, padding=1, dtype=self.dtype, name="decoder_4")(x)
+            x = nn.relu(conv(features, padding=1, name=name)(self._upsample(x)))
+        x = conv(3, padding=1, name="decoder_4")(x)
         return jnp.tanh(x.astype(jnp.float32))
 
     def _upsample(self, x: jax.Array) -> jax.Array:
@@ -158,6 +160,11 @@ class Generator(nn.Module):
             raise UserError(
                 f"The generator's upsample is {self.upsample!r}; it must be one of "
                 f"{', '.join(UPSAMPLING)}."
+            )
+        if self.init_scheme not in INITIALISERS:
+            raise UserError(
+                f"The generator's init is {self.init_scheme!r}; it must be one of "
+                f"{', '.join(INITIALISERS)}."
             )
         reach = max((1, *self.rates))
         if shape[1] % 4 or shape[2] % 4 or min(shape[1:3]) <= 4 * reach:

@@ -48,6 +48,7 @@ class SCAT(Method):
                 blocks=config.generator.blocks,
                 rates=tuple(config.generator.rates),
                 upsample=config.generator.upsample,
+                init_scheme=config.generator.init,
                 remat=config.remat,
                 dtype=dtype,
             )

@@ -18,6 +18,8 @@ from jaxedit.layers import spectral
 from jaxedit.weights import table
 from jaxedit.weights.table import Entry, Table
 
+_GAMMA = "blocks.1.1.gamma"
+
 
 def generator_table(blocks: int = 8, rates: int = 4) -> dict[str, Entry]:
     """Returns the table of `G*.pt`, of SCAT (both releases) and of AOT-GAN.
@@ -56,7 +58,7 @@ def discriminator_table(
         else:
             parts.append(_layer(f"blocks.{index}.0.conv", (block,), "conv", sn))
     if attention:
-        parts.append({"blocks.1.1.gamma": Entry(("params", "attention", "gamma"))})
+        parts.append({_GAMMA: Entry(("params", "attention", "gamma"))})
         for conv in ("to_q", "to_key", "to_value", "output"):
             path = ("attention", conv)
             parts.append(_layer(f"blocks.1.1.{conv}", path, "conv", sn, bias=False))
@@ -136,11 +138,13 @@ def convert(
         u = np.asarray(present[name.removesuffix("_v") + "_u"])
         v = weight.reshape(weight.shape[0], -1).T @ u
         present[name] = v / max(float(np.linalg.norm(v)), 1e-12)
+    if np.shape(present.get(_GAMMA)) == (1,):  # how some files hold a scalar
+        present[_GAMMA] = np.reshape(present[_GAMMA], ())
     variables = table.to_jax(entries, present, shapes, what)
     variables.setdefault(spectral.COLLECTION, {})
-    gamma = variables["params"].get("attention", {}).get("gamma")
-    if gamma is not None:
-        variables["params"]["attention"]["gamma"] = gamma.reshape(())
+    if _GAMMA in present:
+        attention = variables["params"]["attention"]
+        attention["gamma"] = np.reshape(attention["gamma"], ())
     return variables
 
 
@@ -214,7 +218,7 @@ def describe_discriminator(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, A
                     "spectral_norm": suffix == "weight_orig",
                 }
                 if kind != "patch":
-                    description["attention"] = "blocks.1.1.gamma" in shapes
+                    description["attention"] = _GAMMA in shapes
                 return description
     raise UserError(
         "This is no discriminator file of SCAT or AOT-GAN. Its first names are "

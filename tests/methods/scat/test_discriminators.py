@@ -12,6 +12,15 @@ from jaxedit.methods.scat.patch_discriminator import PatchDiscriminator
 IMAGE = np.tanh(np.random.default_rng(0).standard_normal((2, 64, 128, 3))).astype(np.float32)
 
 
+def draw(module, image=IMAGE):
+    """Returns variables of ordinary size, drawn without compiling the initialisers."""
+    rng = np.random.default_rng(1)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), image)
+    normal = lambda s: rng.standard_normal(s.shape).astype(np.float32)
+    scale = lambda s: max(1, int(np.prod(s.shape[:-1]))) ** -0.5
+    return jax.tree.map(lambda s: scale(s) * normal(s), shapes)
+
+
 def count(module, size=256):
     image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
     variables = jax.eval_shape(module.init, jax.random.key(0), image)
@@ -35,7 +44,7 @@ def test_size_of_the_patch_discriminator():
 @pytest.mark.parametrize("kind", discriminators.KINDS)
 def test_outputs(kind):
     module = discriminators.create(kind, channels=4)
-    variables = jax.jit(module.init)(jax.random.key(0), IMAGE)
+    variables = draw(module)
     found = jax.jit(module.apply)(variables, IMAGE)
     assert found.pixel_logits.shape == (2, 64, 128, 1)
     assert found.global_logits.shape == (2, 1)
@@ -46,19 +55,13 @@ def test_outputs(kind):
     np.testing.assert_array_equal(found.features[0], IMAGE)
     widths = (4, 8, 16, 32, 64 if kind == "v1" else 32)
     assert tuple(f.shape[-1] for f in found.features[1:]) == widths
-
-
-@pytest.mark.parametrize("kind", discriminators.KINDS)
-def test_the_encoder_alone_says_the_same(kind):
-    module = discriminators.create(kind, channels=4)
-    variables = jax.jit(module.init)(jax.random.key(0), IMAGE)
-    whole = jax.jit(module.apply)(variables, IMAGE)
+    # The encoder alone says the same.
     encoder = jax.jit(lambda v, x: module.apply(v, x, decode=False))(variables, IMAGE)
     assert encoder.pixel_logits is None
     for a, b in zip(
-        jax.tree.leaves(encoder), jax.tree.leaves(whole._replace(pixel_logits=None)), strict=True
+        jax.tree.leaves(encoder), jax.tree.leaves(found._replace(pixel_logits=None)), strict=True
     ):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_pooling_sums_or_averages():
@@ -66,10 +69,11 @@ def test_pooling_sums_or_averages():
     twice = np.concatenate([IMAGE[:, :, :64]] * 2, axis=2)
     for kind in ("unet", "v1"):
         module = discriminators.create(kind, channels=2, spectral_norm=False)
-        variables = jax.jit(module.init)(jax.random.key(0), IMAGE)
+        variables = draw(module)
         # Zero padding at the seam is the only difference between the halves and the whole.
-        ratio = np.linalg.norm(module.apply(variables, twice, decode=False).pooled) / (
-            np.linalg.norm(module.apply(variables, IMAGE[:, :, :64], decode=False).pooled)
+        pooled = jax.jit(lambda v, x, m=module: m.apply(v, x, decode=False).pooled)
+        ratio = np.linalg.norm(pooled(variables, twice)) / np.linalg.norm(
+            pooled(variables, IMAGE[:, :, :64])
         )
         assert (ratio > 1.5) == (kind == "unet"), ratio
 
@@ -88,9 +92,9 @@ def test_initial_kernels_are_orthogonal(kind):
 
 
 def test_initial_kernels_of_v1_are_normal():
-    module = discriminators.create("v1", channels=16)
+    module = discriminators.create("v1", channels=4)
     params = jax.jit(module.init)(jax.random.key(0), IMAGE[:, :, :64])["params"]
-    assert params["conv4"]["kernel"].std() == pytest.approx(0.02, rel=0.02)
+    assert params["conv4"]["kernel"].std() == pytest.approx(0.02, rel=0.05)
 
 
 def test_attention_follows_the_second_block():
@@ -98,10 +102,9 @@ def test_attention_follows_the_second_block():
         discriminators.create("unet", channels=8, attention=a, spectral_norm=False)
         for a in (False, True)
     )
-    variables = jax.jit(attending.init)(jax.random.key(0), IMAGE)
+    variables = draw(attending)
     params = variables["params"]
     params["attention"]["gamma"] = jnp.float32(1.0)
-    params["attention"]["output"]["kernel"] *= 1000
     without = {name: value for name, value in params.items() if name != "attention"}
     a = jax.jit(attending.apply)({"params": params}, IMAGE)
     b = jax.jit(plain.apply)({"params": without}, IMAGE)
@@ -112,7 +115,7 @@ def test_attention_follows_the_second_block():
 
 def test_bfloat16_gives_float32_heads():
     module = discriminators.create("unet", channels=4, dtype=jnp.bfloat16)
-    variables = jax.jit(module.init)(jax.random.key(0), IMAGE)
+    variables = draw(module)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
     found = jax.jit(module.apply)(variables, IMAGE)
     assert found.features[3].dtype == jnp.bfloat16

@@ -82,7 +82,7 @@ def test_missing_vgg_weights_are_named(monkeypatch, tmp_path):
         ("discriminator.kind", "unett", "unet"),
         ("generator.upsample", "cubic", "nearest"),
         ("data.mask", "pconvs", "Did you mean 'pconv'"),
-        ("evaluate.mask", "own", "record"),
+        ("evaluate.mask", "own", "free_form, strokes, files, record"),
     ],
 )
 def test_unknown_choices_are_named(key, value, words):
