@@ -85,6 +85,7 @@ def paper() -> ConfigDict:
     config.optim.betas = (0.0, 0.99)
     config.optim.eps = 1e-8
     config.optim.schedule = "constant"  # constant | cosine (to 0 at the last step)
+    config.optim.warmup = 0  # steps of linear warm-up; published: none
     config.optim.ema = 0.0  # decay of the generator's average; 0: none, as published
 
     config.evaluate.source = ""

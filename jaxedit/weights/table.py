@@ -91,7 +91,7 @@ def to_jax(
                     f"but this network has {tuple(target.shape)}"
                 )
                 continue
-        _set(result, entry.path, np.ascontiguousarray(array))
+        _set(result, entry.path, np.asarray(array, order="C"))
     if expected is not None and not problems:
         filled = set(_paths(result))
         lacking = ["/".join(p) for p in _paths(expected) if p not in filled]
@@ -117,7 +117,8 @@ def to_published(table: Table, variables: Mapping[str, Any]) -> dict[str, np.nda
             raise KeyError(f"No {'/'.join(entry.path)} in the variables, needed for {name!r}")
         axes = _AXES[entry.kind][1]
         array = np.asarray(array)
-        result[name] = np.ascontiguousarray(array if axes is None else np.transpose(array, axes))
+        array = array if axes is None else np.transpose(array, axes)
+        result[name] = np.asarray(array, order="C")  # ascontiguousarray would give scalars an axis
     return result
 
 

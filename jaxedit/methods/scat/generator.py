@@ -147,7 +147,8 @@ class Generator(nn.Module):
             self.sow("intermediates", "blocks", x)
         for name, features in (("decoder_0", 2 * width), ("decoder_2", width)):
             x = nn.relu(conv(features, padding=1, name=name)(self._upsample(x)))
-        x = conv(3, padding=1, name="decoder_4")(x)
+        # Always small: a larger start would saturate the tanh before anything is learnt.
+        x = Conv(3, padding=1, dtype=self.dtype, name="decoder_4")(x)
         return jnp.tanh(x.astype(jnp.float32))
 
     def _upsample(self, x: jax.Array) -> jax.Array:

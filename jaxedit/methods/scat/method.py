@@ -82,9 +82,8 @@ class SCAT(Method):
         optim = self.config.optim
 
         def adam(lr: float) -> optax.GradientTransformation:
-            schedule = optax.cosine_decay_schedule(lr, total_steps)
             return optax.adam(
-                lr if optim.schedule == "constant" else schedule,
+                _schedule(optim.schedule, lr, optim.warmup, total_steps),
                 b1=optim.betas[0], b2=optim.betas[1], eps=optim.eps,
             )
 
@@ -200,6 +199,17 @@ def random_features(network: VGG) -> PyTree:
         start(key, leaf.shape, leaf.dtype) if leaf.ndim == 4 else jnp.zeros_like(leaf)
         for key, leaf in zip(keys, leaves, strict=True)
     ])
+
+
+def _schedule(kind: str, lr: float, warmup: int, total_steps: int) -> float | optax.Schedule:
+    """Returns a constant rate, or a linear warm-up followed by a constant or cosine schedule."""
+    rest = optax.cosine_decay_schedule(lr, max(1, total_steps - warmup))
+    if kind == "constant":
+        if not warmup:
+            return lr
+        rest = optax.constant_schedule(lr)
+    ramp = optax.linear_schedule(lr / (warmup + 1), lr, warmup)
+    return optax.join_schedules([ramp, rest], [warmup])
 
 
 def _settings(config: ml_collections.ConfigDict) -> Settings:
