@@ -111,19 +111,27 @@ def paper512() -> ConfigDict:
 
 
 def demo() -> ConfigDict:
-    """Returns a small instance of the same method that shows its worth in minutes on a laptop."""
+    """Returns a small instance of the same method that shows its worth in minutes on a laptop.
+
+    Everything below is ours: 2,000 steps of a narrow network need a faster start than the
+    published 300,000. So the rate is higher, with momentum and warm-up, and the adversarial and
+    contrastive terms weigh a tenth of their published share beside L1.
+    """
     config = paper()
     config.image_size = 64
     config.train.update(
-        steps=1200, batch_size=8, seed=0, log_every=50, evaluate_every=400, checkpoint_every=400
+        steps=2_000, batch_size=8, seed=0, log_every=50, evaluate_every=500, checkpoint_every=500
     )
     config.data.source = "photos"
     config.data.mask = "random"
     config.data.hole_range = (0.0, 0.7)
     config.data.brush_width = (3.0, 12.0)  # the published 12 to 48 of 256 pixels, at 64
-    config.generator.update(channels=32, blocks=4)
-    config.discriminator.channels = 16
-    config.optim.update(lr=1e-3, lr_discriminator=2e-4, schedule="cosine", ema=0.99)
+    config.generator.update(channels=24, blocks=2, init="he")
+    config.discriminator.channels = 8
+    config.loss.update(global_adversarial=0.1, segmentation=0.1, textural=1.0, semantic=0.1)
+    config.optim.update(
+        lr=2e-3, lr_discriminator=2e-4, betas=(0.9, 0.99), schedule="cosine", warmup=100, ema=0.995
+    )
     config.evaluate.metrics = (
         "psnr", "ssim", "l1", "l1_hole", "psnr_hole", "fid_random_features",
     )
