@@ -43,6 +43,7 @@ class Checkpointer:
         keep_last: int = 2,
         keep_best: int = 1,
         best: tuple[str, str] = ("psnr", "max"),
+        read_only: bool = False,
     ):
         self.run_dir = run_dir.resolve()
         self.stage = stage
@@ -63,7 +64,9 @@ class Checkpointer:
             best_fn=lambda metrics: metrics[metric],  # without it Orbax writes no metrics
             best_mode=direction,
             enable_async_checkpointing=True,
-            cleanup_tmp_directories=True,
+            # A reader beside a running run must leave its half-written checkpoint alone.
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
         )
         self._manager = self._open()
 
@@ -262,7 +265,7 @@ def load_run(
     evaluation = method.evaluation()
     checkpointer = Checkpointer(
         run_dir, stage.name, stage.config.checkpoint.keep_last, stage.config.checkpoint.keep_best,
-        **({"best": evaluation.best} if evaluation else {}),
+        **({"best": evaluation.best} if evaluation else {}), read_only=True,
     )
     steps = checkpointer.steps()
     wanted = _choose_step(step, steps, checkpointer, run_dir)

@@ -128,7 +128,8 @@ def evaluate_run(
     name = f"evaluation-step{number}" if step or overrides else "evaluation"
     source, _ = evaluate.evaluation_source(stage_config)
     if stage_config.evaluate.source:
-        name += "-" + "".join(c if c.isalnum() else "_" for c in source).strip("_")[-40:]
+        kind, _, place = source.partition(":")
+        name += f"-{kind}-{pathlib.PurePath(place).name}".rstrip("-")
     result = evaluate.evaluate(method, stage_config, state, run_dir, name)
     if sharding.is_first_process():
         print(report.text_table(result.to_json(number)), flush=True)
