@@ -32,15 +32,17 @@ setup(
         "pillow>=11.0",
         "safetensors>=0.5",
         "scikit-image>=0.24",
+        "scikit-learn>=1.4",  # two photographs of the demo, and the classifier of U-IDS and P-IDS
         "scipy>=1.13",
         "tensorboardX>=2.6.2",
         "tensorflow-datasets>=4.9.7",
         "tqdm>=4.66",
     ],
     extras_require={
-        "test": ["hypothesis>=6.100", "pytest>=8.0", "pytest-xdist>=3.5", "ruff>=0.6",
-                 "scikit-learn>=1.4", "matplotlib>=3.8"],
-        "ids": ["scikit-learn>=1.4"],
+        "test": [
+            "hypothesis>=6.100", "matplotlib>=3.8", "pytest>=8.0", "pytest-xdist>=3.5",
+            "ruff>=0.6", "tifffile>=2023.1",
+        ],
         "plots": ["matplotlib>=3.8"],
     },
     entry_points={"console_scripts": ["jaxedit=jaxedit.cli:main"]},

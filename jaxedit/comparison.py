@@ -93,7 +93,7 @@ def compare(
     try:
         files["comparison.png"] = plot(runs)
     except ImportError:
-        text += "\nNo plot: matplotlib is not installed (pip install 'jaxedit[plots]').\n"
+        text += "\nNo plot: matplotlib is not installed (pip install matplotlib).\n"
         files["comparison.md"] = text.encode("utf-8")
         (output / "comparison.png").unlink(missing_ok=True)
     for name, data in files.items():

@@ -35,6 +35,7 @@ class Result:
       metrics: metric names, in order.
       higher_is_better: metric -> direction.
       absent: lines that say which metrics are missing, and how to get them.
+      notes: what a reader of a figure must know, or why a figure is missing.
       source: what was measured on.
       grids: name -> uint8 (H, W, 3) picture.
     """
@@ -44,6 +45,7 @@ class Result:
     metrics: list[str]
     higher_is_better: dict[str, bool]
     absent: list[str]
+    notes: list[str]
     source: str
     grids: dict[str, np.ndarray]
 
@@ -69,6 +71,7 @@ class Result:
             "higher_is_better": self.higher_is_better,
             "table": self.table,
             "absent": self.absent,
+            "notes": self.notes,
         }
 
 
@@ -140,7 +143,8 @@ class Evaluator:
             counts=self._merge_counts(groups, counts),
             metrics=[n for m in self.metrics for n in m.names],
             higher_is_better={n: m.higher_is_better[n] for m in self.metrics for n in m.names},
-            absent=[*self.absent, *dict.fromkeys(notes)],
+            absent=list(self.absent),
+            notes=list(dict.fromkeys(notes)),
             source=self.source_name,
             grids={"samples": self._grid(grids)} if grids else {},
         )

@@ -115,7 +115,8 @@ def page(run_dir: pathlib.Path) -> str:
         sections += [
             f"<h2>{html.escape(tables.title(evaluation))}</h2>",
             f"<div class='tables'>{tables.as_html(evaluation)}</div>",
-            _absent(evaluation.get("absent", ())),
+            _lines("Not measured", evaluation.get("absent", ())),
+            _lines("Notes", evaluation.get("notes", ())),
         ]
     sections.append(_pictures(run_dir / "pictures"))
     for stage in stages:
@@ -292,9 +293,9 @@ def _charts(charts: Iterable[tuple[str, Lines]]) -> str:
     return "".join(curves.chart(name, lines) for name, lines in charts)
 
 
-def _absent(lines: Iterable[str]) -> str:
+def _lines(heading: str, lines: Iterable[str]) -> str:
     items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-    return f"<h3>Not measured</h3><ul class='absent'>{items}</ul>" if items else ""
+    return f"<h3>{heading}</h3><ul class='absent'>{items}</ul>" if items else ""
 
 
 def _pictures(folder: pathlib.Path) -> str:

@@ -93,7 +93,7 @@ def as_text(evaluation: Evaluation) -> str:
         rows.append(["samples", *(f"{evaluation['counts'].get(g, '-')} " for g in groups)])
         lines += ["", *align(rows)]
     lines += ["", "* best of its column"] if len(systems) > 1 and len(lines) > 1 else []
-    lines += evaluation.get("absent", ())
+    lines += [*evaluation.get("absent", ()), *evaluation.get("notes", ())]
     return "\n".join(lines)
 
 

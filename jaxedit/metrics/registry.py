@@ -51,7 +51,7 @@ def create(
                 metrics.append(lpips.LPIPS(name, _LPIPS[name], weights_dir))
             elif name.startswith(("u_ids", "p_ids")) and not _has_scikit_learn():
                 absent.append(
-                    f"{name}: absent: it needs scikit-learn. Install it: pip install 'jaxedit[ids]'"
+                    f"{name}: absent: it needs scikit-learn. Install it: pip install scikit-learn"
                 )
             else:
                 kind, is_stand_in = _FEATURES[name]

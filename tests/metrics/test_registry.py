@@ -54,7 +54,7 @@ def test_scikit_learn_is_optional(tmp_path, monkeypatch):
     assert [metric.names for metric in created] == [("kid_random_features",)]
     assert absent == [
         "u_ids_random_features: absent: it needs scikit-learn. "
-        "Install it: pip install 'jaxedit[ids]'"
+        "Install it: pip install scikit-learn"
     ]
 
 
