@@ -175,15 +175,7 @@ class PmapPlan(Plan):
             phase_function(method, phase, last, AXIS), axis_name=AXIS, in_axes=(0, 0, None),
             out_axes=(0, None), donate_argnums=0, devices=self._devices(),
         )
-        started = time.perf_counter()
-        # pmap compiles on its first call; lowering ahead of time keeps the step timing clean.
-        facts = {}
-        try:
-            mapped = mapped.lower(state, batch, key).compile()
-            facts = {"compile_seconds": time.perf_counter() - started}
-        except (AttributeError, NotImplementedError):
-            pass
-        return mapped, facts
+        return compile_and_describe(mapped, state, batch, key)
 
     def _devices(self):
         return None if jax.process_count() > 1 else self.local

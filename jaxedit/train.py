@@ -9,6 +9,7 @@ before it can reach a checkpoint; SIGTERM saves and exits.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import pathlib
 import sys
 import time
@@ -50,9 +51,14 @@ def train(
     finished: dict[str, State] = {}
     summary: dict[str, Any] = {}
     with StopRequest() as stop:
+        context = _Context(run_dir, output, stop, finished)
         for position, stage in enumerate(stages.plan(config)):
             plan = sharding.create_plan(stage.config, devices)
-            state, facts = _train_stage(stage, position, plan, run_dir, output, finished, stop)
+            plan.check_batch(stage.config.train.batch_size, stage.config.train.accumulate)
+            method = method_lib.create(stage.config, plan.axis_name)
+            # Closed after an error too: what was being saved gets finished.
+            with contextlib.closing(_open_saver(stage, method, run_dir)) as saver:
+                state, facts = _train_stage(stage, position, plan, method, saver, context)
             finished[stage.name] = state
             summary[stage.name] = facts
             _write_summary(output, summary)
@@ -92,40 +98,39 @@ def prepare_run_dir(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> Non
     sharding.barrier("after_run_dir")
 
 
-def _train_stage(
-    stage: stages.Stage,
-    position: int,
-    plan: sharding.Plan,
-    run_dir: pathlib.Path,
-    output: writer.Writer,
-    earlier: dict[str, State],
-    stop: StopRequest,
-) -> tuple[State, dict[str, Any]]:
-    """Returns the state at the end of a stage, and facts for the summary."""
-    config = stage.config
-    plan.check_batch(config.train.batch_size, config.train.accumulate)
-    method = method_lib.create(config, plan.axis_name)
+@dataclasses.dataclass(frozen=True)
+class _Context:
+    """What the stages of a run share: its folder, its writer, requests to stop, earlier results."""
+
+    run_dir: pathlib.Path
+    output: writer.Writer
+    stop: StopRequest
+    finished: dict[str, State]
+
+
+def _open_saver(
+    stage: stages.Stage, method: Method, run_dir: pathlib.Path
+) -> checkpoint.Checkpointer:
     evaluation = method.evaluation()
-    saver = checkpoint.Checkpointer(
-        run_dir, stage.name, config.checkpoint.keep_last, config.checkpoint.keep_best,
-        **({"best": evaluation.best} if evaluation else {}),
-    )
-    with contextlib.closing(saver):  # also after an error: what was being saved gets finished
-        return _run_steps(stage, position, plan, method, saver, run_dir, output, earlier, stop)
+    options = {"best": evaluation.best} if evaluation else {}
+    keep = stage.config.checkpoint
+    return checkpoint.Checkpointer(run_dir, stage.name, keep.keep_last, keep.keep_best, **options)
 
 
-def _run_steps(
+def _train_stage(
     stage: stages.Stage,
     position: int,
     plan: sharding.Plan,
     method: Method,
     saver: checkpoint.Checkpointer,
-    run_dir: pathlib.Path,
-    output: writer.Writer,
-    earlier: dict[str, State],
-    stop: StopRequest,
+    context: _Context,
 ) -> tuple[State, dict[str, Any]]:
-    """Restores or initialises, then steps, logs, evaluates and saves until the stage is over."""
+    """Restores or initialises, then steps, logs, evaluates and saves until the stage is over.
+
+    Returns:
+      (the state at its end, facts for summary.json).
+    """
+    run_dir, output = context.run_dir, context.output
     config = stage.config
     total = config.train.steps
     root = jax.random.fold_in(jax.random.key(config.train.seed), position)
@@ -142,7 +147,7 @@ def _run_steps(
         output.rewind(stage.name, meta["rows"])
         output.purge_events_after(int(state.step))
     else:
-        state = _initial_state(method, plan, config, root, stage, earlier)
+        state = _initial_state(method, plan, root, stage, context.finished)
         checkpoint.save_frozen(run_dir, stage.name, state.frozen)
         output.rewind(stage.name, {})
     start = int(state.step)
@@ -174,7 +179,7 @@ def _run_steps(
         progress.advance()
 
         done = step + 1
-        ask = stop.requested(done)
+        ask = context.stop.requested(done)
         if done % config.train.log_every == 0 or done == total:
             values = sums.drain()
             output.row(stage.name, done, "train", values)
@@ -216,8 +221,8 @@ def _run_steps(
 
 
 def _initial_state(
-    method: Method, plan: sharding.Plan, config: config_lib.ConfigDict, root: jax.Array,
-    stage: stages.Stage, earlier: dict[str, State],
+    method: Method, plan: sharding.Plan, root: jax.Array, stage: stages.Stage,
+    earlier: dict[str, State],
 ) -> State:
     spec = method.spec(1)
     state = jax.jit(lambda rng: method.init(rng, spec))(jax.random.fold_in(root, INIT))

@@ -7,6 +7,7 @@ first process writes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -15,7 +16,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -119,7 +120,8 @@ class Writer:
 
     def _open_events(self):
         if self._events is None:
-            from tensorboardX import SummaryWriter
+            with _hidden("torch"):  # tensorboardX imports torch wherever it is installed
+                from tensorboardX import SummaryWriter
 
             self._events = SummaryWriter(
                 str(self.run_dir / "events"), purge_step=self._purge_step, flush_secs=30
@@ -189,6 +191,19 @@ class _Pause:
 
     def __exit__(self, *_: object) -> None:
         self._progress._paused += time.perf_counter() - self._started
+
+
+@contextlib.contextmanager
+def _hidden(module: str) -> Iterator[None]:
+    """Makes `import module` fail as if it were not installed, unless it is imported already."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # the import system's own mark for "not to be found"
+    try:
+        yield
+    finally:
+        del sys.modules[module]
 
 
 def write_atomically(path: pathlib.Path, text: str) -> None:

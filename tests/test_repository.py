@@ -74,6 +74,10 @@ def test_tensorflow_and_torch_stay_out():
         "import sys; from jaxedit import main, cli, train, evaluate, apply, report, sweep, doctor; "
         "import jaxedit.methods.scat.method, jaxedit.data.tfds, jaxedit.metrics, "
         "jaxedit.weights.convert; "
+        "from jaxedit import writer; import pathlib, tempfile; "
+        "w = writer.Writer(pathlib.Path(tempfile.mkdtemp())); w.row('s', 1, 'train', {'x': 1.0}); "
+        "w.close(); from jaxedit.weights import reader; "
+        "reader.read(next(pathlib.Path('tests/weights/fixtures').glob('*.pt'))); "
         "print([m for m in ('torch', 'tensorflow') if m in sys.modules])"
     )
     done = subprocess.run(

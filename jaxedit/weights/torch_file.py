@@ -9,6 +9,7 @@ cannot be altered by the pickle. Nothing else is ever imported or called.
 
 from __future__ import annotations
 
+import abc
 import collections
 import io
 import math
@@ -154,20 +155,20 @@ class _Unpickler(pickle.Unpickler):
         return Storage(str(key), storage_type.dtype, 0, int(count))
 
 
-class TorchFile:
+class TorchFile(abc.ABC):
     """An open torch file: `contents` is what was pickled, with a LazyTensor for every tensor."""
 
     def __init__(self, path: Path):
         self.path = path
         self.contents: Any = None
 
+    @abc.abstractmethod
     def close(self) -> None:
         """Closes the file."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def read_bytes(self, storage: Storage) -> bytes:
         """Returns the bytes of `storage`."""
-        raise NotImplementedError
 
     def read(self, tensor: LazyTensor) -> np.ndarray:
         """Returns the numbers of `tensor` as a contiguous array.

@@ -73,7 +73,6 @@ def test_evaluation_does_not_depend_on_scikit_learn(monkeypatch):
 
 
 def test_with_scikit_learn_two_more_train():
-    pytest.importorskip("sklearn")
     assert {"china", "flower"} <= {photo.name for photo in photos.photographs("train")}
 
 

@@ -101,7 +101,6 @@ def test_kernel_distance_has_mean_zero_for_one_distribution():
 
 
 def test_discriminative_score_separable():
-    pytest.importorskip("sklearn")
     rng = np.random.default_rng(3)
     real = rng.standard_normal((30, 4))
     score = distribution.inception_discriminative_score(real - 20, real)
@@ -109,7 +108,6 @@ def test_discriminative_score_separable():
 
 
 def test_discriminative_score_indistinguishable():
-    pytest.importorskip("sklearn")
     rng = np.random.default_rng(4)
     real, fake = rng.standard_normal((2, 400, 3))
     score = distribution.inception_discriminative_score(fake, real)
@@ -120,7 +118,6 @@ def test_discriminative_score_indistinguishable():
 def test_paired_score_counts_pairs_not_order():
     """The classifier learns that the second feature marks real images, and one fake has more of
     it than its own truth."""
-    pytest.importorskip("sklearn")
     real = np.array([[0, 1.0], [0, 2.0], [0, 3.0], [0, 1.5]])
     fake = np.array([[0, 1.4], [0, -2.0], [0, -3.0], [0, -1.0]])
     assert distribution.inception_discriminative_score(fake, real).paired == 0.25

@@ -32,8 +32,6 @@ def batches(*sizes):
 )
 @pytest.mark.parametrize("sizes", [(2, 3), (2, 1, 9, 0, 20)], ids=["few", "many"])
 def test_streams_and_merges_equal_the_definition(kinds, sizes):
-    if "u_ids" in kinds:
-        pytest.importorskip("sklearn")
     metric = metric_of(*kinds)
     stream, parts = metric.new(), [metric.new(), metric.new()]
     for index, (prediction, target) in enumerate(batches(*sizes)):
