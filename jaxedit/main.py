@@ -6,6 +6,7 @@ Everything about a run stands in its configuration; the flags here say only wher
 from __future__ import annotations
 
 import argparse
+import errno
 import pathlib
 import sys
 
@@ -20,6 +21,15 @@ def main(argv: list[str] | None = None) -> int:
         return run(arguments, overrides)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(
+            f"error: no space left while writing {error.filename or 'the run directory'}. Free "
+            "some space and start the same command again; it resumes from the last checkpoint.",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("Interrupted; start the same command again to resume.", file=sys.stderr)

@@ -1,8 +1,10 @@
 """The loop: resuming, stopping, refusing; on a small method with two phases."""
 
+import errno
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxedit import checkpoint, main, stages, train
+from jaxedit import checkpoint, main, stages, train, writer
 from jaxedit import config as config_lib
 from jaxedit.errors import NonFiniteLoss, UserError
 
@@ -189,6 +191,29 @@ def test_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="No space left for a checkpoint"):
         train.train(toy(), tmp_path / "run", one_device())
     assert not list((tmp_path / "run/checkpoints/train").glob("[0-9]*"))
+
+
+def test_disk_that_fills_up_later_is_one_message(tmp_path, monkeypatch, capsys):
+    def full(self, *_):
+        raise OSError(errno.ENOSPC, "No space left on device", "metrics.jsonl")
+
+    monkeypatch.setattr(writer.Writer, "row", full)
+    assert main.main([f"--config={TOY}", f"--workdir={tmp_path / 'run'}"]) == 2
+    message = capsys.readouterr().err
+    assert "no space left while writing metrics.jsonl" in message and "Traceback" not in message
+
+
+def test_worker_processes_give_the_same_run(tmp_path):
+    """Decoding in processes of their own changes no number, also after a resume."""
+    arguments = ["--config.train.steps=6", "--config.train.evaluate_every=0"]
+    for name, workers in (("threads", 0), ("workers", 2)):
+        process = start(tmp_path / name, f"--config.data.workers={workers}", *arguments)
+        assert process.wait(timeout=300) == 0, process.stderr.read()
+    for leftover in (tmp_path / "workers/DONE", tmp_path / "workers/checkpoints/train/6"):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    process = start(tmp_path / "workers", "--config.data.workers=2", *arguments)
+    assert process.wait(timeout=300) == 0, process.stderr.read()
+    assert_same(last_state(tmp_path / "workers").params, last_state(tmp_path / "threads").params)
 
 
 def test_stages_carry_parameters(tmp_path):
