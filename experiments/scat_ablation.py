@@ -61,7 +61,7 @@ OTHERS = {
     # the contrastive terms
     "no_textural": {"loss.textural": 0.0},
     "no_semantic": {"loss.semantic": 0.0},
-    "textural_weight_1": {"loss.textural": 1.0},
+    "textural_weight_10": {"loss.textural": 10.0},
     "textural_shallow": {"loss.textural_levels": (1, 2)},
     "textural_deep": {"loss.textural_levels": (3, 4)},
     "temperature_0.07": {"loss.semantic_temperature": 0.07},
@@ -78,7 +78,7 @@ OTHERS = {
     # as published, AOT-GAN's generator target is the discriminator's label for fakes
     "aot_gan_adversarial": {**_AOT_GAN, "loss.smgan_target": 0.0},
     # the generator and its masks
-    "two_blocks": {"generator.blocks": 2},
+    "four_blocks": {"generator.blocks": 4},
     "eight_blocks": {"generator.blocks": 8},
     "rates_1": {"generator.rates": (1, 1, 1, 1)},
     "rates_1_2": {"generator.rates": (1, 2, 1, 2)},
