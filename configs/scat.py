@@ -7,6 +7,7 @@ paper's own tables could not be read; "ours" marks what the publication does not
   demo      embedded photographs at 64 pixels; a few minutes on two CPU cores
   paper     the published recipe: 256 pixels, batch 8 per GPU, pconv masks
   paper512  the published recipe at 512 pixels (ours: the publication stops at 256)
+  aotgan    the baseline whose generator SCAT builds on, with its own losses, at 512 pixels
 """
 
 from ml_collections import ConfigDict
@@ -110,6 +111,24 @@ def paper512() -> ConfigDict:
     return config
 
 
+def aotgan() -> ConfigDict:
+    """Returns the baseline: AOT-GAN (Zeng et al., 2022) as its published code trains it.
+
+    The same generator with bilinear upsampling; L1, style, perceptual and soft mask-guided
+    adversarial losses. Needs VGG-19: `jaxedit weights convert vgg19 FILE`.
+    """
+    config = paper()
+    config.image_size = 512
+    config.train.update(steps=1_000_000, batch_size=8)
+    config.generator.upsample = "bilinear_ac"
+    config.loss.update(
+        l1=1.0, global_adversarial=0.0, segmentation=0.0, textural=0.0, semantic=0.0,
+        perceptual=0.1, style=250.0, patch=0.01, simultaneous=True,
+    )
+    config.optim.update(lr=1e-4, lr_discriminator=1e-4, betas=(0.5, 0.999))
+    return config
+
+
 def demo() -> ConfigDict:
     """Returns a small instance of the same method that shows its worth in minutes on a laptop.
 
@@ -138,11 +157,11 @@ def demo() -> ConfigDict:
     return config
 
 
-PRESETS = {"demo": demo, "paper": paper, "paper512": paper512}
+PRESETS = {"demo": demo, "paper": paper, "paper512": paper512, "aotgan": aotgan}
 
 
 def get_config(preset: str = "demo") -> ConfigDict:
-    """Returns the configuration of a preset: demo, paper or paper512."""
+    """Returns the configuration of a preset: demo, paper, paper512 or aotgan."""
     config = choose_preset(PRESETS, preset)()
     config.preset = preset
     return config.lock()

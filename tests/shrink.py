@@ -25,12 +25,7 @@ SCAT_VARIANTS = {
          "loss.semantic": "0"},
     ),
     "aotgan": (
-        "paper",
-        {"loss.l1": "1", "loss.global_adversarial": "0", "loss.segmentation": "0",
-         "loss.textural": "0", "loss.semantic": "0", "loss.perceptual": "0.1",
-         "loss.style": "250", "loss.patch": "0.01", "loss.simultaneous": "true",
-         "loss.features": "random_features", "loss.feature_channels": "2",
-         "generator.upsample": "bilinear_ac"},
+        "aotgan", {"loss.features": "random_features", "loss.feature_channels": "2"},
     ),
 }
 

@@ -142,9 +142,6 @@ def convert(
         present[_GAMMA] = np.reshape(present[_GAMMA], ())
     variables = table.to_jax(entries, present, shapes, what)
     variables.setdefault(spectral.COLLECTION, {})
-    if _GAMMA in present:
-        attention = variables["params"]["attention"]
-        attention["gamma"] = np.reshape(attention["gamma"], ())
     return variables
 
 
