@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -46,11 +47,23 @@ def train(
       NonFiniteLoss: a loss or gradient norm became NaN or infinite.
       Preempted: SIGTERM arrived; everything is saved.
     """
+    fresh = not run_dir.exists()
     prepare_run_dir(config, run_dir)
+    try:
+        return _train_stages(config, run_dir, devices)
+    except UserError:
+        if fresh and sharding.is_first_process():
+            _remove_if_empty(run_dir)
+        raise
+
+
+def _train_stages(
+    config: config_lib.ConfigDict, run_dir: pathlib.Path, devices: list | None
+) -> State:
     output = writer.Writer(run_dir)
     finished: dict[str, State] = {}
     summary: dict[str, Any] = {}
-    with StopRequest() as stop:
+    with StopRequest() as stop, contextlib.closing(output):
         context = _Context(run_dir, output, stop, finished)
         for position, stage in enumerate(stages.plan(config)):
             plan = sharding.create_plan(stage.config, devices)
@@ -62,8 +75,13 @@ def train(
             finished[stage.name] = state
             summary[stage.name] = facts
             _write_summary(output, summary)
-    output.close()
     return state
+
+
+def _remove_if_empty(run_dir: pathlib.Path) -> None:
+    """Removes a directory that this run made and in which it came to nothing."""
+    if not (run_dir / "metrics.jsonl").exists() and not any(run_dir.glob("checkpoints/*/[0-9]*")):
+        shutil.rmtree(run_dir, ignore_errors=True)
 
 
 def prepare_run_dir(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> None:
@@ -207,7 +225,6 @@ def _train_stage(
                 saver.save(plan.global_state(state), meta, metrics)
         if ask and done < total:
             progress.close()
-            output.close()
             raise Preempted(f"Asked to stop: saved step {done} of {total} in {saver.folder}.")
 
     progress.close()

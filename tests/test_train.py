@@ -190,7 +190,7 @@ def test_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(UserError, match="No space left for a checkpoint"):
         train.train(toy(), tmp_path / "run", one_device())
-    assert not list((tmp_path / "run/checkpoints/train").glob("[0-9]*"))
+    assert not list((tmp_path / "run").glob("checkpoints/train/[0-9]*"))
 
 
 def test_disk_that_fills_up_later_is_one_message(tmp_path, monkeypatch, capsys):
@@ -263,6 +263,7 @@ def test_mistakes_end_in_one_message(arguments, words, tmp_path, capsys):
     message = capsys.readouterr().err
     assert message.count("error:") == 1 and "Traceback" not in message
     assert words.replace("{tmp}", str(tmp_path)) in message
+    assert not (tmp_path / "run").exists()  # nothing is left of a run that never began
 
 
 def test_unknown_argument_is_refused(capsys):
