@@ -6,13 +6,14 @@ whole factors, so a pixel of the grid is a pixel of an image.
 
 from __future__ import annotations
 
-import io
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from jaxedit.data.atomic import atomic_file
 
 _GAP = 6
 _PAPER = (255, 255, 255)
@@ -83,14 +84,10 @@ def write(path: str | os.PathLike, picture: np.ndarray) -> None:
     """Writes a uint8 picture (H, W, 3) as PNG, whole or not at all; folders are made as needed."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture, np.uint8)).save(buffer, "PNG", optimize=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(buffer.getvalue())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_file(path) as temporary:
+        Image.fromarray(np.ascontiguousarray(picture, np.uint8)).save(
+            temporary, "PNG", optimize=True
+        )
 
 
 def _cell(image: np.ndarray, title: str) -> Image.Image:

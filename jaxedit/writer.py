@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import pathlib
 import platform
 import subprocess
@@ -25,6 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxedit import pictures, sharding
+from jaxedit.data.atomic import atomic_file
 
 _ROW_FILES = ("metrics.jsonl", "timing.jsonl")
 
@@ -208,12 +208,8 @@ def _hidden(module: str) -> Iterator[None]:
 
 def write_atomically(path: pathlib.Path, text: str) -> None:
     """Writes `text` to `path`, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.partial")
-    with open(temporary, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text)
 
 
 def versions() -> dict[str, Any]:

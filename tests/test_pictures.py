@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from jaxedit import pictures
+from jaxedit.errors import UserError
 
 
 def test_to_uint8_rounds_and_clips():
@@ -51,6 +52,6 @@ def test_write_is_whole_or_nothing(tmp_path, monkeypatch):
     pictures.write(tmp_path / "new" / "a.png", picture)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "a.png")), picture)
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(OSError):
+    with pytest.raises(UserError, match=r"b\.png"):
         pictures.write(tmp_path / "new" / "b.png", picture)
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.png"]
