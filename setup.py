@@ -27,6 +27,7 @@ setup(
         "jax>=0.7",
         "ml_collections>=1.0",
         "numpy>=1.26",
+        "opencv-python-headless>=4.8",  # warps and resizes of matting, as published
         "optax>=0.2.5",
         "orbax-checkpoint>=0.11.20",
         "pillow>=11.0",
@@ -40,9 +41,10 @@ setup(
     ],
     extras_require={
         "test": [
-            "hypothesis>=6.100", "matplotlib>=3.8", "pytest>=8.0", "pytest-xdist>=3.5",
-            "ruff>=0.6", "tifffile>=2023.1",
+            "hypothesis>=6.100", "matplotlib>=3.8", "pymatting>=1.1.12", "pytest>=8.0",
+            "pytest-xdist>=3.5", "ruff>=0.6", "tifffile>=2023.1",
         ],
+        "matting": ["pymatting>=1.1.12"],  # classical mattes to compare with, foreground colours
         "plots": ["matplotlib>=3.8"],
     },
     entry_points={"console_scripts": ["jaxedit=jaxedit.cli:main"]},

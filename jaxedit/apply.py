@@ -24,7 +24,7 @@ from jaxedit.errors import UserError
 from jaxedit.method import Task
 
 BUCKET = 64
-_SMALLER = "Cut out the part around the hole, or scale the picture and its mask down."
+_SMALLER = "Cut out the part that matters, or scale the picture and its mask down."
 PyTree = Any
 Predict = Callable[[PyTree, Mapping[str, jax.Array], jax.Array], Mapping[str, jax.Array]]
 

@@ -238,7 +238,7 @@ def read_run_config(run_dir: pathlib.Path) -> config_lib.ConfigDict:
 
 
 def load_run(
-    run_dir: pathlib.Path | str, step: int | str | None = None
+    run_dir: pathlib.Path | str, step: int | str | None = None, stage: str | None = None
 ) -> tuple[config_lib.ConfigDict, Method, State]:
     """Returns (stage configuration, method, state) of a run, for inference.
 
@@ -247,9 +247,10 @@ def load_run(
     Args:
       run_dir: the run directory.
       step: a step, "last", "best", or None for the last one.
+      stage: the name of a stage; None is the last one that was started.
 
     Raises:
-      UserError: no run, no checkpoint, or no such step.
+      UserError: no run, no checkpoint, or no such step or stage.
     """
     from jaxedit import stages
 
@@ -258,7 +259,12 @@ def load_run(
     started = [s for s in stages.plan(config) if (run_dir / "checkpoints" / s.name).is_dir()]
     if not started:
         raise UserError(f"{run_dir} holds no checkpoint yet: let it train to its first one.")
-    stage = started[-1]
+    names = [s.name for s in started]
+    if stage is not None and stage not in names:
+        raise UserError(
+            f"{run_dir} holds no checkpoint of a stage {stage!r}; it has {', '.join(names)}."
+        )
+    stage = started[-1 if stage is None else names.index(stage)]
     method = method_lib.create(stage.config)
     plan = sharding.Plan()
     abstract = abstract_state(method, plan)

@@ -13,6 +13,7 @@ import pathlib
 import sys
 
 import jaxedit
+from jaxedit import cli_apply, command
 from jaxedit.errors import UserError
 
 Path = pathlib.Path
@@ -47,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"jaxedit {jaxedit.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_inpaint(commands)
+    cli_apply.add_commands(commands)
     _add_weights(commands)
     _add_sweep(commands)
     _add_report(commands)
@@ -56,58 +57,18 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands, name: str, function, short: str, long: str) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name, help=short, description=f"{short[0].upper()}{short[1:]}.\n\n{long}",
-        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )
-    parser.set_defaults(function=function)
-    return parser
-
-
-def _add_inpaint(commands) -> None:
-    parser = _command(
-        commands, "inpaint", inpaint, "fill holes in photographs",
-        "The mask is an image of the photo's size, white where the hole is. Photos of any size\n"
-        "and shape; nothing is resized. In a PNG every pixel outside the hole comes back as it\n"
-        "was; EXIF, colour profile and transparency are kept.\n\n"
-        "  jaxedit inpaint photo.jpg mask.png --run runs/scat-demo --output result.png\n"
-        "  jaxedit inpaint photos/ masks/ --weights scat-places2 --output results/",
-    )
-    parser.add_argument("photo", type=Path, metavar="PHOTO",
-                        help="an image, or a folder of images")
-    parser.add_argument("mask", type=Path, metavar="MASK",
-                        help="its mask, or a folder of masks with the photos' names")
-    network = parser.add_mutually_exclusive_group(required=True)
-    network.add_argument("--run", type=Path, metavar="DIRECTORY",
-                         help="a run directory that `python -m jaxedit.main` made")
-    network.add_argument("--weights", metavar="NAME",
-                         help="published weights, see `jaxedit weights list`")
-    parser.add_argument("--output", type=Path, required=True, metavar="OUT",
-                        help="the result, .png (exact) or .jpg; a folder where PHOTO is one")
-    parser.add_argument("--step", metavar="STEP",
-                        help="with --run: a checkpoint's step, 'last' or 'best' (default: last)")
-    parser.add_argument("--invert-mask", action="store_true",
-                        help="black marks the hole")
-    parser.add_argument("--overwrite", action="store_true",
-                        help="replace results that exist")
-    parser.add_argument("--bucket", type=int, metavar="PIXELS",
-                        help="sides are padded to multiples of this (default: 64): larger means "
-                        "fewer compilations for a folder of many sizes")
-
-
 def _add_weights(commands) -> None:
     parser = commands.add_parser(
         "weights", help="list published weights and convert them", allow_abbrev=False,
         description="Published weights: what there is, and how to make it ours.",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = _command(
+    listing = command.add(
         actions, "list", weights_list, "list all published weights that jaxedit can use",
         "Shows where each file is, under which licence, and whether it is on this machine.",
     )
     listing.add_argument("--names", action="store_true", help="names and states only")
-    converting = _command(
+    converting = command.add(
         actions, "convert", weights_convert, "convert a file as its publisher provides it",
         "Reads safetensors and torch files (the latter without executing anything in them),\n"
         "checks every name and shape, and writes a safetensors file where jaxedit looks for it\n"
@@ -123,7 +84,7 @@ def _add_weights(commands) -> None:
 
 
 def _add_sweep(commands) -> None:
-    parser = _command(
+    parser = command.add(
         commands, "sweep", sweep, "run an ablation and compare its variants",
         "Runs each variant with each seed, one after the other; finished runs are skipped,\n"
         "interrupted ones resume. Then writes the comparison: Markdown, CSV and a plot.\n"
@@ -143,7 +104,7 @@ def _add_sweep(commands) -> None:
 
 
 def _add_report(commands) -> None:
-    parser = _command(
+    parser = command.add(
         commands, "report", report, "write the report of a run, or compare several",
         "For one run: its page report.html, and its evaluation here. For a sweep directory, or\n"
         "several runs: the comparison with mean and spread, as Markdown, CSV and a plot.\n\n"
@@ -158,7 +119,7 @@ def _add_report(commands) -> None:
 
 
 def _add_doctor(commands) -> None:
-    _command(
+    command.add(
         commands, "doctor", doctor, "print what a bug report needs",
         "Versions, machine, devices, caches, weights, and whether a small program runs right.",
     )
@@ -170,7 +131,7 @@ def _add_data(commands) -> None:
         allow_abbrev=False,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    packing = _command(
+    packing = command.add(
         actions, "pack", data_pack, "pack a folder of images into ArrayRecord shards",
         "The result is a source: --config.data.source=array_record:OUT.\n\n"
         "  jaxedit data pack pictures/ packed/ --shards 8",
@@ -180,32 +141,29 @@ def _add_data(commands) -> None:
     packing.add_argument("output", type=Path, metavar="OUT", help="a new folder for the shards")
     packing.add_argument("--shards", type=int, default=1, metavar="N",
                          help="number of files (default: 1)")
-
-
-def inpaint(arguments: argparse.Namespace) -> int:
-    """`jaxedit inpaint`."""
-    from jaxedit import inpaint as front_end
-
-    if arguments.step is not None and arguments.run is None:
-        raise UserError("--step chooses a checkpoint of --run; published weights have none.")
-    jobs = front_end.plan(arguments.photo, arguments.mask, arguments.output,
-                          overwrite=arguments.overwrite, say=_tell)
-    failures = front_end.run(jobs, lambda: _load_applier(arguments), invert=arguments.invert_mask,
-                             say=_tell)
-    if failures:
-        _tell(f"{len(failures)} of {len(jobs)} photos failed; the others are done.")
-    return 1 if failures else 0
-
-
-def _load_applier(arguments: argparse.Namespace):
-    from jaxedit import apply, sharding
-
-    sharding.enable_compilation_cache()
-    bucket = apply.BUCKET if arguments.bucket is None else arguments.bucket
-    options = {"bucket": bucket, "say": _tell}
-    if arguments.run is not None:
-        return apply.from_run(arguments.run, "inpaint", step=arguments.step, **options)
-    return apply.from_weights(arguments.weights, "inpaint", **options)
+    composing = command.add(
+        actions, "compose", data_compose, "make a matting test set of subjects and backgrounds",
+        "Puts every subject in front of several backgrounds by the rule of Composition-1k. The\n"
+        "result is a source: --config.evaluate.source=folder:OUT. Subjects are files of the same\n"
+        "name in fg/ and alpha/ (or images/ and alphas/), or images with transparency.\n\n"
+        "  jaxedit data compose subjects/ photos/ test_set/ --per-foreground 20",
+    )
+    composing.add_argument("foregrounds", type=Path, metavar="FOREGROUNDS",
+                           help="the folder of subjects")
+    composing.add_argument("backgrounds", type=Path, metavar="BACKGROUNDS",
+                           help="a folder of images")
+    composing.add_argument("output", type=Path, metavar="OUT", help="a new folder")
+    composing.add_argument("--per-foreground", type=int, default=20, metavar="N",
+                           help="backgrounds for each subject (default: 20)")
+    composing.add_argument("--trimap-width", type=int, default=10, metavar="PIXELS",
+                           help="of the unknown band, where trimaps are made (default: 10)")
+    composing.add_argument("--make-trimaps", action="store_true",
+                           help="make all trimaps, even where there is a folder trimaps/")
+    composing.add_argument("--estimate-colours", action="store_true",
+                           help="estimate the subjects' own colours, without the background that "
+                           "they were photographed before (extra `matting`)")
+    composing.add_argument("--seed", type=int, default=0, metavar="S",
+                           help="of the choice of backgrounds (default: 0)")
 
 
 def weights_list(arguments: argparse.Namespace) -> int:
@@ -250,9 +208,11 @@ def sweep(arguments: argparse.Namespace) -> int:
                           common=common)
     failures = sweep_lib.run(plan, jobs, workdir, verbose=arguments.verbose, say=_print)
     for failure in failures:
-        _tell(f"failed: {failure}")
+        command.tell(f"failed: {failure}")
     if failures:
-        _tell(f"{len(failures)} of {len(jobs)} runs failed. The same command runs them again.")
+        command.tell(
+            f"{len(failures)} of {len(jobs)} runs failed. The same command runs them again."
+        )
     return 1 if failures else 0
 
 
@@ -269,13 +229,13 @@ def report(arguments: argparse.Namespace) -> int:
         result = comparison.compare(folders if len(folders) > 1 else folders[0], arguments.output)
         print(result.markdown)
         for path in result.files:
-            _tell(f"written: {path}")
+            command.tell(f"written: {path}")
         return 0
     path = report_lib.write(folders[0])
     evaluation = report_lib.read_json(folders[0] / "evaluation.json")
     if evaluation:
         print(report_lib.text_table(evaluation))
-    _tell(f"written: {path}")
+    command.tell(f"written: {path}")
     return 0
 
 
@@ -297,15 +257,24 @@ def data_pack(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def data_compose(arguments: argparse.Namespace) -> int:
+    """`jaxedit data compose`."""
+    from jaxedit.data import compose
+
+    compose.compose(
+        arguments.foregrounds, arguments.backgrounds, arguments.output, arguments.per_foreground,
+        arguments.trimap_width, arguments.seed, command.tell,
+        copy_trimaps=not arguments.make_trimaps, estimate_colours=arguments.estimate_colours,
+    )
+    print(f"folder:{arguments.output}")
+    return 0
+
+
 def _override(word: str) -> tuple[str, str]:
     key, equals, value = word.removeprefix("--config.").partition("=")
     if not word.startswith("--config.") or not equals:
         raise UserError(f"Unknown argument {word!r}. Overrides are --config.KEY=VALUE.")
     return key, value
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _print(line: str) -> None:

@@ -93,23 +93,32 @@ class Evaluator:
         self.source_name = name
         self.source = sources.create(name, split)
         self.transform = method.transform(train=False)
-        self.metrics, self.absent = metrics.create(wanted.metrics)
+        self.metrics, absent = metrics.create(wanted.metrics)
+        self.absent = [*absent, *wanted.absent]
         task = wanted.task
         self._predict = jax.jit(
             lambda state, inputs, rng: method.predict(state, inputs, rng, task=task),
             out_shardings=self.plan.batch_sharding,
         )
 
-    def run(self, state: State, limit: int = 0, baselines: bool = False) -> Result:
+    def run(
+        self,
+        state: State,
+        limit: int = 0,
+        baselines: bool = False,
+        others: Mapping[str, State] | None = None,
+    ) -> Result:
         """Returns the figures of `state`.
 
         Args:
           state: global arrays; optimizer states are not looked at.
           limit: at most this many samples; 0 is all of them.
           baselines: measure the method's baselines too.
+          others: name -> another state of the same networks, measured beside it.
         """
-        state = state.replace(opt={})
-        systems = [MODEL, *(self.wanted.baselines if baselines else ())]
+        states = {MODEL: state.replace(opt={})}
+        states |= {name: other.replace(opt={}) for name, other in (others or {}).items()}
+        systems = [*states, *(self.wanted.baselines if baselines else ())]
         groups = [*self.wanted.groups, ALL]
         table = {s: {g: [m.new() for m in self.metrics] for g in groups} for s in systems}
         counts = np.zeros(len(groups), np.int64)
@@ -118,23 +127,21 @@ class Evaluator:
 
         for index, batch in enumerate(self._batches(limit)):
             valid = np.asarray(batch.pop("valid"), bool)
-            placed = self.plan.place_batch(batch)
-            outputs = self._predict(state, placed, jax.random.fold_in(key, index))
-            outputs = {k: sharding.local_rows(v)[valid] for k, v in outputs.items()}
+            outputs = self._outputs(states, batch, jax.random.fold_in(key, index), valid)
             batch = {k: _rows(v, valid) for k, v in batch.items()}
             labels = self.wanted.group(batch) if self.wanted.group else [None] * int(valid.sum())
             members = [np.asarray([lab == g for lab in labels], bool) for g in self.wanted.groups]
             members.append(np.ones(int(valid.sum()), bool))
             counts += [int(m.sum()) for m in members]
-            predictions = {MODEL: outputs[self.wanted.prediction]}
-            for name in systems[1:]:
+            predictions = {name: outputs[name][self.wanted.prediction] for name in states}
+            for name in systems[len(states) :]:
                 predictions[name] = self.wanted.baselines[name](batch)
             self._measure(table, groups, members, batch, predictions)
             shown = sum(len(next(iter(g.values()))) for g in grids)
             if shown < self.config.evaluate.pictures and valid.any():
-                columns = self.method.pictures(batch, outputs)
+                columns = self.method.pictures(batch, outputs[MODEL])
                 for name in systems[1:]:
-                    columns[name] = pictures.to_uint8(predictions[name])
+                    columns[name] = self.wanted.picture(predictions[name])
                 grids.append(columns)
 
         figures, notes = self._merge(table)
@@ -148,6 +155,21 @@ class Evaluator:
             source=self.source_name,
             grids={"samples": self._grid(grids)} if grids else {},
         )
+
+    def _outputs(
+        self, states: Mapping[str, State], batch: Mapping[str, np.ndarray], rng: jax.Array,
+        valid: np.ndarray,
+    ) -> dict[str, Mapping[str, np.ndarray]]:
+        """Returns the outputs of every state on the valid rows of a batch, ready to be measured."""
+        prepare, finish = self.wanted.prepare, self.wanted.finish
+        placed = self.plan.place_batch(prepare(batch) if prepare else batch)
+        found = {}
+        for name, state in states.items():
+            outputs = self._predict(state, placed, rng)
+            outputs = {k: sharding.local_rows(v) for k, v in outputs.items()}
+            outputs = finish(outputs, batch) if finish else outputs
+            found[name] = {k: v[valid] for k, v in outputs.items()}
+        return found
 
     def _batches(self, limit: int):
         return pipeline.eval_batches(
@@ -202,23 +224,29 @@ class Evaluator:
 def evaluation_source(config: config_lib.ConfigDict) -> tuple[str, str]:
     """Returns (source, split) to evaluate on.
 
-    The training source gives its evaluation part; another source is taken whole.
+    The training source gives its evaluation part; another source is taken whole, unless
+    `evaluate.split` says otherwise.
     """
-    name = config.evaluate.source
-    if name and name != config.data.source:
-        return name, "all"
-    return config.data.source, "eval"
+    name = config.evaluate.source or config.data.source
+    usual = "eval" if name == config.data.source else "all"
+    return name, config.evaluate.split or usual
 
 
 def evaluate(
     method: Method, config: config_lib.ConfigDict, state: State, run_dir: pathlib.Path,
     name: str = "evaluation",
 ) -> Result:
-    """Measures `state` with baselines; writes `<name>.json` and a picture grid into `run_dir`."""
-    from jaxedit import writer
+    """Measures `state` with baselines; writes `<name>.json` and a picture grid into `run_dir`.
 
+    The last states of the stages that `evaluate.compare` names are measured beside it.
+    """
+    from jaxedit import checkpoint, writer
+
+    others = {
+        stage: checkpoint.load_run(run_dir, stage=stage)[2] for stage in config.evaluate.compare
+    }
     result = Evaluator(method, config).run(
-        state, config.evaluate.limit, baselines=config.evaluate.baselines
+        state, config.evaluate.limit, baselines=config.evaluate.baselines, others=others
     )
     output = writer.Writer(run_dir)
     step = int(state.step)

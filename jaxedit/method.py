@@ -24,6 +24,8 @@ import ml_collections
 import numpy as np
 import optax
 
+from jaxedit import pictures
+
 PyTree = Any
 Batch = Mapping[str, jax.Array]
 Record = Mapping[str, Any]
@@ -85,6 +87,10 @@ class Evaluation:
       group: batch -> one label per sample, each in `groups`, or None for none of them.
       baselines: name -> function from an input batch to an array like `prediction`.
       best: (metric name, "min" or "max"), the figure by which the best checkpoint is kept.
+      prepare: batch -> batch that `predict` gets, for example padded; None hands it on as it is.
+      finish: (outputs, batch) -> outputs that are measured, for example cut to size.
+      picture: arrays like `prediction` -> uint8 (N, H, W, 1 or 3), for the picture grid.
+      absent: lines that say which baselines are missing, and how to get them.
     """
 
     task: str
@@ -97,6 +103,10 @@ class Evaluation:
         default_factory=dict
     )
     best: tuple[str, str] = ("psnr", "max")
+    prepare: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]] | None = None
+    finish: Callable[[Mapping, Mapping], Mapping[str, np.ndarray]] | None = None
+    picture: Callable[[np.ndarray], np.ndarray] = pictures.to_uint8
+    absent: tuple[str, ...] = ()
 
 
 class Method(abc.ABC):
@@ -141,6 +151,13 @@ class Method(abc.ABC):
     def all_phases(self) -> tuple[str, ...]:
         """Returns every phase that `phases` can name."""
         return ("step",)
+
+    def warm_start(self, state: State) -> State:
+        """Returns the freshly initialised state with published weights where the method wants them.
+
+        Host side, once, before the first step of a stage and before anything is carried over.
+        """
+        return state
 
     @abc.abstractmethod
     def update(

@@ -12,6 +12,7 @@ import dataclasses
 import io
 import os
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -95,11 +96,16 @@ def read(path: str | os.PathLike) -> Photograph:
     )
 
 
-def check_output_name(path: pathlib.Path) -> None:
-    """Raises UserError unless the suffix of `path` names a format that `write` knows."""
-    if path.suffix.lower() not in (*EXACT, *LOSSY):
+def check_output_name(
+    path: pathlib.Path, suffixes: Sequence[str] = (*EXACT, *LOSSY)
+) -> None:
+    """Raises UserError unless the suffix of `path` is one of `suffixes`, which `write` knows."""
+    if path.suffix.lower() not in suffixes:
+        lossy = [suffix for suffix in suffixes if suffix in LOSSY]
         raise UserError(
             f"Output {path} must end in .png, which keeps every known pixel as it is, or in .jpg."
+            if lossy
+            else f"Output {path} must end in .png: JPEG holds no transparency and no exact values."
         )
 
 

@@ -243,6 +243,7 @@ def _initial_state(
 ) -> State:
     spec = method.spec(1)
     state = jax.jit(lambda rng: method.init(rng, spec))(jax.random.fold_in(root, INIT))
+    state = method.warm_start(state)
     state = state.replace(frozen=_place(plan, method.frozen()))
     if isinstance(plan, sharding.PmapPlan):
         return stages.carry_over(state, stage.carry, earlier)

@@ -6,6 +6,7 @@ from jaxedit import config as config_lib
 
 ROOT = pathlib.Path(__file__).parent.parent
 SCAT = str(ROOT / "configs" / "scat.py")
+MATTING = str(ROOT / "configs" / "matting.py")
 
 # name -> (preset, overrides): every branch of the method that lowers to another program.
 SCAT_VARIANTS = {
@@ -54,4 +55,57 @@ def scat(name: str = "demo", **overrides: str) -> config_lib.ConfigDict:
     preset, changes = SCAT_VARIANTS[name]
     return config_lib.load(
         f"{SCAT}:{preset}", [*{**_TINY, **changes, **overrides}.items()]
+    )
+
+
+# name -> (preset, overrides), as above. The demo's stages differ in data and schedule alone.
+MATTING_VARIANTS = {
+    "pretrain": ("pretrain_paper", {}),
+    "finetune": ("finetune_paper", {}),
+    "bfloat16": ("finetune_paper", {"precision.compute": "bfloat16", "remat": "true"}),
+    "accumulate": ("pretrain_paper", {"train.accumulate": "2"}),
+    "whole": ("finetune_paper", {"loss.regions": "whole", "optim.clip": "false"}),
+    "resnet34": ("finetune_paper", {"network.backbone": "resnet34"}),
+    "guided": (
+        "finetune_paper",
+        {"network.backbone": "resnet34", "network.guided_attention": "true"},
+    ),
+}
+
+_TINY_MATTING = {
+    "image_size": "64",
+    "network.initial": "",
+    "network.embed_dim": "8",
+    "network.depths": "(1, 1, 2, 1)",
+    "network.heads": "(1, 2, 2, 4)",
+    "network.width": "4",
+    "network.decoder_blocks": "(1, 2, 1, 1)",
+    "train.batch_size": "8",
+    "train.steps": "4",
+    "train.log_every": "1",
+    "train.evaluate_every": "2",
+    "train.checkpoint_every": "2",
+    "loss.warmup": "1",
+    "optim.warmup": "1",
+    "optim.total": "0",
+    "optim.steps_per_epoch": "1",
+    "evaluate.source": "scenes:64",
+    "evaluate.split": "eval",
+    "evaluate.compose": "true",
+    "evaluate.classical": "false",
+    "evaluate.batch_size": "8",
+    "evaluate.limit": "8",
+    "evaluate.limit_in_training": "8",
+    "evaluate.margin": "0",
+    "data.source": "photos",
+    "data.foregrounds": "scenes:64",
+    "data.workers": "0",
+}
+
+
+def matting(name: str = "finetune", **overrides: str) -> config_lib.ConfigDict:
+    """Returns a variant of DPT matting at a size for tests; "demo" keeps its three stages."""
+    preset, changes = MATTING_VARIANTS.get(name, (name, {}))
+    return config_lib.load(
+        f"{MATTING}:{preset}", [*{**_TINY_MATTING, **changes, **overrides}.items()]
     )

@@ -128,7 +128,7 @@ def test_inpaint_mistakes(run, pair, tmp_path, capsys):
 @pytest.mark.parametrize(
     "words", [[], ["paint"], ["inpaint", "a", "b", "--output", "c"], ["doctor", "--hard"],
               ["inpaint", "a", "b", "--run", "r", "--weights", "w", "--output", "c"],
-              ["data", "pack", "a"], ["weights"]]
+              ["data", "pack", "a"], ["data", "compose", "a", "b"], ["weights"]]
 )
 def test_wrong_usage(words, capsys):
     with pytest.raises(SystemExit) as stop:
@@ -137,8 +137,8 @@ def test_wrong_usage(words, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["inpaint"], ["weights"], ["weights", "list"], ["weights", "convert"], ["sweep"],
-              ["report"], ["doctor"], ["data"], ["data", "pack"]]
+    "words", [[], ["inpaint"], ["matte"], ["weights"], ["weights", "list"], ["weights", "convert"],
+              ["sweep"], ["report"], ["doctor"], ["data"], ["data", "pack"], ["data", "compose"]]
 )
 def test_help_of_every_command(words, capsys):
     with pytest.raises(SystemExit) as stop:
@@ -245,6 +245,27 @@ def test_data_pack(tmp_path, capsys):
     fails(capsys, "data", "pack", tmp_path / "pictures", packed)  # taken
     fails(capsys, "data", "pack", tmp_path / "none", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_data_compose(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for folder, count, channels in (("subjects", 2, 4), ("photos", 3, 3)):
+        (tmp_path / folder).mkdir()
+        for index in range(count):
+            pixels = rng.integers(0, 256, (40, 48, channels), np.uint8)
+            if channels == 4:
+                pixels[:10, :, 3], pixels[25:, :, 3] = 0, 255
+            Image.fromarray(pixels).save(tmp_path / folder / f"{folder}{index}.png")
+    words = ("data", "compose", tmp_path / "subjects", tmp_path / "photos", tmp_path / "out")
+    options = ("--per-foreground", 2, "--trimap-width", 3, "--seed", 1, "--make-trimaps")
+    assert go(*words, *options) == 0
+    assert capsys.readouterr().out.strip() == f"folder:{tmp_path / 'out'}"
+    for folder in ("images", "alphas", "trimaps"):
+        assert len(list((tmp_path / "out" / folder).iterdir())) == 4
+    assert "already exists" in fails(capsys, *words)
+    assert "per_foreground is 0" in fails(capsys, *words[:-1], tmp_path / "x", "--per-foreground",
+                                          0)
+    assert not (tmp_path / "x").exists()
 
 
 def test_doctor(capsys):

@@ -12,6 +12,8 @@ from tests.test_train import TOY
 CONFIGS = {
     "toy": lambda: config_lib.load(TOY),
     **{name: (lambda name=name: shrink.scat(name)) for name in shrink.SCAT_VARIANTS},
+    **{f"matting-{name}": (lambda name=name: shrink.matting(name))
+       for name in shrink.MATTING_VARIANTS},
 }
 
 

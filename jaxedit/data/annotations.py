@@ -30,6 +30,13 @@ def read_alpha(file: File, *, name: str | None = None, max_pixels: int = MAX_PIX
     )
 
 
+def read_foreground(
+    file: File, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
+    """Returns a subject's colours as uint8 (H, W, 3), also where the file is transparent."""
+    return images.read_image_and_alpha(file, name=name, max_pixels=max_pixels)[0]
+
+
 def read_trimap(file: File, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Returns a trimap as uint8 (H, W) in {0, 128, 255}: background, unknown, foreground."""
     called = _called(file, name)

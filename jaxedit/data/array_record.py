@@ -5,8 +5,8 @@
     PATH/eval-00000-of-00001.arrayrecord, ...
 
 One entry of a shard is one record: four bytes `JXR1`, the length of the header (uint32, little
-endian), the header as JSON ({"id", "caption", "files": [[key, name, length], ...]}), then the bytes
-of the image files one after another, exactly as they were in the folder.
+endian), the header as JSON ({"id", "caption", "kind", "files": [[key, name, length], ...]}), then
+the bytes of the image files one after another, exactly as they were in the folder.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ def encode(item: folder.Item, contents: dict[str, bytes], invert_masks: bool = F
     header: dict[str, Any] = {"id": item.id, "stem": item.stem, "files": files}
     if item.caption is not None:
         header["caption"] = item.caption
+    if item.kind is not None:
+        header["kind"] = item.kind
     if invert_masks and "mask" in contents:
         header["invert_mask"] = True
     encoded = json.dumps(header, ensure_ascii=False).encode("utf-8", "surrogateescape")
@@ -66,7 +68,9 @@ def decode(
     try:
         (length,) = struct.unpack_from("<I", entry, 4)
         header = json.loads(entry[8 : 8 + length].decode("utf-8", "surrogateescape"))
-        identity, stem, caption = header["id"], header["stem"], header.get("caption")
+        told = folder.Item(
+            header["id"], header["stem"], {}, header.get("caption"), header.get("kind")
+        )
         files, contents, start = {}, {}, 8 + length
         for key, name, size in header["files"]:
             if keys is None or key in keys:
@@ -75,17 +79,16 @@ def decode(
             start += size
     except (struct.error, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{where} is damaged ({error!r}). Pack the folder again.") from error
-    missing = sorted((keys or set()) - {"id", *files} - ({"caption"} if caption else set()))
+    item = dataclasses.replace(told, files=files)
+    missing = sorted((keys or set()) - item.keys)
     if missing:
-        raise UserError(f"{where} ({identity}) has no {missing[0]}, which was asked for (keys).")
+        raise UserError(f"{where} ({item.id}) has no {missing[0]}, which was asked for (keys).")
     if start != len(entry):
         raise UserError(
             f"{where} is damaged: {len(entry)} bytes instead of {start}. Pack the folder again."
         )
-    if keys is not None and "caption" not in keys:
-        caption = None
     return folder.read_item(
-        folder.Item(identity, stem, files, caption),
+        item.only(keys),
         max_pixels=max_pixels,
         invert_masks=header.get("invert_mask", False),
         contents=contents,

@@ -4,19 +4,23 @@
     PATH/masks/...             white = hole        \\
     PATH/alphas/...            opacity             |  optional; the same path and stem as the
     PATH/trimaps/...           0, 128, 255         |  image, the suffix may differ
+    PATH/foregrounds/...       subject's colours   |
+    PATH/backgrounds/...       what is behind it   |
     PATH/labels/...            class numbers       /
     PATH/captions.jsonl        optional; one {"id": stem, "caption": text} per line
+    PATH/manifest.jsonl        optional; one {"id": stem, "kind": group, ...} per line
     PATH/classes.json          optional; describes the numbers in labels/
 
 A share of the images, chosen by a hash of the stem, is kept for evaluation. Folders PATH/train and
 PATH/eval of the same form, where they exist, replace that rule.
+
+Published matting data sets are read in their own forms, see `matting_folders.py`.
 
 Corrupt or empty files are named and skipped.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -25,31 +29,24 @@ from typing import Any
 
 import numpy as np
 
-from jaxedit.data import annotations, images
+from jaxedit.data import annotations, images, matting_folders
+from jaxedit.data.items import Item, by_stem, find_images
 from jaxedit.data.sources import EmptySplit, Record, Source, check_keys, split_by_hash
 from jaxedit.errors import UserError
 
 OPTIONS = (
     "keys", "holdout", "max_bad_share", "max_pixels", "check_headers", "cache_mb", "invert_masks",
 )  # fmt: skip
-COMPANIONS = {"masks": "mask", "alphas": "alpha", "trimaps": "trimap", "labels": "label"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Item:
-    """One image and its companions.
-
-    Attributes:
-      id: unique in the source: the stem, or with the suffix where two images share a stem.
-      stem: the image's path below images/, without the suffix.
-      files: record key -> file.
-      caption: what the image shows, or None.
-    """
-
-    id: str
-    stem: str
-    files: dict[str, str]
-    caption: str | None = None
+COMPANIONS = {
+    "masks": "mask",
+    "alphas": "alpha",
+    "trimaps": "trimap",
+    "foregrounds": "foreground",
+    "backgrounds": "background",
+    "labels": "label",
+}
+# What the texts of the JSON lines say, for messages.
+_EXAMPLES = {"caption": '"what it shows"', "kind": '"group to report it in"'}
 
 
 class FolderSource(Source):
@@ -124,6 +121,13 @@ class FolderSource(Source):
         return self._items[index].files["image"]
 
     def _find(self, split: str, holdout: float) -> list[Item]:
+        layout = None
+        if not (self.root / "images").is_dir():
+            layout = matting_folders.find(self.root, split)
+        if layout is not None and layout.has_split:
+            return [item.only(self.keys) for item in layout.items]
+        if layout is not None:
+            return self._share([item.only(self.keys) for item in layout.items], split, holdout)
         parts = [self.root / part for part in ("train", "eval")]
         if all(part.is_dir() for part in parts):
             wanted = [part for part in parts if split in (part.name, "all")]
@@ -138,7 +142,10 @@ class FolderSource(Source):
                     f"{self.root} has a folder {part.name}/ but no {other.name}/. Add it, or "
                     "rename the one to images/ to have the split made by itself."
                 )
-        items = self._items_of(self.root, "")
+        return self._share(self._items_of(self.root, ""), split, holdout)
+
+    def _share(self, items: list[Item], split: str, holdout: float) -> list[Item]:
+        """Returns the items of one side of the split that is made by a hash of the stem."""
         chosen = split_by_hash([item.stem for item in items], split, holdout)
         if not chosen:
             raise EmptySplit(
@@ -159,28 +166,28 @@ class FolderSource(Source):
         stems = [os.path.splitext(name)[0] for name in names]
         repeated = {stem for stem, count in Counter(stems).items() if count > 1}
         companions = {
-            key: _by_stem(root / folder)
+            key: by_stem(root / folder)
             for folder, key in COMPANIONS.items()
             if (root / folder).is_dir() and (self.keys is None or key in self.keys)
         }
-        captions = {}
-        if self.keys is None or "caption" in self.keys:
-            captions = _read_captions(root / "captions.jsonl")
+        told = [
+            _read_rows(root / file, key) if self.keys is None or key in self.keys else {}
+            for file, key in (("captions.jsonl", "caption"), ("manifest.jsonl", "kind"))
+        ]
         items = []
         for name, stem in zip(names, stems, strict=True):
             files = {"image": os.path.join(image_root, name)}
             files |= {key: table[stem] for key, table in companions.items() if stem in table}
             identity = (name if stem in repeated else stem).replace(os.sep, "/")
-            caption = captions.get(stem.replace(os.sep, "/"), captions.get(identity))
-            items.append(Item(prefix + identity, prefix + stem, files, caption))
+            texts = [rows.get(stem.replace(os.sep, "/"), rows.get(identity)) for rows in told]
+            items.append(Item(prefix + identity, prefix + stem, files, *texts))
         return items
 
     def _usable(self, found: list[Item], check_headers: int) -> list[Item]:
         """Returns the items that have what `keys` asks for and, for the first ones, open."""
         usable = []
         for position, item in enumerate(found):
-            present = {"id", *item.files} | ({"caption"} if item.caption is not None else set())
-            missing = sorted((self.keys or set()) - present)
+            missing = sorted((self.keys or set()) - item.keys)
             try:
                 if missing:
                     raise UserError(
@@ -247,6 +254,8 @@ def read_item(
             )
     if item.caption is not None:
         record["caption"] = item.caption
+    if item.kind is not None:
+        record["kind"] = item.kind
     record["id"] = item.id
     return record
 
@@ -256,54 +265,31 @@ _READERS = {
     "mask": images.read_mask,
     "alpha": annotations.read_alpha,
     "trimap": annotations.read_trimap,
+    "foreground": annotations.read_foreground,
+    "background": images.read_image,
     "label": annotations.read_label,
 }
 
 
-def find_images(root: pathlib.Path, *, without: tuple[str, ...] = ()) -> list[str]:
-    """Returns the image files below `root`, sorted, as paths relative to it.
+def _read_rows(path: pathlib.Path, key: str) -> dict[str, str]:
+    """Returns stem (or path below images/) -> text; empty where there is no such file.
 
-    Hidden files and folders are passed over, and the sub-folders of `root` named in `without`.
-
-    Raises:
-      UserError: a folder cannot be listed.
+    Every line needs a caption; a line of the manifest may have no kind.
     """
-
-    def refuse(error: OSError) -> None:
-        raise UserError(f"The folder {error.filename} cannot be listed: {error.strerror}.")
-
-    found = []
-    for folder, folders, files in os.walk(root, onerror=refuse):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and not (name in without and folder == str(root))
-        )
-        for name in sorted(files):
-            if not name.startswith(".") and name.lower().endswith(images.SUFFIXES):
-                found.append(os.path.relpath(os.path.join(folder, name), root))
-    return found
-
-
-def _by_stem(folder: pathlib.Path) -> dict[str, str]:
-    return {os.path.splitext(name)[0]: os.path.join(folder, name) for name in find_images(folder)}
-
-
-def _read_captions(path: pathlib.Path) -> dict[str, str]:
-    """Returns stem (or path below images/) -> caption; empty where there is no such file."""
-    captions = {}
+    texts = {}
     for number, line in enumerate(_read_text(path).splitlines(), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-            captions[str(row["id"])] = str(row["caption"])
+            if key in row or key == "caption":
+                texts[str(row["id"])] = str(row[key])
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{path}, line {number}: {error!r}. Each line must be a JSON object like "
-                '{"id": "stem of the image", "caption": "what it shows"}.'
+                f'{{"id": "stem of the image", "{key}": {_EXAMPLES[key]}}}.'
             ) from error
-    return captions
+    return texts
 
 
 def _read_classes(path: pathlib.Path) -> Any:

@@ -92,6 +92,7 @@ def read_mask(
     name: str | None = None,
     invert: bool = False,
     strict: bool = True,
+    white: str = "hole",
     max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
     """Returns a mask as bool (H, W), True = hole (white).
@@ -104,6 +105,7 @@ def read_mask(
       name: what to call the mask in messages; by default the path.
       invert: True where black marks the hole.
       strict: False cuts any image at one half, whatever its values.
+      white: what white marks, for messages.
       max_pixels: a larger image is refused before it is decoded.
 
     Raises:
@@ -117,8 +119,8 @@ def read_mask(
         if between.mean() > _MASK_GREY_SHARE:
             raise UserError(
                 f"{name} is a mask of grey values: {_describe_levels(grey)}, where a mask has "
-                "two, black (0) = keep and white (255 or 1) = hole. Save it as a black-and-white "
-                "image, and check that it is the mask and not the photograph."
+                f"two, white (255 or 1) = {white} and black (0) = the rest. Save it as a "
+                "black-and-white image, and check that it is the mask and not the photograph."
             )
     mask = grey >= 128
     return ~mask if invert else mask

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxedit.data import images, masks, transforms
-from jaxedit.data.folder import find_images
+from jaxedit.data.items import find_images
 from jaxedit.data.masks import Random, Range
 from jaxedit.data.sources import Record, Source
 from jaxedit.errors import UserError

@@ -49,6 +49,20 @@ class _Named:
             ) from error
 
 
+@dataclasses.dataclass(frozen=True)
+class _Numbered:
+    """A source whose records carry their number as `index`."""
+
+    source: Source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Record:
+        # A bad record is replaced by another, but the number stays that of its place.
+        return {**self.source[index], "index": int(index)}
+
+
 def train_iterator(
     source: Source,
     transform: Transform,
@@ -66,6 +80,8 @@ def train_iterator(
     Its position is `iterator.get_state()` / `set_state()`, which `grain.checkpoint.CheckpointSave`
     and `CheckpointRestore` store with Orbax; a restored iterator yields exactly what the first
     would have yielded next, random augmentation included.
+
+    To each record, `index` (its number) is added before the transform.
 
     Args:
       source: where records come from.
@@ -85,7 +101,7 @@ def train_iterator(
     local = _local_batch_size(batch_size, process_count)
     _check_seed(seed)
     dataset = (
-        grain.MapDataset.source(source)
+        grain.MapDataset.source(_Numbered(source))
         .seed(seed)
         .shuffle()
         .repeat()

@@ -1,6 +1,7 @@
 """Sources of records, each named by one string.
 
-`photos`, `folder:PATH`, `array_record:PATH`, `tfds:NAME`: the module of that name has the details.
+`photos`, `scenes`, `folder:PATH`, `array_record:PATH`, `tfds:NAME`: the module of that name has the
+details.
 
 A record is a dict with fixed keys, of which a source yields those it has:
 
@@ -10,10 +11,15 @@ A record is a dict with fixed keys, of which a source yields those it has:
 | `mask` | bool (H, W), True = hole |
 | `alpha` | uint8 (H, W), 255 = opaque |
 | `trimap` | uint8 (H, W) in {0, 128, 255} |
+| `foreground` | uint8 (H, W, 3), colours of the subject, also where it is transparent |
+| `background` | uint8 (H, W, 3), what is behind the subject |
 | `label` | int32 (H, W), class numbers |
 | `caption` | str |
 | `class_label` | int, the class of the whole image |
+| `attributes` | dict of what is known about the picture, as JSON can hold it |
+| `kind` | str, what kind of subject it shows, to group results by |
 | `id` | str, unique within the source |
+| `index` | int, the record's number; the pipeline adds it |
 
 A source is a random-access sequence, picklable, and the same for the same string, split and
 options on every machine. What it yields for `train` and for `eval` never overlaps.
@@ -34,11 +40,15 @@ from jaxedit.errors import UserError
 
 Record = dict[str, Any]
 
-RECORD_KEYS = ("image", "mask", "alpha", "trimap", "label", "caption", "class_label", "id")
+RECORD_KEYS = (
+    "image", "mask", "alpha", "trimap", "foreground", "background", "label", "caption",
+    "class_label", "attributes", "kind", "id", "index",
+)  # fmt: skip
 SPLITS = ("train", "eval", "all")
 # Source name -> the module of this package whose `create(argument, split, **options)` makes it.
 _MODULES = {
     "photos": "photos",
+    "scenes": "scenes",
     "folder": "folder",
     "array_record": "array_record",
     "tfds": "tfds",
@@ -48,6 +58,7 @@ _NEEDS_ARGUMENT = {
     "array_record": "array_record:PATH",
     "tfds": "tfds:NAME",
 }
+_TAKES_ARGUMENT = {"scenes": "scenes:SIZE", **_NEEDS_ARGUMENT}
 _log = logging.getLogger(__name__)
 
 
@@ -165,7 +176,8 @@ def create(source: str, split: str, **options: Any) -> Source:
     """Returns the source that `source` names.
 
     Args:
-      source: `photos`, `folder:PATH`, `array_record:PATH`, `tfds:NAME` or `tfds:NAME:SPLIT`.
+      source: `photos`, `scenes`, `scenes:SIZE`, `folder:PATH`, `array_record:PATH`, `tfds:NAME` or
+        `tfds:NAME:SPLIT`.
       split: `train`, `eval` (never seen in training), or `all` for both.
       **options: of that source; see its module.
 
@@ -176,14 +188,14 @@ def create(source: str, split: str, **options: Any) -> Source:
     if name not in _MODULES:
         near = difflib.get_close_matches(name, _MODULES, n=1, cutoff=0.0)[0]
         raise UserError(
-            f"Unknown data source {source!r}. Known: photos, "
-            f"{', '.join(_NEEDS_ARGUMENT.values())}. Nearest: {_NEEDS_ARGUMENT.get(near, near)}."
+            f"Unknown data source {source!r}. Known: photos, scenes, "
+            f"{', '.join(_TAKES_ARGUMENT.values())}. Nearest: {_NEEDS_ARGUMENT.get(near, near)}."
         )
     if split not in SPLITS:
         raise UserError(f"Unknown split {split!r} of {source}. Known: {', '.join(SPLITS)}.")
-    if name in _NEEDS_ARGUMENT and not argument:
-        raise UserError(f"Data source {source!r} is incomplete; write {_NEEDS_ARGUMENT[name]}.")
-    if name not in _NEEDS_ARGUMENT and separator:
+    if not argument and (separator or name in _NEEDS_ARGUMENT) and name in _TAKES_ARGUMENT:
+        raise UserError(f"Data source {source!r} is incomplete; write {_TAKES_ARGUMENT[name]}.")
+    if name not in _TAKES_ARGUMENT and separator:
         raise UserError(f"Data source {name!r} takes no argument, but got {source!r}.")
     module = importlib.import_module(f"jaxedit.data.{_MODULES[name]}")
     unknown = sorted(set(options) - set(module.OPTIONS))
@@ -196,6 +208,8 @@ def create(source: str, split: str, **options: Any) -> Source:
 def check_keys(keys: tuple[str, ...] | None) -> frozenset[str] | None:
     """Returns the record keys asked for, `id` and `image` always among them; None means all.
 
+    `index` is left out: no source has it, the pipeline adds it to every record.
+
     Raises:
       UserError: there is no such key.
     """
@@ -204,7 +218,7 @@ def check_keys(keys: tuple[str, ...] | None) -> frozenset[str] | None:
     unknown = sorted(set(keys) - set(RECORD_KEYS))
     if unknown:
         raise UserError(f"No record key {unknown[0]!r}. Known: {', '.join(RECORD_KEYS)}.")
-    return frozenset(keys) | {"id", "image"}
+    return frozenset(keys) - {"index"} | {"id", "image"}
 
 
 def hashed_share(key: str) -> float:

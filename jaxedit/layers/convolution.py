@@ -1,25 +1,21 @@
 """Convolution: the one function that every network calls, and its linen module.
 
 Padding is explicit and equals PyTorch's `padding` argument: the same count of rows on every side.
-Kernels are HWIO. Whoever finds a faster formulation changes `conv2d`, and every network has it.
+Kernels are HWIO. `layers.formulation` decides how a convolution is computed on CPU; GPU and TPU
+always have XLA's own.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 
-from jaxedit.layers import spectral
+from jaxedit.layers import formulation, spectral, trilinear
 from jaxedit.layers.padding import reflect_pad
-
-# On CPU an unpadded convolution runs on a kernel of its own that is several times slower than the
-# padded one from about 32 pixels on. Padding and cropping win up to this many times the arithmetic.
-_CPU_PADDING_LIMIT = 2.5
+from jaxedit.layers.trilinear import Geometry
 
 
 def conv2d(
@@ -41,76 +37,18 @@ def conv2d(
       padding: rows and columns of zeros on every side.
       dilation: distance in pixels between kernel taps.
 
+    Under the formulation `auto` it is differentiable in reverse mode only, to any order.
+
     Returns:
       (B, H', W', O) with H' = (H + 2 padding - dilation (kernel height - 1) - 1) // strides + 1.
     """
-    if strides == 1 and padding == 0 and _pays_on_cpu(x.shape, kernel.shape, dilation):
-        y = _unpadded_conv2d(x, kernel, dilation)
+    geometry = Geometry(x.shape, kernel.shape, strides, padding, dilation)
+    chosen = formulation.choose(geometry, x.dtype)
+    if chosen is None:
+        y = trilinear.Plain(geometry).forward(x, kernel)
     else:
-        y = _plain_conv2d(x, kernel, strides, padding, dilation)
+        y = trilinear.forward(chosen, x, kernel)
     return y if bias is None else y + bias
-
-
-def _plain_conv2d(
-    x: jax.Array, kernel: jax.Array, strides: int, padding: int, dilation: int
-) -> jax.Array:
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(strides, strides),
-        padding=((padding, padding), (padding, padding)),
-        rhs_dilation=(dilation, dilation),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-
-
-def _pays_on_cpu(shape: tuple[int, ...], kernel_shape: tuple[int, ...], dilation: int) -> bool:
-    """Whether padding an unpadded convolution and cropping the result costs little enough."""
-    rows, columns = (dilation * (size - 1) for size in kernel_shape[:2])
-    if rows == 0 and columns == 0:
-        return False
-    kept = (shape[1] - rows) * (shape[2] - columns)
-    return (shape[1] + 1) * (shape[2] + 1) <= _CPU_PADDING_LIMIT * kept
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _unpadded_conv2d(x: jax.Array, kernel: jax.Array, dilation: int) -> jax.Array:
-    """A convolution of stride 1 without padding; the formulation depends on the backend.
-
-    The gradient is that of the plain form everywhere: it is fast on CPU, whereas the weight
-    gradient of the padded form is many times slower.
-    """
-    return lax.platform_dependent(
-        x,
-        kernel,
-        cpu=lambda x, kernel: _padded_and_cropped_conv2d(x, kernel, dilation),
-        default=lambda x, kernel: _plain_conv2d(x, kernel, 1, 0, dilation),
-    )
-
-
-def _padded_and_cropped_conv2d(x: jax.Array, kernel: jax.Array, dilation: int) -> jax.Array:
-    rows, columns = (dilation * (size - 1) for size in kernel.shape[:2])
-    y = lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(1, 1),
-        padding=((0, rows + 1), (0, columns + 1)),
-        rhs_dilation=(dilation, dilation),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-    return y[:, : x.shape[1] - rows, : x.shape[2] - columns]
-
-
-def _unpadded_forward(x, kernel, dilation):
-    return _unpadded_conv2d(x, kernel, dilation), (x, kernel)
-
-
-def _unpadded_backward(dilation, residuals, cotangent):
-    _, gradient = jax.vjp(lambda x, kernel: _plain_conv2d(x, kernel, 1, 0, dilation), *residuals)
-    return gradient(cotangent)
-
-
-_unpadded_conv2d.defvjp(_unpadded_forward, _unpadded_backward)
 
 
 class Conv(nn.Module):

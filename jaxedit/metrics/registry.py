@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxedit.errors import PretrainedWeightsMissing, UserError
-from jaxedit.metrics import feature_metrics, features, image, lpips
+from jaxedit.metrics import feature_metrics, features, image, lpips, matting
 from jaxedit.metrics.base import Metric
 
 _STAND_IN = "random_features"
@@ -17,7 +17,7 @@ _LPIPS = {"lpips": "alex", "lpips_alex": "alex", "lpips_vgg": "vgg"}
 _FEATURES = {kind: (kind, False) for kind in feature_metrics.KINDS} | {
     f"{kind}_{_STAND_IN}": (kind, True) for kind in feature_metrics.KINDS
 }
-NAMES = (*image.NAMES, *_LPIPS, *_FEATURES)
+NAMES = (*image.NAMES, *matting.NAMES, *_LPIPS, *_FEATURES)
 
 
 def create(
@@ -47,6 +47,8 @@ def create(
         try:
             if name in image.NAMES:
                 metrics.append(image.ImageMetric(name))
+            elif name in matting.NAMES:
+                metrics.append(matting.MattingMetric(name))
             elif name in _LPIPS:
                 metrics.append(lpips.LPIPS(name, _LPIPS[name], weights_dir))
             elif name.startswith(("u_ids", "p_ids")) and not _has_scikit_learn():

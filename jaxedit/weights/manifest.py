@@ -101,6 +101,13 @@ _GENERATOR = {
     "network": Part("jaxedit.methods.scat.generator:Generator"),
     "inputs": ((1, 64, 64, 3), (1, 64, 64, 1)),
 }
+_MATTING = {
+    "table": Part("jaxedit.methods.matting.weights:network_table"),
+    "network": Part("jaxedit.methods.matting.network:MattingNetwork"),
+    "inputs": ((1, 32, 32, 3), (1, 32, 32, 3)),
+    "nested": ("state_dict",),
+    "ignore": ("*.num_batches_tracked", "*.relative_position_index"),
+}
 
 
 def _vgg(depth: int) -> dict[str, Any]:
@@ -210,6 +217,33 @@ _ALL = (
         sha256_prefix="6726825d",
         bytes=95_628_359,
         ignore=("*.num_batches_tracked", "fc.*"),
+    ),
+    Checkpoint(
+        name="matteformer",
+        what="MatteFormer trained on Composition-1k: alpha mattes from photograph and trimap",
+        address="https://drive.google.com/file/d/1AU7uM1dtYjEhtOa_9OGfoQUE-tmW9mX5/view",
+        licence="the publishing code is Apache-2.0; the weights were trained on Adobe's data, "
+        "which allows no commercial use",
+        **_MATTING,
+    ),
+    Checkpoint(
+        name="dpt",
+        what="DPT's matting network (MatteFormer's layout), for Composition-1k as its page says",
+        address="https://1drv.ms/u/s!AtQiYwqUDNqOjWtwYb0FC1MuTQ0O?e=5BIbCQ",
+        licence="none stated by the publishing repository; Adobe's data allows no commercial use",
+        **_MATTING,
+    ),
+    Checkpoint(
+        name="swin-tiny",
+        what="Swin-T backbone, ImageNet-1k, 224 pixels: MatteFormer's start",
+        address="https://github.com/SwinTransformer/storage/releases/download/v1.0.0/"
+        "swin_tiny_patch4_window7_224.pth",
+        licence="MIT",
+        table=Part("jaxedit.models.swin:conversion_table"),
+        network=Part("jaxedit.models.swin:SwinTransformer"),
+        inputs=((1, 64, 64, 3),),
+        nested=("model",),
+        ignore=("*.attn_mask", "*.relative_position_index", "norm.*", "head.*"),
     ),
 )
 CHECKPOINTS = {checkpoint.name: checkpoint for checkpoint in _ALL}

@@ -29,6 +29,19 @@ def test_alpha_from_a_grey_image_or_from_transparency(values):
         annotations.read_alpha(png(np.dstack([values, values // 2, values // 3])), name="a.png")
 
 
+def test_alpha_stored_as_a_colour_image_of_equal_channels(values):
+    np.testing.assert_array_equal(
+        annotations.read_alpha(png(np.repeat(values[..., None], 3, axis=2))), values
+    )
+
+
+def test_foreground_colours_are_not_laid_over_white(values):
+    colours = np.dstack([values, values // 2, values // 3])
+    transparent = np.dstack([colours, np.full((6, 9), 10, np.uint8)])
+    np.testing.assert_array_equal(annotations.read_foreground(png(transparent)), colours)
+    np.testing.assert_array_equal(annotations.read_foreground(png(colours)), colours)
+
+
 def test_trimap_values_are_rounded_to_three_levels():
     levels = np.array([[0, 1, 127, 128, 129, 254, 255]], np.uint8)
     np.testing.assert_array_equal(

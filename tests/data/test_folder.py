@@ -103,6 +103,28 @@ def test_companions(tmp_path):
     np.testing.assert_array_equal(inverted[0]["mask"], ~source[0]["mask"])
 
 
+def test_layers_and_kinds(tmp_path):
+    root = folders.write(tmp_path, 4)
+    for name in ("foregrounds", "backgrounds"):
+        (root / name).mkdir()
+        for number in range(3):
+            shift = 100 if name == "foregrounds" else 200
+            Image.fromarray(folders.picture(shift + number)).save(root / name / f"{number:03d}.png")
+    rows = [{"id": "000", "kind": "hair"}, {"id": "001", "license": "mine"}]
+    (root / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    records = {record["id"]: record for record in sources.create(f"folder:{root}", "all")}
+    np.testing.assert_array_equal(records["002"]["foreground"], folders.picture(102))
+    np.testing.assert_array_equal(records["002"]["background"], folders.picture(202))
+    assert set(records["003"]) == {"image", "id"}
+    assert {key for key, record in records.items() if "kind" in record} == {"000"}
+    assert records["000"]["kind"] == "hair"
+    without = sources.create(f"folder:{root}", "all", keys=("image",))
+    assert all(set(record) == {"image", "id"} for record in without)
+    (root / "manifest.jsonl").write_text('{"kind": "hair"}\n')
+    with pytest.raises(UserError, match="manifest.jsonl, line 1.*kind"):
+        sources.create(f"folder:{root}", "all")
+
+
 def test_keys_choose_and_demand(tmp_path):
     root = folders.write(tmp_path, 20)
     folders.write_companions(root, 20)

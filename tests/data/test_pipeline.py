@@ -66,6 +66,14 @@ class TestTraining:
             assert sorted(epoch) == list(range(20))
         assert len({tuple(epoch) for epoch in epochs}) == 3
 
+    def test_records_carry_their_number(self):
+        source = Numbers(20, bad={4})
+        iterator = pipeline.train_iterator(source, evaluation_transform, 4, seed=0)
+        for batch in take(iterator, 5):
+            # The record after a bad one takes its place, under the number of that place.
+            numbers = np.where(batch["index"] == 4, 5, batch["index"])
+            np.testing.assert_array_equal(batch["number"], numbers)
+
     def test_augmentation_differs_from_epoch_to_epoch(self):
         iterator = pipeline.train_iterator(Numbers(4), transform, 4, seed=0)
         noises = np.concatenate([batch["noise"] for batch in take(iterator, 5)])

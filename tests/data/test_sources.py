@@ -40,12 +40,24 @@ def test_unknown_names_splits_and_options_are_named():
         sources.create("photos", "test")
     with pytest.raises(UserError, match="incomplete; write folder:PATH"):
         sources.create("folder:", "train")
+    with pytest.raises(UserError, match="incomplete; write scenes:SIZE"):
+        sources.create("scenes:", "train")
     with pytest.raises(UserError, match="takes no argument"):
         sources.create("photos:/x", "train")
     with pytest.raises(UserError, match="no option 'hold_out'.*holdout"):
         sources.create("folder:/x", "train", hold_out=0.1)
     with pytest.raises(UserError, match="No record key 'masks'.*mask"):
         sources.create("photos", "train", keys=("masks",))
+
+
+def test_the_argument_of_scenes_is_optional():
+    assert sources.create("scenes", "eval")[0]["image"].shape == (160, 160, 3)
+    assert sources.create("scenes:96", "eval")[0]["image"].shape == (96, 96, 3)
+
+
+def test_the_index_is_never_asked_of_a_source():
+    assert sources.check_keys(("alpha", "index")) == {"id", "image", "alpha"}
+    assert sources.check_keys(None) is None
 
 
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=60), st.floats(0.01, 0.99))

@@ -1,14 +1,15 @@
-"""Convolution against an independent reference; the formulations against each other."""
+"""Convolution against an independent reference, in both modes."""
 
 import jax
-import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import signal
 
-from jaxedit.layers import convolution
+from jaxedit.layers import formulation
 from jaxedit.layers.convolution import Conv, conv2d
+from jaxedit.layers.trilinear import Geometry
+from tests.layers import tap_by_tap
 
 
 def reference(x, kernel, strides=1, padding=0, dilation=1):
@@ -56,49 +57,18 @@ def test_conv2d(size, kernel_size, options):
     np.testing.assert_allclose(y, reference(x, kernel, **options) + bias, atol=1e-4)
 
 
-@pytest.mark.parametrize("dilation", [1, 2])
-def test_unpadded_formulation_and_its_gradients(dilation):
-    x, kernel = jnp.asarray(random(2, 16, 14, 3)), jnp.asarray(random(3, 3, 3, 4))
-    assert convolution._pays_on_cpu(x.shape, kernel.shape, dilation)
-    weight = jnp.asarray(random(2, 16 - 2 * dilation, 14 - 2 * dilation, 4))
-
-    def loss(formulation):
-        return lambda x, kernel: jnp.sum(weight * jnp.tanh(formulation(x, kernel)))
-
-    ours = loss(lambda x, kernel: conv2d(x, kernel, dilation=dilation))
-    plain = loss(lambda x, kernel: convolution._plain_conv2d(x, kernel, 1, 0, dilation))
-    padded = convolution._padded_and_cropped_conv2d(x, kernel, dilation)
-    np.testing.assert_allclose(
-        padded, convolution._plain_conv2d(x, kernel, 1, 0, dilation), atol=1e-5
-    )
-    for actual, expected in zip(
-        jax.jit(jax.value_and_grad(ours, (0, 1)))(x, kernel)[1],
-        jax.value_and_grad(plain, (0, 1))(x, kernel)[1],
-        strict=True,
-    ):
-        np.testing.assert_allclose(actual, expected, atol=1e-4)
-
-
-def test_gradient_of_a_gradient():
-    x, kernel = jnp.asarray(random(1, 8, 8, 2)), jnp.asarray(random(3, 3, 2, 2))
-
-    def penalty(convolve):
-        slope = lambda x, kernel: jax.grad(lambda x: jnp.sum(convolve(x, kernel) ** 3))(x)
-        return jax.grad(lambda kernel: jnp.sum(slope(x, kernel) ** 2))(kernel)
-
-    plain = lambda x, kernel: convolution._plain_conv2d(x, kernel, 1, 0, 1)
-    np.testing.assert_allclose(penalty(conv2d), penalty(plain), rtol=1e-3)
-
-
-@pytest.mark.parametrize("platform", ["tpu", "cuda"])
-def test_accelerators_get_the_plain_convolution(platform):
-    x, kernel = jnp.zeros((1, 16, 16, 3)), jnp.zeros((3, 3, 3, 4))
-    step = jax.jit(jax.value_and_grad(lambda kernel, x: conv2d(x, kernel).sum()))
-    text = jax.export.export(step, platforms=[platform])(kernel, x).mlir_module()
-    assert "stablehlo.convolution" in text
-    assert "tensor<1x17x17x4xf32>" not in text  # what the padded form for CPU would compute
-    on_cpu = jax.export.export(step, platforms=["cpu"])(kernel, x).mlir_module()
-    assert "tensor<1x17x17x4xf32>" in on_cpu
+@pytest.mark.parametrize("mode", ["auto", "xla"])
+@pytest.mark.parametrize(("size", "strides", "padding"), [(1, 1, 0), (3, 1, 1), (4, 2, 1)])
+def test_both_modes_compute_the_same(mode, size, strides, padding):
+    geometry = Geometry((1, 16, 14, 64), (size, size, 64, 48), strides, padding)
+    x, kernel, g = tap_by_tap.draw(geometry)
+    expected = tap_by_tap.functions(geometry, x, kernel, g)
+    with formulation.using(mode):
+        convolve = lambda x, kernel: conv2d(x, kernel, strides=strides, padding=padding)
+        y, gradient = jax.vjp(jax.jit(convolve), x, kernel)
+        found = dict(zip(expected, (y, *gradient(g)), strict=True))
+    for name, values in found.items():
+        assert tap_by_tap.relative_error(values, expected[name]) < 1e-5, name
 
 
 def test_layer_computes_in_its_dtype_and_keeps_float32_parameters():

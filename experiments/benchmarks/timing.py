@@ -1,0 +1,125 @@
+"""Races between ways of computing the same thing: alternated in one run, medians and spread."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import importlib.util
+import json
+import os
+import pathlib
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import jax
+
+from jaxedit import writer
+
+# PyTorch's threads spin for a moment after their work; the next contender must not pay for it.
+_PAUSE = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Seconds per call.
+
+    Attributes:
+      wall: median over rounds of the time on the clock.
+      low, high: the fastest and the slowest round.
+      cpu: median over rounds of the processor time of all threads.
+    """
+
+    wall: float
+    low: float
+    high: float
+    cpu: float
+
+
+def race(
+    contenders: Mapping[str, Callable[[], None]], rounds: int = 7, seconds: float = 0.2
+) -> dict[str, Timing]:
+    """Times every contender once per round, in an order that rotates from round to round.
+
+    Args:
+      contenders: name -> a function that does the work and returns when it is finished.
+      rounds: how many times each is timed; one more round comes first and is not counted.
+      seconds: each timing repeats a fast function for about this long.
+    """
+    repeats = {}
+    for name, run in contenders.items():
+        run()
+        started = time.perf_counter()
+        run()
+        repeats[name] = max(1, round(seconds / (time.perf_counter() - started)))
+    samples = {name: [] for name in contenders}
+    names = list(contenders)
+    for index in range(rounds):
+        shift = index % len(names)
+        for name in names[shift:] + names[:shift]:
+            time.sleep(_PAUSE)
+            started, used = time.perf_counter(), time.process_time()
+            for _ in range(repeats[name]):
+                contenders[name]()
+            wall, cpu = time.perf_counter() - started, time.process_time() - used
+            samples[name].append((wall / repeats[name], cpu / repeats[name]))
+    return {name: _summary(pairs) for name, pairs in samples.items()}
+
+
+def _summary(pairs: list[tuple[float, float]]) -> Timing:
+    walls = [wall for wall, _ in pairs]
+    return Timing(
+        statistics.median(walls), min(walls), max(walls), statistics.median(c for _, c in pairs)
+    )
+
+
+def row(name: str, timings: Mapping[str, Timing]) -> dict:
+    """Returns one contender's figures; `ratio` is PyTorch's time over its own, where there is one.
+
+    `cpu_ratio` is the same of processor time, which suffers less from whatever else is running.
+    """
+    own = timings[name]
+    figures = {
+        "name": name,
+        "ms": round(own.wall * 1e3, 3),
+        "low_ms": round(own.low * 1e3, 3),
+        "high_ms": round(own.high * 1e3, 3),
+        "cpu_ms": round(own.cpu * 1e3, 3),
+    }
+    if "torch" in timings:
+        figures["ratio"] = round(timings["torch"].wall / own.wall, 2)
+        figures["cpu_ratio"] = round(timings["torch"].cpu / own.cpu, 2)
+    return figures
+
+
+def prepare_torch() -> bool:
+    """Gives PyTorch every core; returns whether it is installed."""
+    try:
+        import torch
+    except ImportError:
+        print('PyTorch is not installed, so it is left out: pip install "jaxedit[bench]".')
+        return False
+    torch.set_num_threads(os.cpu_count())
+    return True
+
+
+def write(path: pathlib.Path | None, benchmark: str, arguments: Mapping, rows: list[dict]) -> None:
+    """Appends one JSON line with the rows, the machine and the revision to `path`, if there is one.
+    """
+    if path is None:
+        return
+    kept = {key: value for key, value in arguments.items() if not isinstance(value, pathlib.Path)}
+    torch = importlib.util.find_spec("torch") and importlib.metadata.version("torch")
+    line = {
+        "benchmark": benchmark,
+        "arguments": kept,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "jax": jax.__version__,
+        "torch": torch,
+        "revision": writer.git_revision(),
+        "rows": rows,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as file:
+        file.write(json.dumps(line) + "\n")

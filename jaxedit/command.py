@@ -1,0 +1,32 @@
+"""What the modules of the `jaxedit` command share: how a command is declared, how it speaks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+
+def add(
+    commands, name: str, function: Callable[[argparse.Namespace], int], short: str, long: str
+) -> argparse.ArgumentParser:
+    """Returns the parser of a new command.
+
+    Args:
+      commands: what `add_subparsers` returned.
+      name: what the user types.
+      function: runs the command and returns the exit code.
+      short: a line for the list of commands, beginning in lower case.
+      long: what `--help` says below it; kept as it is laid out.
+    """
+    parser = commands.add_parser(
+        name, help=short, description=f"{short[0].upper()}{short[1:]}.\n\n{long}",
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )
+    parser.set_defaults(function=function)
+    return parser
+
+
+def tell(line: str) -> None:
+    """Says something to the person at the terminal; results proper go to standard output."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,119 @@
+"""Which formulation computes a convolution on CPU: one table, by shape.
+
+The table holds only on CPU and in float32. GPU and TPU have XLA's convolution in the lowered
+program whatever stands here (see `layers.trilinear`), and so has everything under `xla`.
+
+    auto  the table below
+    xla   XLA's own convolution everywhere, bit for bit what `lax.conv_general_dilated` gives;
+          parity with published networks is tested on it, and forward-mode differentiation needs it
+
+The mode is read while a function is traced: set it before the first call of what is compiled.
+`using` goes before the environment variable JAXEDIT_CONVOLUTION, and that before `select`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+
+from jaxedit.errors import UserError
+from jaxedit.layers.matrix_product import MatrixProduct
+from jaxedit.layers.padded_convolution import Padded
+from jaxedit.layers.strided_convolution import Strided
+from jaxedit.layers.trilinear import Formulation, Geometry
+from jaxedit.layers.winograd import Winograd
+
+MODES = ("auto", "xla")
+VARIABLE = "JAXEDIT_CONVOLUTION"
+_selected = "xla"
+_forced: list[str] = []
+
+# Multiplications below which compiling takes longer than what is saved; Winograd's many small
+# programs take seconds.
+_WORK = 2**20
+_WINOGRAD_WORK = 2**24
+_LARGER_TILE_WORK = 2**27  # F(4, 3) takes three times as long to compile as F(2, 3)
+_WINOGRAD_CHANNELS = 16  # fewer, and the transforms cost more than the products save
+_LARGER_TILE_LIMIT = 1.6  # F(4, 3) computes at most this many times the outputs that are wanted
+_TILE_LIMIT = 2.0  # and F(2, 3) this many
+_STRIDED_CHANNELS = 16
+_PADDING_LIMIT = 2.5  # padding and cropping may compute this many times the outputs
+
+
+def mode() -> str:
+    """Returns the mode that holds now, "auto" or "xla"."""
+    if _forced:
+        return _forced[-1]
+    return _known(os.environ.get(VARIABLE) or _selected, f"the environment variable {VARIABLE}")
+
+
+def select(name: str) -> None:
+    """Sets the mode of this process, from `config.layers.convolution`.
+
+    Raises:
+      UserError: there is no such mode.
+    """
+    global _selected
+    _selected = _known(name, "config.layers.convolution")
+
+
+@contextlib.contextmanager
+def using(name: str) -> Iterator[None]:
+    """Sets the mode of what is traced inside of `with`, whatever was selected."""
+    _forced.append(_known(name, "the formulation of convolutions"))
+    try:
+        yield
+    finally:
+        _forced.pop()
+
+
+def choose(geometry: Geometry, dtype: jnp.dtype) -> Formulation | None:
+    """Returns how to compute a convolution on CPU, or None for XLA's own way."""
+    if mode() == "xla" or dtype != jnp.float32 or 0 in geometry.output_shape:
+        return None
+    height, width, inputs, outputs = geometry.kernel_shape
+    strides, padding, dilation = geometry.strides, geometry.padding, geometry.dilation
+    work = math.prod(geometry.output_shape) * height * width * inputs
+
+    apart = max(height, width) <= strides and padding == 0 and dilation == 1
+    strided = 1 < strides <= min(height, width) and dilation == 1
+    three = (height, width) == (3, 3) and strides == 1
+    winograd = three and min(inputs, outputs) >= _WINOGRAD_CHANNELS and work >= _WINOGRAD_WORK
+    tile = 4 if work >= _LARGER_TILE_WORK and _excess(geometry, 4) <= _LARGER_TILE_LIMIT else 2
+    one_output = strides == 1 and (padding == 0 or outputs <= 8)
+
+    for applies, formulation in (
+        (apart, MatrixProduct(geometry)),
+        (work < _WORK, None),
+        (winograd and _excess(geometry, tile) <= _TILE_LIMIT, Winograd(geometry, tile)),
+        (strided and min(inputs, outputs) >= _STRIDED_CHANNELS, Strided(geometry)),
+        (one_output and _padded_excess(geometry) <= _PADDING_LIMIT, Padded(geometry)),
+    ):
+        if applies:
+            return formulation
+    return None
+
+
+def _excess(geometry: Geometry, m: int) -> float:
+    """How many times the wanted outputs tiles of m x m outputs compute."""
+    step = m * geometry.dilation
+    sizes = geometry.output_shape[1:3]
+    return math.prod(-(-size // step) * step / size for size in sizes)
+
+
+def _padded_excess(geometry: Geometry) -> float:
+    """How many times the wanted outputs a convolution computes that gives more than it is given."""
+    return math.prod(
+        max(given + 1, wanted) / wanted
+        for given, wanted in zip(geometry.shape[1:3], geometry.output_shape[1:3], strict=True)
+    )
+
+
+def _known(name: str, where: str) -> str:
+    if name not in MODES:
+        raise UserError(f"{where} is {name!r}; it must be one of {', '.join(MODES)}.")
+    return name

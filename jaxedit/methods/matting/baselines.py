@@ -1,0 +1,115 @@
+"""What a matting network must beat: the trimap itself, and two solvers. Host side, NumPy.
+
+Closed-form matting (Levin et al., TPAMI 2008) and KNN matting (Chen et al., TPAMI 2013) as the
+library pymatting (Germer et al., JOSS 2020) solves them, with its default settings. It is the
+extra `matting`; where it is absent, `create` leaves the two out and `absent` says how to get them.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import warnings
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+Batch = Mapping[str, np.ndarray]
+Baseline = Callable[[Batch], np.ndarray]
+
+_BACKGROUND, _FOREGROUND = 0, 2  # trimap labels; 1 is unknown
+
+
+def trimap_as_alpha(batch: Batch) -> np.ndarray:
+    """Returns the trimap read as an alpha: unknown is 0.5.
+
+    Args:
+      batch: `trimap` (B, H, W, 1), labels 0 background, 1 unknown, 2 foreground.
+
+    Returns:
+      (B, H, W, 1) float32 in {0, 0.5, 1}.
+    """
+    return np.asarray(batch["trimap"], np.float32) / 2
+
+
+def closed_form(batch: Batch) -> np.ndarray:
+    """Returns alphas by closed-form matting.
+
+    Args:
+      batch: `image` (B, H, W, 3) in [-1, 1] and `trimap` as in `trimap_as_alpha`.
+
+    Returns:
+      (B, H, W, 1) float32 in [0, 1], known pixels exactly 0 or 1. What the trimap leaves open is
+      settled as the energy settles it: with one class known, that class everywhere; with none,
+      every constant is as good, and 0.5 is taken. NaN, after a warning, where the solver fails.
+    """
+    return _solve(batch, "closed_form", _closed_form)
+
+
+def knn(batch: Batch) -> np.ndarray:
+    """Returns alphas by KNN matting. Arguments and result as in `closed_form`."""
+    return _solve(batch, "knn", _knn)
+
+
+def create(classical: bool = True) -> dict[str, Baseline]:
+    """Returns name -> baseline: the trimap, and the solvers if wanted and on this machine."""
+    names = BASELINES if classical and _has_pymatting() else ("trimap",)
+    return {name: BASELINES[name] for name in names}
+
+
+def absent() -> tuple[str, ...]:
+    """Returns a line for each solver that is not on this machine: why, and how to get it."""
+    if _has_pymatting():
+        return ()
+    return tuple(
+        f"{name}: absent: it needs pymatting. Install it: pip install jaxedit[matting]"
+        for name in BASELINES if name != "trimap"
+    )
+
+
+def _solve(
+    batch: Batch, name: str, estimate: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> np.ndarray:
+    alphas = trimap_as_alpha(batch)
+    for index, trimap in enumerate(np.asarray(batch["trimap"])[..., 0]):
+        known = np.unique(trimap[trimap != 1])
+        if known.size < 2:
+            alphas[index] = known[0] / 2 if known.size else 0.5
+            continue
+        if not (trimap == 1).any():
+            continue
+        image = (np.asarray(batch["image"][index], np.float64) + 1) / 2
+        try:
+            solution = estimate(np.clip(image, 0, 1), trimap.astype(np.float64) / 2)
+        except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+            # The figure of this system becomes "not a number": a stand-in would pass for it.
+            warnings.warn(f"{name} failed on image {index} of a batch: {error}", stacklevel=3)
+            solution = np.full(trimap.shape, np.nan)
+        unknown = trimap == 1
+        alphas[index, unknown, 0] = np.clip(solution[unknown], 0, 1)
+    return alphas
+
+
+def _closed_form(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+    from pymatting import estimate_alpha_cf, jacobi
+
+    try:
+        return estimate_alpha_cf(image, trimap)
+    except ValueError:  # the incomplete Cholesky factor does not exist for every picture
+        return estimate_alpha_cf(image, trimap, preconditioner=jacobi)
+
+
+def _knn(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+    from pymatting import estimate_alpha_knn
+
+    return estimate_alpha_knn(image, trimap)
+
+
+@functools.cache
+def _has_pymatting() -> bool:
+    return importlib.util.find_spec("pymatting") is not None
+
+
+BASELINES: dict[str, Baseline] = {
+    "trimap": trimap_as_alpha, "closed_form": closed_form, "knn": knn,
+}

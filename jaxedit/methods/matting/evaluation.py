@@ -1,0 +1,90 @@
+"""How mattes are measured: published padding, 8-bit alphas, the unknown region only (section 6, 7).
+
+The network sees the picture reflected by `evaluate.margin` pixels on every side and up to multiples
+of 32. Its alpha is cut to 8 bits and the known pixels are forced before anything is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import ml_collections
+import numpy as np
+
+from jaxedit import pictures as pictures_lib
+from jaxedit.method import Evaluation
+from jaxedit.methods.matting import baselines, inference
+
+_THUMBNAIL = 256  # pictures of any size are shown at most this large
+
+
+def create(config: ml_collections.ConfigDict) -> Evaluation:
+    """Returns the evaluation that `config.evaluate` describes."""
+    margin = config.evaluate.margin
+    classical = config.evaluate.classical and config.evaluate.baselines
+    return Evaluation(
+        task="matte",
+        prediction="alpha",
+        target="alpha",
+        metrics=tuple(config.evaluate.metrics),
+        groups=KINDS if config.evaluate.source.partition(":")[0] == "scenes" else (),
+        group=kinds,
+        baselines=baselines.create(classical),
+        best=("mse_x1000", "min"),
+        prepare=lambda batch: _padded(batch, margin),
+        finish=lambda outputs, batch: _finished(outputs, batch, margin),
+        picture=lambda alphas: _thumbnails(pictures_lib.to_uint8(2 * np.asarray(alphas) - 1)),
+        absent=baselines.absent() if classical else (),
+    )
+
+
+# The kinds of subjects of the source `scenes`, in the order of its tables.
+KINDS = ("solid", "soft", "hair", "lace", "glass", "smoke")
+
+
+def kinds(batch: Mapping[str, np.ndarray]) -> list[str | None]:
+    """Returns what kind of subject each sample shows, None where the source does not say."""
+    if "kind" not in batch:
+        return [None] * len(batch["alpha"])
+    return [str(kind) for kind in batch["kind"]]
+
+
+def pictures(
+    batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Returns photograph, trimap, alpha, truth and the subject before a plain colour."""
+    alpha = np.asarray(outputs["alpha"], np.float32)
+    green = np.asarray((-0.6, 0.4, -0.2), np.float32)
+    columns = {
+        "photograph": batch["image"],
+        "trimap": batch["trimap"] - 1.0,
+        "alpha": 2 * alpha - 1,
+        "truth": 2 * batch["alpha"] - 1,
+        # Without an estimate of the subject's own colour, so a rim of the old background is seen.
+        "on green": batch["image"] * alpha + green * (1 - alpha),
+    }
+    return {name: _thumbnails(pictures_lib.to_uint8(v)) for name, v in columns.items()}
+
+
+def _padded(batch: Mapping[str, np.ndarray], margin: int) -> dict[str, np.ndarray]:
+    image, trimap = inference.pad(batch["image"], batch["trimap"], margin)
+    return {"image": image, "trimap": trimap}
+
+
+def _finished(
+    outputs: Mapping[str, np.ndarray], batch: Mapping[str, np.ndarray], margin: int
+) -> dict[str, np.ndarray]:
+    return {"alpha": inference.finish(outputs["alpha"], batch["trimap"], margin)}
+
+
+def _thumbnails(images: np.ndarray) -> np.ndarray:
+    """Returns uint8 images shrunk by a whole factor into one square frame, if they are large."""
+    height, width = images.shape[1:3]
+    largest = max(height, width)
+    if largest <= _THUMBNAIL:
+        return images
+    factor = -(-largest // _THUMBNAIL)
+    small = images[:, factor // 2 :: factor, factor // 2 :: factor]
+    frame = np.full((len(images), _THUMBNAIL, _THUMBNAIL, images.shape[3]), 255, np.uint8)
+    frame[:, : small.shape[1], : small.shape[2]] = small
+    return frame

@@ -1,0 +1,79 @@
+"""Published inference around the network: padding before it, 8 bits and known pixels after it.
+
+MatteFormer's script; DPT's pads at the right and bottom only, which is a margin of 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxedit.methods.matting.colour import BACKGROUND, FOREGROUND, UNKNOWN
+from jaxedit.methods.matting.network import MULTIPLE
+
+MARGIN = 32
+"""Pixels reflected on every side, as published."""
+
+
+def decode_trimap(trimap: np.ndarray) -> np.ndarray:
+    """Returns the labels of an 8-bit trimap, of its shape, float32.
+
+    Below 85 is background (0), below 170 unknown (1), the rest foreground (2).
+    """
+    return np.select(
+        [trimap < 85, trimap < 170], [np.float32(BACKGROUND), np.float32(UNKNOWN)], FOREGROUND
+    ).astype(np.float32)
+
+
+def pad(
+    image: np.ndarray, trimap: np.ndarray, margin: int = MARGIN
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns image and trimap reflected around their rims, sides being multiples of 32.
+
+    `margin` pixels on every side, and as many more at the right and bottom as it takes. The rim
+    itself is not repeated. Where an image is smaller than what is to be added, it is reflected back
+    and forth; a side of one pixel is repeated.
+
+    Args:
+      image: (B, H, W, 3) of any dtype.
+      trimap: (B, H, W, 1) of any dtype.
+      margin: pixels, a multiple of 32.
+
+    Raises:
+      ValueError: the shapes do not match, or the margin is no multiple of 32.
+    """
+    if image.shape[:3] != trimap.shape[:3]:
+        raise ValueError(f"The image is {image.shape[1:3]}, the trimap {trimap.shape[1:3]}")
+    if margin < 0 or margin % MULTIPLE:
+        raise ValueError(f"margin is {margin}, not a multiple of {MULTIPLE}")
+    height, width = image.shape[1:3]
+    sides = [(margin, margin + -length % MULTIPLE) for length in (height, width)]
+    widths = ((0, 0), *sides, (0, 0))
+    return np.pad(image, widths, "reflect"), np.pad(trimap, widths, "reflect")
+
+
+def crop(padded: np.ndarray, height: int, width: int, margin: int = MARGIN) -> np.ndarray:
+    """Returns the (B, height, width, C) that `pad` put into `padded`."""
+    return padded[:, margin : margin + height, margin : margin + width]
+
+
+def truncate(alpha: np.ndarray, trimap: np.ndarray, margin: int = MARGIN) -> np.ndarray:
+    """Returns the 8-bit alpha of the picture, with 0 and 255 where the trimap knows.
+
+    Args:
+      alpha: (B, H', W', 1) in [0, 1], of the padded picture. 255 times it is cut, not rounded.
+      trimap: (B, H, W, 1) labels of the picture itself.
+      margin: what `pad` was given.
+
+    Returns:
+      (B, H, W, 1) uint8.
+    """
+    height, width = trimap.shape[1:3]
+    alpha = crop(np.asarray(alpha, np.float32), height, width, margin)
+    alpha = (alpha * np.float32(255)).astype(np.uint8)
+    known = [trimap == BACKGROUND, trimap == FOREGROUND]
+    return np.select(known, [np.uint8(0), np.uint8(255)], alpha)
+
+
+def finish(alpha: np.ndarray, trimap: np.ndarray, margin: int = MARGIN) -> np.ndarray:
+    """Returns what `truncate` does as float32 in [0, 1]: whole numbers over 255."""
+    return truncate(alpha, trimap, margin).astype(np.float32) / np.float32(255)

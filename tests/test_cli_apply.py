@@ -1,0 +1,115 @@
+"""`jaxedit matte` from its arguments to its files, with a run of the real method, shrunk."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxedit import checkpoint, cli
+from jaxedit import config as config_lib
+from jaxedit import method as method_lib
+from tests import shrink
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of the matting method at its first step."""
+    folder = tmp_path_factory.mktemp("matte") / "run"
+    folder.mkdir()
+    config = shrink.matting()
+    (folder / "config.json").write_text(config_lib.to_json(config))
+    method = method_lib.create(config)
+    state = jax.jit(lambda rng: method.init(rng, method.spec(1)))(jax.random.key(0))
+    saver = checkpoint.Checkpointer(folder, "train")
+    saver.save(state, {}, None)
+    saver.close()
+    return folder
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A photograph of odd size, a coarse mask, a trimap and a background."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (50, 71, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x010F] = "Brownie"
+    Image.fromarray(pixels).save(tmp_path / "photo.png", exif=exif)
+    mask = np.zeros((50, 71), bool)
+    mask[10:40, 20:50] = True
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    trimap = np.full((50, 71), 128, np.uint8)
+    trimap[:5], trimap[18:32, 28:42] = 0, 255
+    Image.fromarray(trimap).save(tmp_path / "trimap.png")
+    Image.new("RGB", (9, 9), (0, 200, 0)).save(tmp_path / "green.png")
+    return tmp_path, pixels, trimap
+
+
+def go(*words):
+    return cli.main([str(word) for word in words])
+
+
+def test_cut_out_composite_and_matte(run, files, capsys):
+    folder, pixels, trimap = files
+    start = ("matte", folder / "photo.png", "--run", run, "--bucket", 32, "--keep-colours")
+    out = folder / "out.png"
+    assert go(*start, "--trimap", folder / "trimap.png", "--output", out) == 0
+    image = Image.open(out)
+    alpha = np.asarray(image)[..., 3]
+    assert image.mode == "RGBA" and image.getexif()[0x010F] == "Brownie"
+    assert (alpha[trimap == 0] == 0).all() and (alpha[trimap == 255] == 255).all()
+    said = capsys.readouterr().err
+    assert f"{out}: 71 x 50 pixels, {(trimap == 128).mean():.1%} of them estimated" in said
+
+    words = ("--trimap", folder / "trimap.png", "--alpha-only", "--output", folder / "alpha.png")
+    assert go(*start, *words) == 0
+    np.testing.assert_array_equal(np.asarray(Image.open(folder / "alpha.png")), alpha)
+
+    words = ("--trimap", folder / "trimap.png", "--background", folder / "green.png")
+    assert go(*start, *words, "--output", folder / "over.png") == 0
+    result = np.asarray(Image.open(folder / "over.png")).astype(float)
+    share = alpha[..., None] / 255
+    expected = share * pixels + (1 - share) * np.float32((0, 200, 0))
+    assert np.abs(result - expected).max() < 2
+
+    made = folder / "made.png"
+    words = ("--mask", folder / "mask.png", "--save-trimap", made, "--trimap-width", "0.3")
+    assert go(*start, *words, "--output", out, "--overwrite") == 0
+    assert set(np.unique(np.asarray(Image.open(made)))) == {0, 128, 255}
+
+
+def test_mistakes_end_with_one_message(run, files, capsys):
+    folder, _, _ = files
+    photo, trimap, out = folder / "photo.png", folder / "trimap.png", folder / "out.png"
+
+    def message(*words):
+        capsys.readouterr()
+        assert go("matte", *words, "--output", out) == 2
+        output = capsys.readouterr()
+        assert "Traceback" not in output.err and output.out == ""
+        assert output.err.startswith("jaxedit matte: ") and output.err.count("\n") == 1
+        return output.err
+
+    keep = "--keep-colours"
+    network = ("--run", run, keep)
+    assert "does not exist" in message(folder / "none.png", "--trimap", trimap, *network)
+    assert "colour image" in message(photo, "--trimap", folder / "green.png", *network)
+    assert "no run directory" in message(photo, "--trimap", trimap, "--run", folder, keep)
+    assert "not of a network that can matte" in message(
+        photo, "--trimap", trimap, "--weights", "scat-places2", keep
+    )
+    assert "--step" in message(photo, "--trimap", trimap, "--weights", "dpt", "--step", 1, keep)
+    assert "--tile 5" in message(photo, "--trimap", trimap, *network, "--tile", 5)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("words", [
+    ["--run", "r", "--output", "o.png"],
+    ["--trimap", "t.png", "--mask", "m.png", "--run", "r", "--output", "o.png"],
+    ["--trimap", "t.png", "--output", "o.png"],
+    ["--trimap", "t.png", "--run", "r"],
+    ["--trimap", "t.png", "--run", "r", "--output", "o.png", "--tile", "large"],
+])
+def test_wrong_usage(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["matte", "p.png", *words])
+    assert stop.value.code == 2 and "usage: jaxedit matte" in capsys.readouterr().err
