@@ -41,6 +41,11 @@ def base() -> ConfigDict:
     config.data.workers = 0  # worker processes; 0 reads with threads alone
     config.data.prefetch = 4  # batches read ahead
 
+    config.layers = ConfigDict()
+    # auto (on CPU, the formulation that pays for the shape) | xla (XLA's own everywhere); GPU and
+    # TPU have XLA's own either way. JAXEDIT_CONVOLUTION in the environment goes before it.
+    config.layers.convolution = "auto"
+
     config.sharding = ConfigDict()
     config.sharding.mode = "jit"  # jit (one program over a mesh) | pmap (one replica per device)
     config.sharding.parameters = "replicated"  # replicated | fsdp (largest axis over the mesh)

@@ -132,8 +132,9 @@ def _finetuning() -> ConfigDict:
 def finetune_paper() -> ConfigDict:
     """Returns MatteFormer's recipe from DPT's published network, encoder and decoder.
 
-    DPT publishes no fine-tuning code: that its networks were fine-tuned so is an assumption. To
-    start from your own pre-training, name its checkpoint in `stages`, as the demo does.
+    DPT publishes no fine-tuning code: that its networks were fine-tuned so is an assumption. Its
+    page calls the published file weights "for composition-1k", so it may be fine-tuned already. To
+    start from your own pre-training, make it a stage and carry it over, as the demo does.
     """
     config = _finetuning()
     config.network.initial = "dpt"
@@ -160,9 +161,9 @@ def demo() -> ConfigDict:
     by side on composed scenes that neither has seen.
     """
     config = _base()
-    config.image_size = 96
+    config.image_size = 64
     config.train.update(
-        steps=600, batch_size=8, seed=0, log_every=50, evaluate_every=300, checkpoint_every=300
+        steps=700, batch_size=8, seed=0, log_every=50, evaluate_every=350, checkpoint_every=350
     )
     config.data.update(
         source="photos", task="finetune", foregrounds="scenes", trimap_size=160,

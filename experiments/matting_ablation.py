@@ -1,13 +1,13 @@
 """Ablations of DPT matting: what pre-training gives, and which of its choices matter.
 
-    jaxedit sweep experiments/matting_ablation.py            pre-trained against scratch, three seeds
-    jaxedit sweep experiments/matting_ablation.py:all        every choice, one change at a time
-    jaxedit sweep experiments/matting_ablation.py:pretrained starts that need public weights
-    jaxedit sweep experiments/matting_ablation.py --list     what would be run
+    jaxedit sweep experiments/matting_ablation.py             pre-trained or not, three seeds
+    jaxedit sweep experiments/matting_ablation.py:all         every choice, one change at a time
+    jaxedit sweep experiments/matting_ablation.py:pretrained  starts that need public weights
+    jaxedit sweep experiments/matting_ablation.py --list      what would be run
 
 Runs are at demo scale. For the published size give a configuration of your own, or override: they
-take any --config.KEY=VALUE. A change of data.cell, data.known, data.alpha_noise,
-data.second_image or data.affine (all but the last) acts in pre-training alone.
+take any --config.KEY=VALUE. The grid of cells and its noise act in pre-training alone, data.affine
+and the terms of the loss in both stages, loss.regions=whole in fine-tuning.
 """
 
 CONFIG = "configs/matting.py"

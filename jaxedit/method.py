@@ -25,6 +25,7 @@ import numpy as np
 import optax
 
 from jaxedit import pictures
+from jaxedit.layers import formulation
 
 PyTree = Any
 Batch = Mapping[str, jax.Array]
@@ -196,7 +197,7 @@ class Method(abc.ABC):
 
 
 def create(config: ml_collections.ConfigDict, axis_name: str | None = None) -> Method:
-    """Returns the method that `config.method` names.
+    """Returns the method that `config.method` names, and sets `layers` as the configuration says.
 
     A plain name is a folder of `jaxedit/methods`; a dotted name is a module of the user's own.
     Either way the module `<name>.method` (or the dotted module itself) defines `create`.
@@ -204,6 +205,8 @@ def create(config: ml_collections.ConfigDict, axis_name: str | None = None) -> M
     Raises:
       ValueError: there is no such method; the message names the nearest known one.
     """
+    # Runs of before that key had XLA's convolutions.
+    formulation.select(config.get("layers", {}).get("convolution", "xla"))
     name = config.method
     if "." in name:
         return importlib.import_module(name).create(config, axis_name)

@@ -242,7 +242,10 @@ def _initial_state(
     earlier: dict[str, State],
 ) -> State:
     spec = method.spec(1)
-    state = jax.jit(lambda rng: method.init(rng, spec))(jax.random.fold_in(root, INIT))
+    # Runs once: on CPU, optimising hundreds of random draws takes longer than anything it saves.
+    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    initialise = jax.jit(lambda rng: method.init(rng, spec), compiler_options=options)
+    state = initialise(jax.random.fold_in(root, INIT))
     state = method.warm_start(state)
     state = state.replace(frozen=_place(plan, method.frozen()))
     if isinstance(plan, sharding.PmapPlan):

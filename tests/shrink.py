@@ -60,15 +60,15 @@ def scat(name: str = "demo", **overrides: str) -> config_lib.ConfigDict:
 
 # name -> (preset, overrides), as above. The demo's stages differ in data and schedule alone.
 MATTING_VARIANTS = {
-    "pretrain": ("pretrain_paper", {}),
+    "pretrain": (
+        "pretrain_paper",
+        {"train.accumulate": "2", "precision.compute": "bfloat16", "remat": "true"},
+    ),
     "finetune": ("finetune_paper", {}),
-    "bfloat16": ("finetune_paper", {"precision.compute": "bfloat16", "remat": "true"}),
-    "accumulate": ("pretrain_paper", {"train.accumulate": "2"}),
-    "whole": ("finetune_paper", {"loss.regions": "whole", "optim.clip": "false"}),
-    "resnet34": ("finetune_paper", {"network.backbone": "resnet34"}),
     "guided": (
         "finetune_paper",
-        {"network.backbone": "resnet34", "network.guided_attention": "true"},
+        {"network.backbone": "resnet34", "network.guided_attention": "true",
+         "loss.regions": "whole", "optim.clip": "false"},
     ),
 }
 

@@ -98,6 +98,11 @@ def choose(geometry: Geometry, dtype: jnp.dtype) -> Formulation | None:
     return None
 
 
+def is_matrix_product(geometry: Geometry, dtype: jnp.dtype) -> bool:
+    """Whether the table leaves no convolution of XLA's in this one, forward or backward."""
+    return isinstance(choose(geometry, dtype), (MatrixProduct, Winograd))
+
+
 def _excess(geometry: Geometry, m: int) -> float:
     """How many times the wanted outputs tiles of m x m outputs compute."""
     step = m * geometry.dilation

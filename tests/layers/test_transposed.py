@@ -1,15 +1,17 @@
-"""Transposed convolution: its definition, both formulations, their gradients, spectral norm."""
+"""Transposed convolution: its definition, both modes and their gradients, spectral norm."""
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxedit.layers import spectral, transposed
+from jaxedit.layers import formulation, spectral
 from jaxedit.layers.transposed import ConvTranspose, conv_transpose2d
+from jaxedit.layers.trilinear import Geometry
+from tests.layers import tap_by_tap
 
 RNG = np.random.default_rng(0)
-SHAPES = [(2, 3, 5, 4, 6), (1, 1, 1, 2, 2), (2, 4, 2, 3, 1)]
 
 
 def draw(*shape):
@@ -39,29 +41,28 @@ def test_definition(size, stride, padding):
     np.testing.assert_allclose(y, scattered(x, kernel, stride, padding), atol=2e-5)
 
 
-@pytest.mark.parametrize(("batch", "height", "width", "inputs", "outputs"), SHAPES)
-def test_both_formulations_and_their_gradients_agree(batch, height, width, inputs, outputs):
-    x, kernel = draw(batch, height, width, inputs), draw(4, 4, outputs, inputs)
-    cotangent = draw(batch, 2 * height, 2 * width, outputs)
-    plain, pull = jax.vjp(lambda x, kernel: transposed._dilated(x, kernel, 2, 1), x, kernel)
-    np.testing.assert_allclose(transposed._polyphase(x, kernel), plain, atol=2e-5)
-    of_x, of_kernel = pull(cotangent)
-    ours, pull = jax.vjp(conv_transpose2d, x, kernel)
-    np.testing.assert_allclose(ours, plain, atol=2e-5)
-    found = pull(cotangent)
-    np.testing.assert_allclose(found[0], of_x, atol=5e-5)
-    np.testing.assert_allclose(found[1], of_kernel, atol=5e-5)
-    for gradient in (transposed._by_dots, transposed._by_convolution):
-        np.testing.assert_allclose(
-            gradient(jnp.asarray(x), jnp.asarray(cotangent)), of_kernel, atol=5e-5
-        )
+@pytest.mark.parametrize("mode", formulation.MODES)
+def test_both_modes_and_their_gradients_agree(mode):
+    """Large enough for the table to choose a formulation; the reference goes tap by tap."""
+    geometry = Geometry((2, 16, 20, 24), (4, 4, 24, 32), 2, 1)
+    g, kernel, x = tap_by_tap.draw(geometry)
+    expected = tap_by_tap.functions(geometry, g, kernel, x)
+    with formulation.using(mode):
+        assert (formulation.choose(geometry, x.dtype) is None) == (mode == "xla")
+        y, pull = jax.vjp(conv_transpose2d, x, kernel)
+        of_x, of_kernel = pull(g)
+    assert tap_by_tap.relative_error(y, expected["input_gradient"]) < 5e-6
+    assert tap_by_tap.relative_error(of_x, expected["forward"]) < 5e-6
+    assert tap_by_tap.relative_error(of_kernel, expected["kernel_gradient"]) < 5e-6
 
 
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
-def test_accelerators_get_one_plain_convolution(platform):
-    shapes = [jax.ShapeDtypeStruct(s, jnp.float32) for s in ((1, 4, 4, 8), (4, 4, 8, 8))]
-    text = jax.export.export(jax.jit(conv_transpose2d), platforms=[platform])(*shapes).mlir_module()
-    assert text.count("stablehlo.convolution") == 1
+@pytest.mark.parametrize("mode", formulation.MODES)
+def test_accelerators_get_one_plain_convolution(platform, mode):
+    shapes = [jax.ShapeDtypeStruct(s, jnp.float32) for s in ((1, 16, 16, 64), (4, 4, 64, 64))]
+    with formulation.using(mode):
+        program = jax.export.export(jax.jit(conv_transpose2d), platforms=[platform])(*shapes)
+    assert program.mlir_module().count("stablehlo.convolution") == 1
 
 
 def test_spectral_norm_has_the_input_channels_as_rows():

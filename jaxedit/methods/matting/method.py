@@ -1,4 +1,4 @@
-"""DPT and MatteFormer as a `Method`: one network, pre-trained or fine-tuned by its configuration."""
+"""DPT and MatteFormer as a `Method`: one network, pre-trained or fine-tuned as configured."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from jaxedit.methods.matting.data import Transform
 from jaxedit.methods.matting.network import MattingNetwork
 
 NETWORK = update.NETWORK
+_FRESH = 101  # purpose of the key that fills what published weights lack
 _DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 _CHOICES = {
     "data.task": ("pretrain", "finetune"),
@@ -103,7 +104,8 @@ class Matting(Method):
         if not self.config.network.initial:
             return state
         params, stats = weights.initialise(
-            self.config.network.initial, state.params[NETWORK], state.stats[NETWORK]
+            self.config.network.initial, state.params[NETWORK], state.stats[NETWORK],
+            jax.random.fold_in(jax.random.key(self.config.train.seed), _FRESH),
         )
         return state.replace(params={NETWORK: params}, stats={NETWORK: stats})
 

@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.errors import UserError
+from jaxedit.layers import formulation, repeated
 from jaxedit.layers.convolution import Conv
 from jaxedit.layers.resampling import upsample_bilinear, upsample_nearest
+from jaxedit.layers.trilinear import Geometry
 
 UPSAMPLING = ("nearest", "bilinear_ac")
 # The published N(0, 0.02) keeps the signal's scale at the published width; a narrower network
@@ -141,15 +143,45 @@ class Generator(nn.Module):
         for name, features in (("encoder_3", 2 * width), ("encoder_5", 4 * width)):
             x = nn.relu(conv(features, kernel_size=4, strides=2, padding=1, name=name)(x))
         self.sow("intermediates", "encoder", x)
-        block = nn.remat(AOTBlock) if self.remat else AOTBlock
-        for index in range(self.blocks):
-            x = block(tuple(self.rates), self.dtype, self.init_scheme, name=f"middle_{index}")(x)
-            self.sow("intermediates", "blocks", x)
+        x = self._middle(x)
         for name, features in (("decoder_0", 2 * width), ("decoder_2", width)):
             x = nn.relu(conv(features, padding=1, name=name)(self._upsample(x)))
         # Always small: a larger start would saturate the tanh before anything is learnt.
         x = Conv(3, padding=1, dtype=self.dtype, name="decoder_4")(x)
         return jnp.tanh(x.astype(jnp.float32))
+
+    def _middle(self, x: jax.Array) -> jax.Array:
+        block = functools.partial(
+            nn.remat(AOTBlock) if self.remat else AOTBlock,
+            tuple(self.rates),
+            self.dtype,
+            self.init_scheme,
+        )
+        names = [f"middle_{index}" for index in range(self.blocks)]
+        observed = self.is_initializing() or self.is_mutable_collection("intermediates")
+        if not observed and repeated.pays(self.blocks, self._matrix_products(x)):
+            params = self.variables["params"]
+            return repeated.apply_blocks(block(parent=None), [params[name] for name in names], x)
+        for name in names:
+            x = block(name=name)(x)
+            self.sow("intermediates", "blocks", x)
+        return x
+
+    def _matrix_products(self, x: jax.Array) -> list[bool]:
+        """Whether each convolution of a block becomes matrix products on CPU."""
+        batch, height, width, channels = x.shape
+        shapes = [(rate, channels // len(self.rates)) for rate in self.rates] + [(1, channels)]
+        return [
+            formulation.is_matrix_product(
+                Geometry(
+                    (batch, height + 2 * rate, width + 2 * rate, channels),
+                    (3, 3, channels, features),
+                    dilation=rate,
+                ),
+                x.dtype,
+            )
+            for rate, features in shapes
+        ]
 
     def _upsample(self, x: jax.Array) -> jax.Array:
         if self.upsample == "nearest":
