@@ -63,7 +63,8 @@ def _base() -> ConfigDict:
     # whole: every head counts everywhere (ours, to compare)
     config.loss.regions = "pretrain"
     config.loss.warmup = 10_000  # [M] self_guided: steps with the unknown region; coin until 3x
-    config.loss.band = (30, 15)  # [M] self_guided: ellipses are drawn below these, pixels at 640
+    config.loss.band = (30, 15)  # [M] self_guided: ellipses are drawn below these, in pixels at
+    config.loss.band_side = 640  # [M] this size
 
     config.optim = ConfigDict()
     config.optim.kind = "adamw"  # adamw [D] | adam [M]
@@ -173,7 +174,7 @@ def demo() -> ConfigDict:
         embed_dim=32, depths=(1, 1, 2, 1), heads=(1, 2, 4, 8), drop_path=0.05, width=16,
         decoder_blocks=(1, 1, 1, 1),
     )
-    config.loss.update(regions="self_guided", warmup=100, band=(16, 8))
+    config.loss.update(regions="self_guided", warmup=100, band=(16, 8), band_side=160)
     config.optim.update(
         kind="adamw", lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01, schedule="steps", warmup=50,
         total=0, steps_per_epoch=1,

@@ -94,14 +94,21 @@ def row(name: str, timings: Mapping[str, Timing]) -> dict:
 
 
 def prepare_torch() -> bool:
-    """Gives PyTorch every core; returns whether it is installed."""
+    """Gives PyTorch every core that this process has; returns whether it is installed."""
     try:
         import torch
     except ImportError:
         print('PyTorch is not installed, so it is left out: pip install "jaxedit[bench]".')
         return False
-    torch.set_num_threads(os.cpu_count())
+    torch.set_num_threads(cores())
     return True
+
+
+def cores() -> int:
+    """Returns how many cores this process may use: `taskset` binds both sides to fewer."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 def write(path: pathlib.Path | None, benchmark: str, arguments: Mapping, rows: list[dict]) -> None:
@@ -114,7 +121,7 @@ def write(path: pathlib.Path | None, benchmark: str, arguments: Mapping, rows: l
     line = {
         "benchmark": benchmark,
         "arguments": kept,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{platform.machine()}, {cores()} cores",
         "jax": jax.__version__,
         "torch": torch,
         "revision": writer.git_revision(),

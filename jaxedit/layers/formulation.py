@@ -5,7 +5,8 @@ program whatever stands here (see `layers.trilinear`), and so has everything und
 
     auto  the table below
     xla   XLA's own convolution everywhere, bit for bit what `lax.conv_general_dilated` gives;
-          parity with published networks is tested on it, and forward-mode differentiation needs it
+          parity with published networks is tested on it, and forward-mode differentiation needs it.
+          Transposed convolutions with a stride are the exception: see `layers.transposed`
 
 The mode is read while a function is traced: set it before the first call of what is compiled.
 `using` goes before the environment variable JAXEDIT_CONVOLUTION, and that before `select`.

@@ -18,6 +18,11 @@ def definition(x, scale, bias, groups, epsilon, silu):
     return u * jax.nn.sigmoid(u) if silu else u
 
 
+def quickly(function):
+    """Compiled as one program, without optimising the machine code."""
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+
+
 def draw(*shape):
     rng = np.random.default_rng(0)
     channels = shape[-1]
@@ -28,7 +33,7 @@ def draw(*shape):
     )
 
 
-@settings(max_examples=10, derandomize=True, deadline=None)
+@settings(max_examples=8, derandomize=True, deadline=None)
 @given(
     st.integers(1, 3), st.sampled_from([(4, 4), (5, 7), (3,), (16,)]),
     st.sampled_from([(1, 4), (4, 8), (6, 6)]), st.booleans(),
@@ -39,7 +44,7 @@ def test_values_and_gradients(batch, size, channels, silu):
     weight = np.random.default_rng(1).standard_normal(x.shape).astype(np.float32)
 
     def loss(function):
-        return jax.jit(jax.value_and_grad(lambda *a: (weight * function(*a)).sum(), (0, 1, 2)))
+        return quickly(jax.value_and_grad(lambda *a: (weight * function(*a)).sum(), (0, 1, 2)))
 
     found = loss(lambda *a: group_norm(*a, groups=groups, epsilon=1e-3, silu=silu))
     expected = loss(lambda *a: definition(*a, groups, 1e-3, silu))
@@ -67,7 +72,8 @@ def test_gradient_of_a_gradient(silu):
 
     def penalty(function):
         slope = jax.grad(lambda x, scale: (function(x, scale, bias) ** 3).sum())
-        return jax.grad(lambda x, scale: (slope(x, scale) ** 2).sum(), (0, 1))(x, scale)
+        steep = lambda x, scale: (slope(x, scale) ** 2).sum()
+        return quickly(jax.grad(steep, (0, 1)))(x, scale)
 
     ours = penalty(lambda *a: group_norm(*a, groups=2, silu=silu))
     theirs = penalty(lambda *a: definition(*a, 2, 1e-5, silu))

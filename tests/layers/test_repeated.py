@@ -58,9 +58,10 @@ def test_generator_loops_where_its_convolutions_are_products():
 
 
 def test_looping_generator_computes_the_same(monkeypatch):
-    for threshold in ("_WORK", "_WINOGRAD_WORK"):
-        monkeypatch.setattr(formulation, threshold, 0)
-    network = Generator(channels=16, blocks=3, rates=(1, 2), init_scheme="he")
+    # Of this tiny network the blocks alone.
+    for threshold, value in (("_WORK", 0), ("_WINOGRAD_WORK", 0), ("_WINOGRAD_CHANNELS", 64)):
+        monkeypatch.setattr(formulation, threshold, value)
+    network = Generator(channels=16, blocks=3, rates=(1,), init_scheme="he")
     rng = np.random.default_rng(0)
     image, mask, weight = (
         jnp.asarray(rng.random((1, 24, 16, depth)), jnp.float32) for depth in (3, 1, 3)
@@ -74,5 +75,7 @@ def test_looping_generator_computes_the_same(monkeypatch):
             gradient = jax.jit(jax.value_and_grad(loss), compiler_options=quick)
             assert ("scan" in str(jax.make_jaxpr(loss)(params))) == (mode == "auto")
             found[mode] = gradient(params)
-    for a, b in zip(*map(jax.tree.leaves, found.values()), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-3 * np.abs(b).max())
+    ours, theirs = (jax.tree.leaves(found[mode]) for mode in ("auto", "xla"))
+    largest = max(float(np.abs(leaf).max()) for leaf in theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-3 * largest)

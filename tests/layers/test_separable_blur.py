@@ -21,7 +21,7 @@ def reference(x, taps, padding, gain):
     return np.stack([blurred(m.swapaxes(0, 1)) for m in wide])
 
 
-@settings(max_examples=10, derandomize=True, deadline=None)
+@settings(max_examples=8, derandomize=True, deadline=None)
 @given(
     st.sampled_from([(1.0, 3.0, 3.0, 1.0), (1.0, 2.0, 3.0), (1.0,)]),
     st.tuples(st.integers(-1, 4), st.integers(-1, 4)),
@@ -30,7 +30,8 @@ def reference(x, taps, padding, gain):
 def test_definition_and_adjoint(taps, padding, size):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, *size, 3)).astype(np.float32)
-    y, gradient = jax.vjp(lambda x: separable_blur(x, taps, padding=padding, gain=4.0), x)
+    blur = lambda x: separable_blur(x, taps, padding=padding, gain=4.0)
+    y, gradient = jax.vjp(jax.jit(blur), x)
     np.testing.assert_allclose(y, reference(x, taps, padding, 4.0), atol=1e-5)
     g = rng.standard_normal(y.shape).astype(np.float32)
     # <blur(x), g> = <x, adjoint(g)>
@@ -40,7 +41,7 @@ def test_definition_and_adjoint(taps, padding, size):
 def test_gradient_of_a_gradient():
     x = np.random.default_rng(0).standard_normal((1, 6, 5, 2)).astype(np.float32)
     slope = jax.grad(lambda x: (separable_blur(x) ** 3).sum())
-    found = jax.grad(lambda x: (slope(x) ** 2).sum())(x)
+    found = jax.jit(jax.grad(lambda x: (slope(x) ** 2).sum()))(x)
     step = 1e-2 * np.random.default_rng(1).standard_normal(x.shape).astype(np.float32)
     along = lambda t: float((slope(x + t * step) ** 2).sum())
     np.testing.assert_allclose(np.vdot(found, step), (along(1) - along(-1)) / 2, rtol=1e-2)

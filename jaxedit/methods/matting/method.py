@@ -48,6 +48,7 @@ class Matting(Method):
             regions=config.loss.regions,
             warmup=config.loss.warmup,
             band=tuple(config.loss.band),
+            band_side=config.loss.band_side,
         )
 
     def networks(self) -> dict[str, nn.Module]:

@@ -40,6 +40,7 @@ class Settings:
       regions: "pretrain", "self_guided" or "whole", see `regions`.
       warmup: of self-guided regions, in steps.
       band: limits of the ellipses of self-guided regions, see `refinement.random_bands`.
+      band_side: side of the square in whose pixels they are.
     """
 
     alpha: float = 1.0
@@ -48,6 +49,7 @@ class Settings:
     regions: str = "pretrain"
     warmup: int = 10_000
     band: tuple[int, int] = refinement.TRAINING_LIMITS
+    band_side: int = refinement.BAND_SIDE
 
     def __post_init__(self):
         if self.regions not in REGIONS:
@@ -64,6 +66,8 @@ class Settings:
             )
         if self.warmup < 0:
             raise UserError(f"loss.warmup is {self.warmup}; it must be 0 or more steps.")
+        if self.band_side < 1:
+            raise UserError(f"loss.band_side is {self.band_side}; it must be a number of pixels.")
         if len(self.band) != 2 or min(self.band) < 2:
             raise UserError(
                 f"loss.band is {self.band}; it must be two numbers of at least 2: ellipses are "
@@ -145,7 +149,9 @@ def _self_guided(alphas, unknown, step, rng, settings):
         (step >= settings.warmup) & jax.random.bernoulli(coin)
     )
     os8, os4 = lax.stop_gradient((alphas["os8"], alphas["os4"]))
-    bands = lambda: refinement.random_bands(os8, os4, draws, settings.band)
+    bands = lambda: refinement.random_bands(
+        os8, os4, draws, settings.band, settings.band_side
+    )
     return guided, lax.cond(guided, bands, lambda: (unknown, unknown))
 
 

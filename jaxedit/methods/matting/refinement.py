@@ -86,13 +86,14 @@ def dilate(mask: jax.Array, size: int | jax.Array, largest: int | None = None) -
 
 
 def unknown_band(
-    alpha: jax.Array, size: int | jax.Array, largest: int | None = None
+    alpha: jax.Array, size: int | jax.Array, largest: int | None = None, side: int = BAND_SIDE
 ) -> jax.Array:
     """Returns 1 where `alpha` is uncertain, within 1/255 to 254/255, or close to such a pixel.
 
     Args:
       alpha: (B, H, W, 1) in [0, 1].
-      size, largest: the ellipse, see `dilate`, in pixels of a picture of 640 x 640.
+      size, largest: the ellipse, see `dilate`, in pixels of a square picture of `side`.
+      side: pixels; small training crops need no band as fine as the published 640.
 
     Returns:
       (B, H, W, 1) float32 of 0 and 1; no gradient passes.
@@ -100,7 +101,7 @@ def unknown_band(
     height, width = alpha.shape[1:3]
     alpha = lax.stop_gradient(alpha).astype(jnp.float32)
     uncertain = (alpha >= _LOWEST) & (alpha <= _HIGHEST)
-    band = dilate(_resize_nearest(uncertain, BAND_SIDE, BAND_SIDE), size, largest)
+    band = dilate(_resize_nearest(uncertain, side, side), size, largest)
     return _resize_nearest(band, height, width).astype(jnp.float32)
 
 
@@ -131,6 +132,7 @@ def random_bands(
     os4: jax.Array,
     rng: jax.Array,
     limits: tuple[int, int] = TRAINING_LIMITS,
+    side: int = BAND_SIDE,
 ) -> tuple[jax.Array, jax.Array]:
     """Returns the self-guided regions of training: where os4 counts and where os1 does.
 
@@ -141,6 +143,7 @@ def random_bands(
       os8, os4: (B, H, W, 1) in [0, 1].
       rng: a key.
       limits: each band's ellipses are drawn uniformly from 1 to one less than its limit.
+      side: of the square that they are measured in, see `unknown_band`.
 
     Returns:
       (region of os4, region of os1), (B, H, W, 1) float32 of 0 and 1; no gradient passes.
@@ -150,8 +153,8 @@ def random_bands(
         jax.random.randint(key, (os8.shape[0],), 1, limit)
         for key, limit in zip(jax.random.split(rng), limits, strict=True)
     ]
-    region_os4 = unknown_band(os8, sizes[0], limits[0] - 1)
-    region_os1 = unknown_band(fuse(os8, os4, region_os4), sizes[1], limits[1] - 1)
+    region_os4 = unknown_band(os8, sizes[0], limits[0] - 1, side)
+    region_os1 = unknown_band(fuse(os8, os4, region_os4), sizes[1], limits[1] - 1, side)
     return region_os4, region_os1
 
 
