@@ -46,6 +46,7 @@ setup(
         ],
         "matting": ["pymatting>=1.1.12"],  # classical mattes to compare with, foreground colours
         "plots": ["matplotlib>=3.8"],
+        "bench": ["torch>=2.4"],  # benchmarks against PyTorch; nothing else imports it
     },
     entry_points={"console_scripts": ["jaxedit=jaxedit.cli:main"]},
 )
