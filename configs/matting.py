@@ -164,7 +164,7 @@ def demo() -> ConfigDict:
     config = _base()
     config.image_size = 64
     config.train.update(
-        steps=700, batch_size=8, seed=0, log_every=50, evaluate_every=350, checkpoint_every=350
+        steps=500, batch_size=8, seed=0, log_every=50, evaluate_every=250, checkpoint_every=250
     )
     config.data.update(
         source="photos", task="finetune", foregrounds="scenes", trimap_size=160,
@@ -184,7 +184,7 @@ def demo() -> ConfigDict:
         compare=("scratch",),
     )
     pretraining = {
-        "train": {"steps": 1_200, "evaluate_every": 0},
+        "train": {"steps": 800, "evaluate_every": 0},
         "data": {"task": "pretrain"},
         "loss": {"regions": "pretrain"},
     }

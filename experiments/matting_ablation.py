@@ -20,7 +20,7 @@ mirrored number by number: read these figures for their order and their spread, 
 _PRETRAIN = {
     "name": "pretrain",
     "overrides": {
-        "train": {"steps": 1200, "evaluate_every": 0},
+        "train": {"steps": 800, "evaluate_every": 0},
         "data": {"task": "pretrain"},
         "loss": {"regions": "pretrain"},
     },
