@@ -87,7 +87,10 @@ class Evaluator:
         self.method = method
         self.config = config
         self.wanted = wanted
-        self.plan = sharding.Plan(None if mesh is None else list(mesh.devices.flat))
+        devices = jax.devices() if mesh is None else list(mesh.devices.flat)
+        # One picture at a time, each of its own size, needs no more than one device.
+        self.alone = config.evaluate.batch_size == 1 < len(devices) and jax.process_count() == 1
+        self.plan = sharding.Plan(devices[:1] if self.alone else devices)
         self.plan.check_batch(config.evaluate.batch_size, what="evaluate.batch_size")
         name, split = evaluation_source(config)
         self.source_name = name
@@ -118,6 +121,8 @@ class Evaluator:
         """
         states = {MODEL: state.replace(opt={})}
         states |= {name: other.replace(opt={}) for name, other in (others or {}).items()}
+        if self.alone:
+            states = {name: self.plan.place_state(one) for name, one in states.items()}
         systems = [*states, *(self.wanted.baselines if baselines else ())]
         groups = [*self.wanted.groups, ALL]
         table = {s: {g: [m.new() for m in self.metrics] for g in groups} for s in systems}
