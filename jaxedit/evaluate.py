@@ -222,7 +222,7 @@ class Evaluator:
         return {group: int(n) for group, n in zip(groups, total, strict=True)}
 
     def _grid(self, grids: list[Mapping[str, np.ndarray]]) -> np.ndarray:
-        columns = {k: np.concatenate([g[k] for g in grids]) for k in grids[0]}
+        columns = {k: [image for g in grids for image in g[k]] for k in grids[0]}
         return pictures.grid(columns, limit=self.config.evaluate.pictures)
 
 

@@ -28,15 +28,15 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
 
 
 def grid(
-    columns: Mapping[str, np.ndarray],
+    columns: Mapping[str, Sequence[np.ndarray]],
     labels: Sequence[str] = (),
     limit: int = 8,
 ) -> np.ndarray:
     """Returns one uint8 picture (H, W, 3) that shows the columns side by side.
 
     Args:
-      columns: column title -> uint8 images (N, H, W, 3) or (N, H, W, 1); sizes may differ between
-        columns, N may not.
+      columns: column title -> N uint8 images (H, W, 3) or (H, W, 1), a list or an array; sizes may
+        differ, N may not.
       labels: one line of text per row, written under it; may be empty.
       limit: at most this many rows are shown.
 
@@ -50,7 +50,7 @@ def grid(
         raise ValueError(f"The columns of a picture grid differ in length: {counts}")
     rows = min(limit, next(iter(counts.values())))
     cells = {
-        title: [_cell(image, title) for image in np.asarray(images)[:rows]]
+        title: [_cell(image, title) for image in images[:rows]]
         for title, images in columns.items()
     }
     font = _font(14)

@@ -78,13 +78,6 @@ def _finished(
 
 
 def _thumbnails(images: np.ndarray) -> np.ndarray:
-    """Returns uint8 images shrunk by a whole factor into one square frame, if they are large."""
-    height, width = images.shape[1:3]
-    largest = max(height, width)
-    if largest <= _THUMBNAIL:
-        return images
-    factor = -(-largest // _THUMBNAIL)
-    small = images[:, factor // 2 :: factor, factor // 2 :: factor]
-    frame = np.full((len(images), _THUMBNAIL, _THUMBNAIL, images.shape[3]), 255, np.uint8)
-    frame[:, : small.shape[1], : small.shape[2]] = small
-    return frame
+    """Returns uint8 images shrunk by a whole factor, if they are large."""
+    factor = -(-max(images.shape[1:3]) // _THUMBNAIL)
+    return images[:, factor // 2 :: factor, factor // 2 :: factor]

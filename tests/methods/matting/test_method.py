@@ -9,9 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from jaxedit import checkpoint, evaluate, main, stages, train
+from jaxedit import checkpoint, evaluate, stages, train
 from jaxedit import method as method_lib
-from jaxedit.errors import UserError
+from jaxedit.errors import PretrainedWeightsMissing, UserError
 from tests import shrink
 
 SYSTEMS = {"model", "trimap"}
@@ -107,12 +107,10 @@ def test_unsound_configurations_are_named(key, value, words):
         method_lib.create(config).optimizers(config.train.steps)
 
 
-def test_missing_published_weights_are_named(monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize("name", ["swin-tiny", "dpt", "matteformer"])
+def test_missing_published_weights_are_named(name, monkeypatch, tmp_path):
     monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
-    code = main.main([
-        f"--config={shrink.MATTING}:matteformer,data.source=photos", f"--workdir={tmp_path}/run",
-        "--config.data.foregrounds=scenes", "--config.evaluate.source=scenes",
-        "--config.data.workers=0",
-    ])
-    assert code == 2
-    assert "swin-tiny" in capsys.readouterr().err
+    method = method_lib.create(shrink.matting("finetune", **{"network.initial": name}))
+    state = jax.eval_shape(lambda: method.init(jax.random.key(0), {}))
+    with pytest.raises(PretrainedWeightsMissing, match=name):
+        method.warm_start(state)
