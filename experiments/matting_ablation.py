@@ -10,6 +10,10 @@ take any --config.KEY=VALUE. The grid of cells and its noise act in pre-training
 and the terms of the loss in both stages, loss.regions=whole in fine-tuning.
 """
 
+import pathlib
+
+from jaxedit import config as config_lib
+
 CONFIG = "configs/matting.py"
 SEEDS = (0, 1, 2)
 TABLE = """
@@ -17,18 +21,9 @@ The sweeps that a reader of DPT's paper asks for. Its own tables could not be re
 mirrored number by number: read these figures for their order and their spread, at demo scale.
 """
 
-_PRETRAIN = {
-    "name": "pretrain",
-    "overrides": {
-        "train": {"steps": 800, "evaluate_every": 0},
-        "data": {"task": "pretrain"},
-        "loss": {"regions": "pretrain"},
-    },
-}
-_ALL_WEIGHTS = (
-    ("pretrain:params/network", "params/network"),
-    ("pretrain:stats/network", "stats/network"),
-)
+_RECIPE = config_lib.load_module(pathlib.Path(__file__).resolve().parents[1] / CONFIG)
+_PRETRAIN = _RECIPE.demo().stages[0]
+_ALL_WEIGHTS = _RECIPE.CARRY
 _ENCODER = (
     ("pretrain:params/network/encoder", "params/network/encoder"),
     ("pretrain:stats/network/spectral/encoder", "stats/network/spectral/encoder"),
@@ -108,6 +103,4 @@ SETS = {"core": CORE, "all": {**CORE, **OTHERS}, "pretrained": PRETRAINED}
 
 def variants(chosen: str = "core") -> dict[str, dict]:
     """Returns name -> overrides of a set: core, all or pretrained."""
-    from jaxedit.config import choose_preset
-
-    return choose_preset(SETS, chosen)
+    return config_lib.choose_preset(SETS, chosen)

@@ -3,9 +3,12 @@
 import json
 import pathlib
 
+import jax
 import numpy as np
 
-from jaxedit import pictures
+from jaxedit import checkpoint, pictures
+from jaxedit import config as config_lib
+from jaxedit import method as method_lib
 
 GROUPS = ["(0.01,0.1]", "(0.1,0.2]", "all"]
 
@@ -27,6 +30,18 @@ def evaluation(psnr: float = 25.0, step: int = 120) -> dict:
         "higher_is_better": {"psnr": True, "l1": False, "fid": False, "lpips_alex": False},
         "table": table, "absent": ["lpips_alex: absent: run jaxedit weights convert <lpips-alex>"],
     }
+
+
+def untrained(run: pathlib.Path, config) -> pathlib.Path:
+    """Makes the folder `run` a run of the real method at its first step, and returns it."""
+    run.mkdir()
+    (run / "config.json").write_text(config_lib.to_json(config))
+    method = method_lib.create(config)
+    state = jax.jit(lambda rng: method.init(rng, method.spec(1)))(jax.random.key(0))
+    saver = checkpoint.Checkpointer(run, "train")
+    saver.save(state, {}, None)
+    saver.close()
+    return run
 
 
 def write(run: pathlib.Path, psnr: float = 25.0, seed: int = 0) -> pathlib.Path:

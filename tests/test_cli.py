@@ -11,9 +11,7 @@ import pytest
 import safetensors.numpy
 from PIL import Image
 
-from jaxedit import checkpoint, cli
-from jaxedit import config as config_lib
-from jaxedit import method as method_lib
+from jaxedit import cli
 from jaxedit.weights import convert, manifest, table
 from tests import fake_run, shrink
 
@@ -23,16 +21,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run of the real method, shrunk, at its first step."""
-    folder = tmp_path_factory.mktemp("cli") / "run"
-    folder.mkdir()
-    config = shrink.scat()
-    (folder / "config.json").write_text(config_lib.to_json(config))
-    method = method_lib.create(config)
-    state = jax.jit(lambda rng: method.init(rng, method.spec(1)))(jax.random.key(0))
-    saver = checkpoint.Checkpointer(folder, "train")
-    saver.save(state, {}, None)
-    saver.close()
-    return folder
+    return fake_run.untrained(tmp_path_factory.mktemp("cli") / "run", shrink.scat())
 
 
 @pytest.fixture

@@ -1,29 +1,17 @@
 """`jaxedit matte` from its arguments to its files, with a run of the real method, shrunk."""
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-from jaxedit import checkpoint, cli
-from jaxedit import config as config_lib
-from jaxedit import method as method_lib
-from tests import shrink
+from jaxedit import cli
+from tests import fake_run, shrink
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run of the matting method at its first step."""
-    folder = tmp_path_factory.mktemp("matte") / "run"
-    folder.mkdir()
-    config = shrink.matting()
-    (folder / "config.json").write_text(config_lib.to_json(config))
-    method = method_lib.create(config)
-    state = jax.jit(lambda rng: method.init(rng, method.spec(1)))(jax.random.key(0))
-    saver = checkpoint.Checkpointer(folder, "train")
-    saver.save(state, {}, None)
-    saver.close()
-    return folder
+    return fake_run.untrained(tmp_path_factory.mktemp("matte") / "run", shrink.matting())
 
 
 @pytest.fixture

@@ -11,9 +11,7 @@ middle, of a twelfth of the shorter side. One JSON line per run is appended to `
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
-import platform
 import tempfile
 import time
 
@@ -21,7 +19,8 @@ import cv2
 import jax
 import numpy as np
 
-from jaxedit import apply, matte, sharding, writer
+from experiments.benchmarks import timing
+from jaxedit import apply, matte, writer
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.data import images, sources
@@ -76,20 +75,12 @@ def main() -> None:
     parser.add_argument("--tile", type=int, default=None, help="default: as the command chooses")
     parser.add_argument("--output", type=pathlib.Path, default=None)
     flags = parser.parse_args()
-    sharding.enable_compilation_cache()
-    row = {
+    # A cached program would make the first run look as if it had compiled nothing.
+    timing.report(flags.output, {
         "megapixels": flags.megapixels,
         "tile": flags.tile or matte.TILE,
         **measure(flags.megapixels, flags.tile),
-        "machine": f"{platform.machine()}, {jax.device_count()} x {jax.devices()[0].device_kind}",
-        "jax": jax.__version__,
-        "revision": writer.git_revision(),
-    }
-    print(json.dumps(row, indent=2))
-    if flags.output:
-        flags.output.parent.mkdir(parents=True, exist_ok=True)
-        with open(flags.output, "a") as file:
-            file.write(json.dumps(row) + "\n")
+    })
 
 
 if __name__ == "__main__":

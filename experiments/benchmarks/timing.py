@@ -127,6 +127,24 @@ def write(path: pathlib.Path | None, benchmark: str, arguments: Mapping, rows: l
         "revision": writer.git_revision(),
         "rows": rows,
     }
+    append(path, line)
+
+
+def report(path: pathlib.Path | None, row: Mapping) -> None:
+    """Prints a row with the devices and the revision, and appends it to `path`, if there is one."""
+    row = {
+        **row,
+        "machine": f"{platform.machine()}, {jax.device_count()} x {jax.devices()[0].device_kind}",
+        "jax": jax.__version__,
+        "revision": writer.git_revision(),
+    }
+    print(json.dumps(row, indent=2))
+    if path:
+        append(path, row)
+
+
+def append(path: pathlib.Path, line: Mapping) -> None:
+    """Appends one JSON line to a file; folders are made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as file:
         file.write(json.dumps(line) + "\n")

@@ -13,9 +13,7 @@ step's share of it is the figure that travels between machines. One JSON line pe
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
-import platform
 import statistics
 import time
 
@@ -23,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.benchmarks import timing
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit import sharding, stages, writer
@@ -122,22 +121,14 @@ def main() -> None:
     overrides = [tuple(word.removeprefix("--config.").split("=", 1)) for word in rest]
     config = _stage(config_lib.load(flags.config, overrides), flags.stage)
     # A cached program would report the time of reading it as the time of compiling it.
-    row = {
+    timing.report(flags.output, {
         "config": flags.config,
         "stage": flags.stage,
         "overrides": dict(overrides),
         "batch_size": config.train.batch_size,
         "image_size": config.get("image_size", None),
         **measure(config, flags.steps),
-        "machine": f"{platform.machine()}, {jax.device_count()} x {jax.devices()[0].device_kind}",
-        "jax": jax.__version__,
-        "revision": writer.git_revision(),
-    }
-    print(json.dumps(row, indent=2))
-    if flags.output:
-        flags.output.parent.mkdir(parents=True, exist_ok=True)
-        with open(flags.output, "a") as file:
-            file.write(json.dumps(row) + "\n")
+    })
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxedit.data import trimaps
 from jaxedit.layers import spectral
 from jaxedit.layers.convolution import Conv
 from jaxedit.layers.transposed import ConvTranspose
@@ -220,7 +221,7 @@ def test_pipeline(path):
     batch, _, height, width = file.info["padded_shape"]
     margin = (height - image.shape[1] - -image.shape[1] % 32) // 2
     padded_image, padded_trimap = inference.pad(image, trimap, margin)
-    padded_trimap = inference.decode_trimap(padded_trimap)
+    padded_trimap = trimaps.from_levels(padded_trimap)
     assert padded_image.shape == (batch, height, width, 3)
     np.testing.assert_array_equal(padded_trimap[0, ..., 0], file.arrays["padded_trimap_labels"])
     normalised = colour.normalise(np.float32(padded_image) / np.float32(127.5) - 1)
@@ -237,7 +238,7 @@ def test_pipeline(path):
         return alphas, refinement.refine(alphas["os8"], alphas["os4"], alphas["os1"])
 
     alphas, refined = run(variables, normalised, padded_trimap)
-    labels = inference.decode_trimap(trimap)
+    labels = trimaps.from_levels(trimap)
     os1 = inference.crop(np.asarray(alphas["os1"]), *image.shape[1:3], margin)
     np.testing.assert_allclose(
         os1[0, ..., 0], file.arrays["alpha_os1_cropped"], atol=file.atol("alphas"), rtol=0

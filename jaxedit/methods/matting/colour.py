@@ -5,9 +5,13 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+# Labels of a trimap, and the channels of a one-hot one in this order.
+from jaxedit.data.trimaps import BACKGROUND, FOREGROUND, UNKNOWN
+
+__all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "normalise", "one_hot"]
+
 MEAN = (0.485, 0.456, 0.406)  # of RGB in [0, 1]
 DEVIATION = (0.229, 0.224, 0.225)
-BACKGROUND, UNKNOWN, FOREGROUND = 0, 1, 2  # labels of a trimap, and its channels in this order
 
 
 def normalise(image: jax.Array) -> jax.Array:

@@ -17,8 +17,8 @@ from jaxedit.layers.convolution import Conv
 from jaxedit.layers.normalization import BatchNorm
 from jaxedit.layers.resampling import resize_bilinear, upsample_nearest
 from jaxedit.layers.transposed import ConvTranspose
+from jaxedit.methods.matting.spectral_conv import XAVIER, spectral_conv
 
-_XAVIER = nn.initializers.xavier_uniform()
 # Output channels of the four layers, in multiples of the width.
 LAYER_WIDTHS = (8, 4, 2, 1)
 
@@ -47,35 +47,19 @@ class ResidualBlock(nn.Module):
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """(B, H, W, C) -> (B, H, W, features), or twice as high and wide with `double`."""
         inputs = x.shape[-1]
+        options = {"axis_name": self.axis_name, "dtype": self.dtype}
         if self.double:
             y = ConvTranspose(inputs, spectral_norm=True, dtype=self.dtype, name="conv1")(x)
         else:
-            y = self._conv(inputs, 3, "conv1")(x)
-        y = _activate(self._norm("bn1")(y, train=train))
-        y = self._conv(self.features, 3, "conv2")(y)
-        y = self._norm("bn2", nn.initializers.zeros)(y, train=train)
+            y = spectral_conv(inputs, dtype=self.dtype, name="conv1")(x)
+        y = _activate(BatchNorm(**options, name="bn1")(y, train=train))
+        y = spectral_conv(self.features, dtype=self.dtype, name="conv2")(y)
+        y = BatchNorm(scale_init=nn.initializers.zeros, **options, name="bn2")(y, train=train)
         if self.double:
             # A 1 x 1 convolution before repeating equals one after it, at a quarter of the work.
-            x = upsample_nearest(self._conv(self.features, 1, "skip_conv")(x))
-            x = self._norm("skip_bn")(x, train=train)
+            skip = spectral_conv(self.features, 1, dtype=self.dtype, name="skip_conv")
+            x = BatchNorm(**options, name="skip_bn")(upsample_nearest(skip(x)), train=train)
         return _activate(x + y)
-
-    def _conv(self, features: int, size: int, name: str) -> Conv:
-        return Conv(
-            features,
-            kernel_size=size,
-            padding=size // 2,
-            use_bias=False,
-            spectral_norm=True,
-            kernel_init=_XAVIER,
-            dtype=self.dtype,
-            name=name,
-        )
-
-    def _norm(self, name: str, scale_init=nn.initializers.ones) -> BatchNorm:
-        return BatchNorm(
-            axis_name=self.axis_name, scale_init=scale_init, dtype=self.dtype, name=name
-        )
 
 
 class Head(nn.Module):
@@ -93,7 +77,7 @@ class Head(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(B, H, W, C) -> (B, H, W, 1) float32."""
-        options = {"padding": 1, "kernel_init": _XAVIER, "dtype": self.dtype}
+        options = {"padding": 1, "kernel_init": XAVIER, "dtype": self.dtype}
         x = Conv(self.features, use_bias=False, name="conv1", **options)(x)
         norm = BatchNorm(axis_name=self.axis_name, dtype=self.dtype, name="bn")
         x = _activate(norm(x, train=train))

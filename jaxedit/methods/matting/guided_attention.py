@@ -15,8 +15,8 @@ from jaxedit.layers import initializers
 from jaxedit.layers.convolution import Conv
 from jaxedit.layers.normalization import BatchNorm
 from jaxedit.layers.padding import reflect_pad
+from jaxedit.methods.matting.spectral_conv import XAVIER, spectral_conv
 
-_XAVIER = nn.initializers.xavier_uniform()
 _RATE = 2  # attention is computed on a grid this many times coarser than the features
 _SELF = -1e4  # logit of an unknown patch for itself
 _SCALES = (0.1, 10.0)  # the sharpness for known and for unknown patches stays within these
@@ -41,13 +41,10 @@ class GuidanceHead(nn.Module):
         """(B, H, W, 3) normalised colour -> (B, H / 8, W / 8, 4 width)."""
         x = image
         for index, features in enumerate((self.width // 2, self.width, 4 * self.width), 1):
-            x = Conv(
+            x = spectral_conv(
                 features,
                 strides=2,
-                padding=1,
                 padding_mode="reflect",
-                use_bias=False,
-                spectral_norm=True,
                 kernel_init=initializers.torch_kernel,
                 dtype=self.dtype,
                 name=f"conv{index}",
@@ -84,7 +81,7 @@ class GuidedAttention(nn.Module):
           unknown: (B, H, W, 1), 1 where the trimap is unknown, else 0.
           train: whether batch statistics are used and updated.
         """
-        options = {"kernel_size": 1, "kernel_init": _XAVIER, "dtype": self.dtype}
+        options = {"kernel_size": 1, "kernel_init": XAVIER, "dtype": self.dtype}
         guidance = Conv(guidance.shape[-1] // 2, name="guidance_conv", **options)(guidance)
         weights = attention(guidance[:, ::_RATE, ::_RATE], unknown[:, ::_RATE, ::_RATE])
         rebuilt = rebuild(features.astype(self.dtype), weights.astype(self.dtype))

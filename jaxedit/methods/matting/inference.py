@@ -7,21 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxedit.methods.matting.colour import BACKGROUND, FOREGROUND, UNKNOWN
+from jaxedit.methods.matting.colour import BACKGROUND, FOREGROUND
 from jaxedit.methods.matting.network import MULTIPLE
 
 MARGIN = 32
 """Pixels reflected on every side, as published."""
-
-
-def decode_trimap(trimap: np.ndarray) -> np.ndarray:
-    """Returns the labels of an 8-bit trimap, of its shape, float32.
-
-    Below 85 is background (0), below 170 unknown (1), the rest foreground (2).
-    """
-    return np.select(
-        [trimap < 85, trimap < 170], [np.float32(BACKGROUND), np.float32(UNKNOWN)], FOREGROUND
-    ).astype(np.float32)
 
 
 def pad(

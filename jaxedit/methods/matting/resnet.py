@@ -11,13 +11,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxedit.layers.convolution import Conv
 from jaxedit.layers.normalization import BatchNorm
 from jaxedit.layers.resampling import average_pool
 from jaxedit.methods.matting.guided_attention import GuidanceHead, GuidedAttention
 from jaxedit.methods.matting.shortcut import Shortcut
+from jaxedit.methods.matting.spectral_conv import XAVIER, spectral_conv
 
-_XAVIER = nn.initializers.xavier_uniform()
 # Channels of the stages at 1/4, 1/8, 1/16 and 1/32 size, in multiples of the width.
 STAGE_WIDTHS = (2, 4, 8, 16)
 _GUIDED_STAGE = 1
@@ -25,7 +24,7 @@ _GUIDED_STAGE = 1
 
 def _colour_only(rng: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
     """Initialises a kernel whose inputs beyond the three colours start without effect."""
-    return _XAVIER(rng, shape, dtype).at[:, :, 3:].set(0)
+    return XAVIER(rng, shape, dtype).at[:, :, 3:].set(0)
 
 
 class BasicBlock(nn.Module):
@@ -47,31 +46,16 @@ class BasicBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """(B, H, W, C) -> (B, H, W, features), or half as high and wide with `halve`."""
-        y = self._conv(3, "conv1", 2 if self.halve else 1)(x)
-        y = nn.relu(self._norm("bn1")(y, train=train))
-        y = self._norm("bn2", nn.initializers.zeros)(self._conv(3, "conv2")(y), train=train)
+        options = {"axis_name": self.axis_name, "dtype": self.dtype}
+        strides = 2 if self.halve else 1
+        y = spectral_conv(self.features, strides=strides, dtype=self.dtype, name="conv1")(x)
+        y = nn.relu(BatchNorm(**options, name="bn1")(y, train=train))
+        y = spectral_conv(self.features, dtype=self.dtype, name="conv2")(y)
+        y = BatchNorm(scale_init=nn.initializers.zeros, **options, name="bn2")(y, train=train)
         if self.halve:
-            x = self._conv(1, "skip_conv")(average_pool(x))
-            x = self._norm("skip_bn")(x, train=train)
+            skip = spectral_conv(self.features, 1, dtype=self.dtype, name="skip_conv")
+            x = BatchNorm(**options, name="skip_bn")(skip(average_pool(x)), train=train)
         return nn.relu(x + y)
-
-    def _conv(self, size: int, name: str, strides: int = 1) -> Conv:
-        return Conv(
-            self.features,
-            kernel_size=size,
-            strides=strides,
-            padding=size // 2,
-            use_bias=False,
-            spectral_norm=True,
-            kernel_init=_XAVIER,
-            dtype=self.dtype,
-            name=name,
-        )
-
-    def _norm(self, name: str, scale_init=nn.initializers.ones) -> BatchNorm:
-        return BatchNorm(
-            axis_name=self.axis_name, scale_init=scale_init, dtype=self.dtype, name=name
-        )
 
 
 class ResNetEncoder(nn.Module):
@@ -129,13 +113,10 @@ class ResNetEncoder(nn.Module):
     def _stem(
         self, index: int, features: int, strides: int, x: jax.Array, train: bool
     ) -> jax.Array:
-        x = Conv(
+        x = spectral_conv(
             features,
             strides=strides,
-            padding=1,
-            use_bias=False,
-            spectral_norm=True,
-            kernel_init=_colour_only if index == 1 else _XAVIER,
+            kernel_init=_colour_only if index == 1 else XAVIER,
             dtype=self.dtype,
             name=f"conv{index}",
         )(x)

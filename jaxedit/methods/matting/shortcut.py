@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.layers import initializers
-from jaxedit.layers.convolution import Conv
 from jaxedit.layers.normalization import BatchNorm
+from jaxedit.methods.matting.spectral_conv import spectral_conv
 
 
 class Shortcut(nn.Module):
@@ -31,11 +31,8 @@ class Shortcut(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(B, H, W, C) -> (B, H, W, features)."""
         for index in (1, 2):
-            x = Conv(
+            x = spectral_conv(
                 self.features,
-                padding=1,
-                use_bias=False,
-                spectral_norm=True,
                 kernel_init=initializers.torch_kernel,
                 dtype=self.dtype,
                 name=f"conv{index}",

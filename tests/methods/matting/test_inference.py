@@ -8,11 +8,6 @@ from jaxedit.methods.matting import inference
 RNG = np.random.default_rng(0)
 
 
-def test_trimaps_are_decoded_by_thresholds():
-    values = np.array([0, 84, 85, 128, 169, 170, 255], np.uint8)
-    np.testing.assert_array_equal(inference.decode_trimap(values), [0, 0, 1, 1, 1, 2, 2])
-
-
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (50, 70), (40, 33)])
 @pytest.mark.parametrize("margin", [0, 32])
 def test_padding_reflects_and_cropping_undoes_it(height, width, margin):
