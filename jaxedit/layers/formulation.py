@@ -22,6 +22,7 @@ from collections.abc import Iterator
 import jax.numpy as jnp
 
 from jaxedit.errors import UserError
+from jaxedit.layers.cells import Cells, of_cells
 from jaxedit.layers.matrix_product import MatrixProduct
 from jaxedit.layers.padded_convolution import Padded
 from jaxedit.layers.strided_convolution import Strided
@@ -39,9 +40,13 @@ _WORK = 2**20
 _WINOGRAD_WORK = 2**24
 _LARGER_TILE_WORK = 2**27  # F(4, 3) takes three times as long to compile as F(2, 3)
 _WINOGRAD_CHANNELS = 16  # fewer, and the transforms cost more than the products save
+_CHANNELS_PER_TILE = 4  # more, and transforming the kernel costs more than the products save
 _LARGER_TILE_LIMIT = 1.6  # F(4, 3) computes at most this many times the outputs that are wanted
-_TILE_LIMIT = 2.0  # and F(2, 3) this many
+_TILE_LIMIT = 2.0  # and the others this many
 _STRIDED_CHANNELS = 16
+_STRIDED_PIXELS = 1024  # outputs in all images below which XLA's own gradients are as fast
+_STEM_CHANNELS = 8  # a first layer: at most so many inputs,
+_STEM_TAPS = 5  # and a kernel at least so large
 _PADDING_LIMIT = 2.5  # padding and cropping may compute this many times the outputs
 
 
@@ -78,20 +83,26 @@ def choose(geometry: Geometry, dtype: jnp.dtype) -> Formulation | None:
         return None
     height, width, inputs, outputs = geometry.kernel_shape
     strides, padding, dilation = geometry.strides, geometry.padding, geometry.dilation
-    work = math.prod(geometry.output_shape) * height * width * inputs
+    work = _work(geometry)
 
     apart = max(height, width) <= strides and padding == 0 and dilation == 1
     strided = 1 < strides <= min(height, width) and dilation == 1
+    two_cells = strided and height == width == 2 * strides and inputs >= _WINOGRAD_CHANNELS
     three = (height, width) == (3, 3) and strides == 1
-    winograd = three and min(inputs, outputs) >= _WINOGRAD_CHANNELS and work >= _WINOGRAD_WORK
-    tile = 4 if work >= _LARGER_TILE_WORK and _excess(geometry, 4) <= _LARGER_TILE_LIMIT else 2
+    tile = 4 if work >= _LARGER_TILE_WORK and _pays(geometry, 4, _LARGER_TILE_LIMIT) else 2
+    wide = min(inputs, outputs) >= _STRIDED_CHANNELS
+    pixels = math.prod(geometry.output_shape[:3])
+    stem = strides == dilation == 1 and inputs <= _STEM_CHANNELS and height >= _STEM_TAPS
     one_output = strides == 1 and (padding == 0 or outputs <= 8)
+    whole, halves = of_cells(geometry), of_cells(geometry, 2)
 
     for applies, formulation in (
         (apart, MatrixProduct(geometry)),
         (work < _WORK, None),
-        (winograd and _excess(geometry, tile) <= _TILE_LIMIT, Winograd(geometry, tile)),
-        (strided and min(inputs, outputs) >= _STRIDED_CHANNELS, Strided(geometry)),
+        (three and _pays(geometry, tile), Winograd(geometry, tile)),
+        (two_cells and _pays(whole, 3), Cells(geometry, Winograd(whole, 3))),
+        (strided and wide and pixels >= _STRIDED_PIXELS, Strided(geometry)),
+        (stem and outputs > _STEM_CHANNELS, Cells(geometry, Padded(halves), 2)),
         (one_output and _padded_excess(geometry) <= _PADDING_LIMIT, Padded(geometry)),
     ):
         if applies:
@@ -101,14 +112,33 @@ def choose(geometry: Geometry, dtype: jnp.dtype) -> Formulation | None:
 
 def is_matrix_product(geometry: Geometry, dtype: jnp.dtype) -> bool:
     """Whether the table leaves no convolution of XLA's in this one, forward or backward."""
-    return isinstance(choose(geometry, dtype), (MatrixProduct, Winograd))
+    chosen = choose(geometry, dtype)
+    chosen = chosen.plain if isinstance(chosen, Cells) else chosen
+    return isinstance(chosen, (MatrixProduct, Winograd))
 
 
-def _excess(geometry: Geometry, m: int) -> float:
-    """How many times the wanted outputs tiles of m x m outputs compute."""
+def _work(geometry: Geometry) -> int:
+    """How many multiplications the convolution is by its definition."""
+    return math.prod(geometry.output_shape) * math.prod(geometry.kernel_shape[:3])
+
+
+def _pays(geometry: Geometry, m: int, limit: float = _TILE_LIMIT) -> bool:
+    """Whether tiles of m x m outputs gain more than is lost around the matrix products.
+
+    Args:
+      limit: how many times the wanted outputs the tiles may compute.
+    """
     step = m * geometry.dilation
-    sizes = geometry.output_shape[1:3]
-    return math.prod(-(-size // step) * step / size for size in sizes)
+    batch, *sizes, _ = geometry.output_shape
+    tiles = [-(-size // step) * geometry.dilation for size in sizes]
+    excess = math.prod(count * m / size for count, size in zip(tiles, sizes, strict=True))
+    channels = min(geometry.kernel_shape[2:])
+    return (
+        _work(geometry) >= _WINOGRAD_WORK
+        and channels >= _WINOGRAD_CHANNELS
+        and batch * math.prod(tiles) * _CHANNELS_PER_TILE >= channels
+        and excess <= limit
+    )
 
 
 def _padded_excess(geometry: Geometry) -> float:

@@ -6,11 +6,8 @@ the input has, and what was not wanted is dropped; the values that stay are the 
 gradient of the input pads by itself.
 
 The gradient of the kernel is a product of matrices as tall as the image has pixels. XLA's own is
-slow where one side is narrow, and there the narrow side is widened:
-
-* few inputs and a large kernel (a first layer): the kernel's columns side by side, (pixels, kernel
-  width x I), one product per kernel row, one image at a time so that the copies stay in cache;
-* few outputs (a last layer): all taps of g side by side, (pixels, kernel height x width x O).
+slow where there are few outputs (a last layer): then all taps of g are put side by side, (pixels,
+kernel height x width x O), and it is one product. For few inputs see `layers.cells`.
 """
 
 from __future__ import annotations
@@ -24,7 +21,6 @@ from jax import lax
 from jaxedit.layers.trilinear import Geometry, Plain
 
 _NARROW = 8  # channels
-_LARGE_KERNEL = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,32 +51,9 @@ class Padded:
 
     def kernel_gradient(self, x: jax.Array, g: jax.Array) -> jax.Array:
         """(B, H, W, I), (B, H', W', O) -> (h, w, I, O)."""
-        height, width, inputs, outputs = self.geometry.kernel_shape
-        if outputs <= _NARROW:
+        if self.geometry.kernel_shape[-1] <= _NARROW:
             return self._few_outputs(x, g)
-        if inputs <= _NARROW and min(height, width) >= _LARGE_KERNEL:
-            return self._few_inputs(x, g)
         return Plain(self.geometry).kernel_gradient(x, g)
-
-    def _few_inputs(self, x: jax.Array, g: jax.Array) -> jax.Array:
-        d, padding = self.geometry.dilation, self.geometry.padding
-        height, width, inputs, outputs = self.geometry.kernel_shape
-        rows, columns = g.shape[1:3]
-        x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-
-        def add_image(total, image):
-            x, g = image
-            wide = jnp.concatenate(
-                [x[:, j * d : j * d + columns] for j in range(width)], axis=-1
-            )
-            lines = [
-                _product(wide[i * d : i * d + rows], g).reshape(width, inputs, outputs)
-                for i in range(height)
-            ]
-            return total + jnp.stack(lines), None
-
-        start = jnp.zeros(self.geometry.kernel_shape, x.dtype)
-        return lax.scan(add_image, start, (x, g))[0]
 
     def _few_outputs(self, x: jax.Array, g: jax.Array) -> jax.Array:
         # dw[i, j] = sum over pixels p of x[p] g[p + padding - d (i, j)]
@@ -103,11 +76,6 @@ class Padded:
             for i in range(height)
             for j in range(width)
         ]
-        products = _product(x, jnp.concatenate(taps, axis=-1))
+        wide = jnp.concatenate(taps, axis=-1)
+        products = jnp.dot(x.reshape(-1, inputs).T, wide.reshape(-1, wide.shape[-1]))
         return products.reshape(inputs, height, width, outputs).transpose(1, 2, 0, 3)
-
-
-def _product(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Returns a^T b summed over all but the last axes: (..., M), (..., N) -> (M, N)."""
-    a, b = (values.reshape(-1, values.shape[-1]) for values in (a, b))
-    return lax.dot_general(a, b, (((0,), (0,)), ((), ())))

@@ -11,9 +11,7 @@ phases interleaved are the gradient. A 4 x 4 kernel of stride 2 falls into four 
 function is also the transposed convolution from the channels of g to those of x.
 
 The gradient of the kernel is summed image by image, so that the copies stay in cache. For every tap
-it is one product of g with every s-th pixel. Few input channels make narrow products; where the
-kernel is a multiple of the stride, cells of s x s pixels then become channels, s s I of them, and
-(k / s)^2 shifts of the cells take the place of k^2 taps.
+it is one product of g with every s-th pixel.
 """
 
 from __future__ import annotations
@@ -25,8 +23,6 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxedit.layers.trilinear import Geometry
-
-_FEW_INPUTS = 64  # channels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,16 +73,14 @@ class Strided:
 
     def kernel_gradient(self, x: jax.Array, g: jax.Array) -> jax.Array:
         """(B, H, W, I), (B, H', W', O) -> (h, w, I, O)."""
-        height, width, inputs, _ = self.geometry.kernel_shape
-        whole = height % self.geometry.strides == width % self.geometry.strides == 0
-        products = self._by_cell if whole and inputs <= _FEW_INPUTS else self._by_tap
         # Each image as a batch of one.
         images = x[:, None], g[:, None]
-        add = lambda total, image: (total + products(*image), None)
+        add = lambda total, image: (total + self._products(*image), None)
         start = jnp.zeros(self.geometry.kernel_shape, x.dtype)
         return lax.scan(add, start, images)[0]
 
-    def _by_tap(self, x: jax.Array, g: jax.Array) -> jax.Array:
+    def _products(self, x: jax.Array, g: jax.Array) -> jax.Array:
+        """The gradient of one image, (1, H, W, I), (1, H', W', O) -> (h, w, I, O)."""
         strides, padding = self.geometry.strides, self.geometry.padding
         kernel_height, kernel_width, *channels = self.geometry.kernel_shape
         _, height, width, _ = g.shape
@@ -103,33 +97,3 @@ class Strided:
             for j in range(kernel_width)
         ]
         return jnp.stack(products).reshape(self.geometry.kernel_shape)
-
-    def _by_cell(self, x: jax.Array, g: jax.Array) -> jax.Array:
-        strides = self.geometry.strides
-        kernel_height, kernel_width, inputs, outputs = self.geometry.kernel_shape
-        down, right = kernel_height // strides, kernel_width // strides
-        _, height, width, _ = g.shape
-        cells = self._cells(x, height + down - 1, width + right - 1)
-        # Transposed once, and the products with it: the wide side stays the contiguous one.
-        g = lax.optimization_barrier(g.reshape(-1, outputs).T)
-        products = [
-            jnp.dot(g, cells[:, i : i + height, j : j + width].reshape(height * width, -1))
-            for i in range(down)
-            for j in range(right)
-        ]
-        products = jnp.stack(products).reshape(down, right, outputs, strides, strides, inputs)
-        return products.transpose(0, 3, 1, 4, 5, 2).reshape(self.geometry.kernel_shape)
-
-    def _cells(self, x: jax.Array, rows: int, columns: int) -> jax.Array:
-        """Returns the padded map with cells as pixels, (B, rows, columns, s s I)."""
-        strides, padding = self.geometry.strides, self.geometry.padding
-        batch, height, width, inputs = x.shape
-        widths = (
-            (0, 0, 0),
-            (padding, rows * strides - padding - height, 0),
-            (padding, columns * strides - padding - width, 0),
-            (0, 0, 0),
-        )
-        x = lax.pad(x, jnp.zeros((), x.dtype), widths)
-        x = x.reshape(batch, rows, strides, columns, strides, inputs)
-        return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows, columns, -1)

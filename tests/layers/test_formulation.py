@@ -6,6 +6,7 @@ import pytest
 
 from jaxedit.errors import UserError
 from jaxedit.layers import formulation
+from jaxedit.layers.cells import Cells
 from jaxedit.layers.convolution import conv2d
 from jaxedit.layers.matrix_product import MatrixProduct
 from jaxedit.layers.padded_convolution import Padded
@@ -36,15 +37,22 @@ def test_tiles_follow_the_map():
     assert tile((1, 64, 64, 256), kernel, 1, 1) == 4
     assert tile((1, 57, 57, 256), kernel, 1, 1) == 4  # the last tiles are not full
     assert tile((4, 32, 32, 256), (3, 3, 256, 64), 1, 0, 8) == 2  # 16 pixels, dilation 8
+    assert tile((4, 8, 8, 256), kernel, 1, 1) == 2  # too few tiles of four
+    assert tile((1, 8, 8, 256), kernel, 1, 1) is None  # and of two
     assert tile((8, 17, 17, 256), (3, 3, 256, 64), 1, 8, 8) is None  # neither tile pays
 
 
 def test_other_kernels():
     assert isinstance(chosen((2, 8, 8, 16), (1, 1, 16, 4)), MatrixProduct)
     assert isinstance(chosen((2, 32, 32, 3), (16, 16, 3, 64), 16), MatrixProduct)
-    assert isinstance(chosen((1, 70, 70, 4), (7, 7, 4, 64)), Padded)
+    stem = chosen((1, 70, 70, 4), (7, 7, 4, 64))
+    assert isinstance(stem, Cells) and isinstance(stem.plain, Padded) and stem.block == 2
     assert isinstance(chosen((1, 64, 64, 64), (3, 3, 64, 3), 1, 1), Padded)
-    assert isinstance(chosen((2, 64, 64, 64), (4, 4, 64, 128), 2, 1), Strided)
+    assert isinstance(chosen((2, 64, 64, 64), (3, 3, 64, 128), 2, 1), Strided)
+    cells = chosen((2, 64, 64, 64), (4, 4, 64, 128), 2, 1)
+    assert isinstance(cells, Cells) and cells.plain.m == 3
+    assert isinstance(chosen((8, 24, 24, 256), (3, 3, 256, 512), 2, 1), Strided)
+    assert chosen((8, 8, 8, 256), (4, 4, 256, 512), 2, 1) is None  # few pixels, many channels
 
 
 def test_what_stays_with_xla():

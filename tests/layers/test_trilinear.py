@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxedit.layers import trilinear
+from jaxedit.layers.cells import Cells, of_cells
 from jaxedit.layers.matrix_product import MatrixProduct
 from jaxedit.layers.padded_convolution import Padded
 from jaxedit.layers.strided_convolution import Strided
@@ -75,6 +76,31 @@ def test_winograd_of_two(geometry):
     check(Winograd(geometry, 2), 1e-5)
 
 
+@sweep(6)
+@given(geometries((2,), paddings=(0, 1, 2), dilations=(1, 2, 4)))
+def test_winograd_of_two_taps(geometry):
+    check(Winograd(geometry, 3), 1e-5)
+
+
+def winograd_on_cells(geometry):
+    return Cells(geometry, Winograd(of_cells(geometry), 3))
+
+
+@sweep(6)
+@given(geometries((3, 4, (3, 4)), strides=(2,), paddings=(0, 1, 2)))
+def test_winograd_on_cells(geometry):
+    check(winograd_on_cells(geometry), 1e-5)
+
+
+@sweep(12)
+@given(
+    geometries((1, 3, 4, 7, (3, 4)), strides=(1, 2, 3), paddings=(0, 1, 2)),
+    st.sampled_from((1, 2, 3)),
+)
+def test_cells(geometry, block):
+    check(Cells(geometry, Plain(of_cells(geometry, block)), block), 5e-6)
+
+
 @sweep(10)
 @given(geometries((1, 2, 3, 7, (4, 2)), paddings=(0, 1, 3), dilations=(1, 2)))
 def test_padded(geometry):
@@ -109,6 +135,7 @@ FORMULATIONS = [
     Padded(Geometry((2, 6, 5, 2), (3, 3, 2, 9), 1, 0, 1)),
     MatrixProduct(Geometry((1, 6, 4, 3), (2, 2, 3, 2), 2)),
     Strided(Geometry((1, 6, 8, 3), (4, 4, 3, 2), 2, 1)),
+    winograd_on_cells(Geometry((1, 6, 8, 3), (4, 4, 3, 2), 2, 1)),
 ]
 CHOICE = {"stablehlo.case", "stablehlo.return", "stablehlo.constant"}
 NAMES = [f"{type(f).__name__} {f.geometry.kernel_shape}" for f in FORMULATIONS]

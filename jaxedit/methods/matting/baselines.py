@@ -7,17 +7,19 @@ extra `matting`; where it is absent, `create` leaves the two out and `absent` sa
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
+import io
 import warnings
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from jaxedit.data.trimaps import UNKNOWN
+
 Batch = Mapping[str, np.ndarray]
 Baseline = Callable[[Batch], np.ndarray]
-
-_BACKGROUND, _FOREGROUND = 0, 2  # trimap labels; 1 is unknown
 
 
 def trimap_as_alpha(batch: Batch) -> np.ndarray:
@@ -72,20 +74,22 @@ def _solve(
 ) -> np.ndarray:
     alphas = trimap_as_alpha(batch)
     for index, trimap in enumerate(np.asarray(batch["trimap"])[..., 0]):
-        known = np.unique(trimap[trimap != 1])
+        known = np.unique(trimap[trimap != UNKNOWN])
         if known.size < 2:
             alphas[index] = known[0] / 2 if known.size else 0.5
             continue
-        if not (trimap == 1).any():
+        if not (trimap == UNKNOWN).any():
             continue
         image = (np.asarray(batch["image"][index], np.float64) + 1) / 2
         try:
-            solution = estimate(np.clip(image, 0, 1), trimap.astype(np.float64) / 2)
+            # The solver prints that it is slow where it repeats a step; failures it raises.
+            with contextlib.redirect_stdout(io.StringIO()):
+                solution = estimate(np.clip(image, 0, 1), trimap.astype(np.float64) / 2)
         except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
             # The figure of this system becomes "not a number": a stand-in would pass for it.
             warnings.warn(f"{name} failed on image {index} of a batch: {error}", stacklevel=3)
             solution = np.full(trimap.shape, np.nan)
-        unknown = trimap == 1
+        unknown = trimap == UNKNOWN
         alphas[index, unknown, 0] = np.clip(solution[unknown], 0, 1)
     return alphas
 
