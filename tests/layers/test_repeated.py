@@ -59,7 +59,9 @@ def test_generator_loops_where_its_convolutions_are_products():
 
 def test_looping_generator_computes_the_same(monkeypatch):
     # Of this tiny network the blocks alone.
-    for threshold, value in (("_WORK", 0), ("_WINOGRAD_WORK", 0), ("_WINOGRAD_CHANNELS", 64)):
+    for threshold, value in (
+        ("_WORK", 0), ("_WINOGRAD_WORK", 0), ("_WINOGRAD_CHANNELS", 64), ("_CHANNELS_PER_TILE", 64)
+    ):
         monkeypatch.setattr(formulation, threshold, value)
     network = Generator(channels=16, blocks=3, rates=(1,), init_scheme="he")
     rng = np.random.default_rng(0)
