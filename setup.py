@@ -48,5 +48,5 @@ setup(
         "plots": ["matplotlib>=3.8"],
         "bench": ["torch>=2.4"],  # benchmarks against PyTorch; nothing else imports it
     },
-    entry_points={"console_scripts": ["jaxedit=jaxedit.cli:main"]},
+    entry_points={"console_scripts": ["jaxedit=jaxedit.cli:program"]},
 )

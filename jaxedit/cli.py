@@ -13,10 +13,16 @@ import pathlib
 import sys
 
 import jaxedit
-from jaxedit import cli_apply, command
+from jaxedit import cli_apply, command, large_pages
 from jaxedit.errors import UserError
 
 Path = pathlib.Path
+
+
+def program() -> int:
+    """The program `jaxedit`: `main` with what the command line says."""
+    large_pages.restart()
+    return main()
 
 
 def main(argv: list[str] | None = None) -> int:

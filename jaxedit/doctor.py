@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib import metadata
 
 import jaxedit
-from jaxedit import machine
+from jaxedit import large_pages, machine
 
 PACKAGES = (
     "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scipy",
@@ -66,6 +66,7 @@ def hardware() -> list[tuple[str, str]]:
         ("processors", str(machine.processor_count())),
         ("memory", f"{_size(machine.total_memory_bytes())}, "
                    f"{_size(machine.available_memory_bytes())} available"),
+        ("large pages", large_pages.obstacle(os.environ) or "off; programs turn them on"),
         ("free disk", f"{_size(shutil.disk_usage(here).free)} at {here}"),
     ]
 

@@ -11,6 +11,7 @@ import pathlib
 import sys
 
 from jaxedit import config as config_lib
+from jaxedit import large_pages
 from jaxedit.errors import UserError
 
 
@@ -154,4 +155,5 @@ def _say(first: bool, line: str) -> None:
 
 
 if __name__ == "__main__":
+    large_pages.restart()
     sys.exit(main())

@@ -22,6 +22,7 @@ import numpy as np
 import optax
 
 from experiments.benchmarks import timing
+from jaxedit import large_pages
 from jaxedit.layers import formulation
 from jaxedit.methods.scat.generator import Generator
 
@@ -100,4 +101,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    large_pages.restart()  # PyTorch, where it takes part, has them too
     main()

@@ -20,6 +20,7 @@ import numpy as np
 
 from experiments.benchmarks import timing
 from experiments.benchmarks.cases import CASES, Case
+from jaxedit import large_pages
 from jaxedit.layers import formulation
 
 
@@ -109,4 +110,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    large_pages.restart()  # PyTorch, where it takes part, has them too
     main()

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from experiments.benchmarks import timing
-from jaxedit import apply, matte, writer
+from jaxedit import apply, large_pages, matte, writer
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.data import images, sources
@@ -84,4 +84,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    large_pages.restart()
     main()

@@ -125,6 +125,7 @@ def write(path: pathlib.Path | None, benchmark: str, arguments: Mapping, rows: l
         "jax": jax.__version__,
         "torch": torch,
         "revision": writer.git_revision(),
+        "glibc_tunables": os.environ.get("GLIBC_TUNABLES", ""),
         "rows": rows,
     }
     append(path, line)
@@ -137,6 +138,7 @@ def report(path: pathlib.Path | None, row: Mapping) -> None:
         "machine": f"{platform.machine()}, {jax.device_count()} x {jax.devices()[0].device_kind}",
         "jax": jax.__version__,
         "revision": writer.git_revision(),
+        "glibc_tunables": os.environ.get("GLIBC_TUNABLES", ""),
     }
     print(json.dumps(row, indent=2))
     if path:

@@ -23,8 +23,8 @@ import numpy as np
 
 from experiments.benchmarks import timing
 from jaxedit import config as config_lib
+from jaxedit import large_pages, sharding, stages, writer
 from jaxedit import method as method_lib
-from jaxedit import sharding, stages, writer
 from jaxedit.errors import UserError
 
 
@@ -132,4 +132,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    large_pages.restart()
     main()
