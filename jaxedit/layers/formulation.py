@@ -40,13 +40,14 @@ _WORK = 2**20
 _WINOGRAD_WORK = 2**24
 _LARGER_TILE_WORK = 2**27  # F(4, 3) takes three times as long to compile as F(2, 3)
 _WINOGRAD_CHANNELS = 16  # fewer, and the transforms cost more than the products save
-_CHANNELS_PER_TILE = 4  # more, and transforming the kernel costs more than the products save
+_CHANNELS_PER_TILE = 4  # more, and transforming the kernel costs more than is saved
+_CHANNELS_PER_TILE_OF_CELLS = 1  # of four times the inputs
 _LARGER_TILE_LIMIT = 1.6  # F(4, 3) computes at most this many times the outputs that are wanted
 _TILE_LIMIT = 2.0  # and the others this many
 _STRIDED_CHANNELS = 16
 _STRIDED_PIXELS = 1024  # outputs in all images below which XLA's own gradients are as fast
-_STEM_CHANNELS = 8  # a first layer: at most so many inputs,
-_STEM_TAPS = 5  # and a kernel at least so large
+_FEW_CHANNELS = 8  # of pictures and their like
+_STEM_TAPS = 5  # a first layer with a kernel at least so large
 _PADDING_LIMIT = 2.5  # padding and cropping may compute this many times the outputs
 
 
@@ -85,25 +86,34 @@ def choose(geometry: Geometry, dtype: jnp.dtype) -> Formulation | None:
     strides, padding, dilation = geometry.strides, geometry.padding, geometry.dilation
     work = _work(geometry)
 
-    apart = max(height, width) <= strides and padding == 0 and dilation == 1
-    strided = 1 < strides <= min(height, width) and dilation == 1
-    two_cells = strided and height == width == 2 * strides and inputs >= _WINOGRAD_CHANNELS
-    three = (height, width) == (3, 3) and strides == 1
-    tile = 4 if work >= _LARGER_TILE_WORK and _pays(geometry, 4, _LARGER_TILE_LIMIT) else 2
-    wide = min(inputs, outputs) >= _STRIDED_CHANNELS
+    undilated = dilation == 1
+    apart = undilated and max(height, width) <= strides and padding == 0
+    strided = undilated and 1 < strides <= min(height, width)
+    strided = strided and min(inputs, outputs) >= _STRIDED_CHANNELS
+
+    larger = work >= _LARGER_TILE_WORK
+    larger = larger and _pays(geometry, 4, _CHANNELS_PER_TILE, _LARGER_TILE_LIMIT)
+    tile = 4 if larger else 2
+    winograd = (height, width, strides) == (3, 3, 1)
+    winograd = winograd and _pays(geometry, tile, _CHANNELS_PER_TILE, _TILE_LIMIT)
+
+    cells, blocks = of_cells(geometry), of_cells(geometry, 2)
+    two_taps = strided and cells.kernel_shape[:2] == (2, 2)
+    two_taps = two_taps and _pays(cells, 3, _CHANNELS_PER_TILE_OF_CELLS, _TILE_LIMIT)
+
     pixels = math.prod(geometry.output_shape[:3])
-    stem = strides == dilation == 1 and inputs <= _STEM_CHANNELS and height >= _STEM_TAPS
-    one_output = strides == 1 and (padding == 0 or outputs <= 8)
-    whole, halves = of_cells(geometry), of_cells(geometry, 2)
+    stem = undilated and strides == 1 and inputs <= _FEW_CHANNELS < outputs
+    stem = stem and min(height, width) >= _STEM_TAPS
+    padded = strides == 1 and (padding == 0 or outputs <= _FEW_CHANNELS)
 
     for applies, formulation in (
         (apart, MatrixProduct(geometry)),
         (work < _WORK, None),
-        (three and _pays(geometry, tile), Winograd(geometry, tile)),
-        (two_cells and _pays(whole, 3), Cells(geometry, Winograd(whole, 3))),
-        (strided and wide and pixels >= _STRIDED_PIXELS, Strided(geometry)),
-        (stem and outputs > _STEM_CHANNELS, Cells(geometry, Padded(halves), 2)),
-        (one_output and _padded_excess(geometry) <= _PADDING_LIMIT, Padded(geometry)),
+        (winograd, Winograd(geometry, tile)),
+        (two_taps, Cells(geometry, Winograd(cells, 3))),
+        (strided and pixels >= _STRIDED_PIXELS, Strided(geometry)),
+        (stem, Cells(geometry, Padded(blocks), 2)),
+        (padded and _padded_excess(geometry) <= _PADDING_LIMIT, Padded(geometry)),
     ):
         if applies:
             return formulation
@@ -122,10 +132,16 @@ def _work(geometry: Geometry) -> int:
     return math.prod(geometry.output_shape) * math.prod(geometry.kernel_shape[:3])
 
 
-def _pays(geometry: Geometry, m: int, limit: float = _TILE_LIMIT) -> bool:
+def _pays(
+    geometry: Geometry,
+    m: int,
+    channels_per_tile: int,
+    limit: float,
+) -> bool:
     """Whether tiles of m x m outputs gain more than is lost around the matrix products.
 
     Args:
+      channels_per_tile: how many channels, of inputs or outputs, there may be to every tile.
       limit: how many times the wanted outputs the tiles may compute.
     """
     step = m * geometry.dilation
@@ -136,7 +152,7 @@ def _pays(geometry: Geometry, m: int, limit: float = _TILE_LIMIT) -> bool:
     return (
         _work(geometry) >= _WINOGRAD_WORK
         and channels >= _WINOGRAD_CHANNELS
-        and batch * math.prod(tiles) * _CHANNELS_PER_TILE >= channels
+        and batch * math.prod(tiles) * channels_per_tile >= channels
         and excess <= limit
     )
 

@@ -48,10 +48,11 @@ def test_other_kernels():
     stem = chosen((1, 70, 70, 4), (7, 7, 4, 64))
     assert isinstance(stem, Cells) and isinstance(stem.plain, Padded) and stem.block == 2
     assert isinstance(chosen((1, 64, 64, 64), (3, 3, 64, 3), 1, 1), Padded)
-    assert isinstance(chosen((2, 64, 64, 64), (3, 3, 64, 128), 2, 1), Strided)
-    cells = chosen((2, 64, 64, 64), (4, 4, 64, 128), 2, 1)
-    assert isinstance(cells, Cells) and cells.plain.m == 3
-    assert isinstance(chosen((8, 24, 24, 256), (3, 3, 256, 512), 2, 1), Strided)
+    for side in (3, 4):
+        cells = chosen((2, 64, 64, 64), (side, side, 64, 128), 2, 1)
+        assert isinstance(cells, Cells) and cells.plain.m == 3
+        assert isinstance(chosen((4, 32, 32, 256), (side, side, 256, 512), 2, 1), Strided)
+    assert isinstance(chosen((2, 64, 64, 64), (5, 5, 64, 128), 2, 1), Strided)
     assert chosen((8, 8, 8, 256), (4, 4, 256, 512), 2, 1) is None  # few pixels, many channels
 
 
