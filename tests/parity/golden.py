@@ -62,7 +62,7 @@ class Input:
     factor: float
 
 
-class Golden:
+class File:
     """A golden file. `info` is the JSON, `arrays` the NPZ, both as they are."""
 
     def __init__(self, path: Path):
@@ -74,6 +74,13 @@ class Golden:
                 self.arrays = {name: arrays[name] for name in arrays.files}
         else:
             self.arrays = {}
+
+
+class Golden(File):
+    """A golden file of SCAT's kind, whose `inputs` are entries to parse."""
+
+    def __init__(self, path: Path):
+        super().__init__(path)
         self.inputs = [_parse_input(entry) for entry in self.info.get("inputs", [])]
 
     # -- parameters ------------------------------------------------------------------------

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tests.parity import golden
 
 
-class GoldenText:
-    """A golden file with `inputs` as name -> sentence. `info` is the JSON, `arrays` the NPZ."""
+class GoldenText(golden.File):
+    """A golden file with `inputs` as name -> sentence."""
 
     def __init__(self, path: Path):
-        self.path = path
-        self.info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        with np.load(path.with_suffix(".npz")) as arrays:
-            self.arrays = {name: arrays[name] for name in arrays.files}
+        super().__init__(path)
         self.salt = int(self.info.get("salt", 0))
 
     def text(self, key: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,14 +21,11 @@ FEATURES_ATOL = 5e-5
 _NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 
 
-class NetworkGolden:
+class NetworkGolden(golden.File):
     """A golden file whose `inputs` and `parameters` are dicts by name."""
 
     def __init__(self, path: Path):
-        self.path = path
-        self.info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        with np.load(path.with_suffix(".npz")) as arrays:
-            self.arrays = {name: arrays[name] for name in arrays.files}
+        super().__init__(path)
         self.salt = int(self.info.get("salt", 0))
 
     def input(self, name: str, **fields: Any) -> np.ndarray:
