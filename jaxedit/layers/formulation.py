@@ -37,9 +37,9 @@ _forced: list[str] = []
 # Multiplications below which compiling takes longer than what is saved; Winograd's many small
 # programs take seconds.
 _WORK = 2**20
-_WINOGRAD_WORK = 2**24
+_WINOGRAD_WORK = 2**26
 _LARGER_TILE_WORK = 2**27  # F(4, 3) takes three times as long to compile as F(2, 3)
-_WINOGRAD_CHANNELS = 16  # fewer, and the transforms cost more than the products save
+_WINOGRAD_CHANNELS = 24  # fewer, and the transforms cost more than the products save
 _CHANNELS_PER_TILE = 4  # more, and transforming the kernel costs more than is saved
 _CHANNELS_PER_TILE_OF_CELLS = 1  # of four times the inputs
 _LARGER_TILE_LIMIT = 1.6  # F(4, 3) computes at most this many times the outputs that are wanted
