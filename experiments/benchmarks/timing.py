@@ -117,35 +117,30 @@ def write(path: pathlib.Path | None, benchmark: str, arguments: Mapping, rows: l
     if path is None:
         return
     kept = {key: value for key, value in arguments.items() if not isinstance(value, pathlib.Path)}
-    torch = importlib.util.find_spec("torch") and importlib.metadata.version("torch")
-    line = {
-        "benchmark": benchmark,
-        "arguments": kept,
-        "machine": f"{platform.machine()}, {cores()} cores",
-        "jax": jax.__version__,
-        "torch": torch,
-        "revision": writer.git_revision(),
-        "glibc_tunables": os.environ.get("GLIBC_TUNABLES", ""),
-        "rows": rows,
-    }
-    append(path, line)
+    _append(path, {"benchmark": benchmark, "arguments": kept, **_circumstances(), "rows": rows})
 
 
 def report(path: pathlib.Path | None, row: Mapping) -> None:
     """Prints a row with the devices and the revision, and appends it to `path`, if there is one."""
-    row = {
-        **row,
-        "machine": f"{platform.machine()}, {jax.device_count()} x {jax.devices()[0].device_kind}",
+    row = {**row, **_circumstances()}
+    print(json.dumps(row, indent=2))
+    if path:
+        _append(path, row)
+
+
+def _circumstances() -> dict:
+    """Returns what figures depend on beside the program."""
+    devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    return {
+        "machine": f"{platform.machine()}, {cores()} cores, {devices}",
         "jax": jax.__version__,
+        "torch": importlib.util.find_spec("torch") and importlib.metadata.version("torch"),
         "revision": writer.git_revision(),
         "glibc_tunables": os.environ.get("GLIBC_TUNABLES", ""),
     }
-    print(json.dumps(row, indent=2))
-    if path:
-        append(path, row)
 
 
-def append(path: pathlib.Path, line: Mapping) -> None:
+def _append(path: pathlib.Path, line: Mapping) -> None:
     """Appends one JSON line to a file; folders are made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as file:

@@ -132,12 +132,7 @@ def _work(geometry: Geometry) -> int:
     return math.prod(geometry.output_shape) * math.prod(geometry.kernel_shape[:3])
 
 
-def _pays(
-    geometry: Geometry,
-    m: int,
-    channels_per_tile: int,
-    limit: float,
-) -> bool:
+def _pays(geometry: Geometry, m: int, channels_per_tile: int, limit: float) -> bool:
     """Whether tiles of m x m outputs gain more than is lost around the matrix products.
 
     Args:
