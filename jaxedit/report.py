@@ -220,7 +220,7 @@ def _tiles(summary: Mapping[str, Any], rows: list[dict], timing: list[dict], pla
         label = "steps" if steps >= planned else f"of {planned:,} steps".replace(",", " ")
         tiles.append((label, f"{steps:,}".replace(",", " ")))
     if summary.get("parameters"):
-        tiles.append(("parameters", curves.number(_total(summary["parameters"]))))
+        tiles.append(("parameters", curves.number(_of_last_stage(summary["parameters"]))))
     if summary.get("train_seconds"):
         tiles.append(("training time", duration(summary["train_seconds"])))
     for key, label, form in (
@@ -235,7 +235,7 @@ def _tiles(summary: Mapping[str, Any], rows: list[dict], timing: list[dict], pla
     if summary.get("peak_memory_bytes"):
         tiles.append(("peak memory", size(summary["peak_memory_bytes"])))
     if summary.get("flops_per_step"):
-        tiles.append(("FLOPs per step", curves.number(_total(summary["flops_per_step"]))))
+        tiles.append(("FLOPs per step", curves.number(_of_last_stage(summary["flops_per_step"]))))
     body = "".join(
         f"<div class='tile'><b>{html.escape(value)}</b>{html.escape(label)}</div>"
         for label, value in tiles
@@ -260,6 +260,13 @@ def _costs(summary: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _total(value: Any) -> float:
     return sum(v for _, v in flatten(value) if tables.is_number(v))
+
+
+def _of_last_stage(values: Mapping[str, float]) -> float:
+    """Returns the sum over the phases of the stage that was measured: keys are `stage/phase`."""
+    stages = {key: key.partition("/")[0] for key in values}
+    last = list(stages.values())[-1]
+    return _total({key: values[key] for key, stage in stages.items() if stage == last})
 
 
 def _curves(rows: list[dict[str, Any]]) -> str:

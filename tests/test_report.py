@@ -74,6 +74,17 @@ def test_page_is_self_contained_and_complete(run):
     assert list(run.glob(".*")) == []
 
 
+def test_stages_are_not_added_up_to_a_larger_network(run):
+    """A network that three stages train is one network; phases of one stage do add up."""
+    path = run / "summary.json"
+    facts = json.loads(path.read_text())
+    facts["parameters"] = {"pretrain": 7_000_000, "scratch": 2_000_000, "finetune": 2_000_000}
+    facts["flops_per_step"] = {"pretrain/step": 9e9, "finetune/one": 1e9, "finetune/two": 3e9}
+    path.write_text(json.dumps(facts))
+    tiles = re.findall(r"<b>([^<]*)</b>(parameters|FLOPs per step)", report.write(run).read_text())
+    assert tiles == [("2M", "parameters"), ("4e9", "FLOPs per step")]
+
+
 def test_a_running_run_gives_a_partial_page(tmp_path):
     run = tmp_path / "young"
     run.mkdir()
