@@ -11,8 +11,8 @@ import pathlib
 import sys
 
 from jaxedit import config as config_lib
-from jaxedit import large_pages
 from jaxedit.errors import UserError
+from jaxedit.host import large_pages
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -75,7 +75,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[tuple[str, str]]]:
 
 def run(flags: argparse.Namespace, overrides: list[tuple[str, str]]) -> int:
     """Carries out what the flags say; returns the exit code."""
-    from jaxedit import sharding
+    from jaxedit.run import sharding
 
     if flags.mode == "train":
         config = config_lib.load(flags.config, overrides)
@@ -95,7 +95,8 @@ def default_run_dir(argument: str) -> pathlib.Path:
 
 def train_run(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> int:
     """Trains, evaluates and reports; a finished run says so and is left alone."""
-    from jaxedit import checkpoint, evaluate, report, sharding, train, writer
+    from jaxedit.report import page as report
+    from jaxedit.run import checkpoint, evaluate, sharding, train, writer
 
     first = sharding.is_first_process()
     try:
@@ -125,7 +126,8 @@ def evaluate_run(
     run_dir: pathlib.Path, step: str | None, overrides: list[tuple[str, str]]
 ) -> int:
     """Measures one checkpoint of a run, on its own or another source."""
-    from jaxedit import checkpoint, evaluate, report, sharding
+    from jaxedit.report import page as report
+    from jaxedit.run import checkpoint, evaluate, sharding
 
     stage_config, method, state = checkpoint.load_run(run_dir, step)
     for key, value in overrides:

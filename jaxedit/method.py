@@ -24,8 +24,8 @@ import ml_collections
 import numpy as np
 import optax
 
-from jaxedit import pictures
-from jaxedit.layers import formulation
+from jaxedit.layers.convolution import formulation
+from jaxedit.report import pictures
 
 PyTree = Any
 Batch = Mapping[str, jax.Array]

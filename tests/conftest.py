@@ -9,7 +9,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import pytest  # noqa: E402
 
-from jaxedit import sharding  # noqa: E402
+from jaxedit.run import sharding  # noqa: E402
 from tests.parity import golden  # noqa: E402
 
 

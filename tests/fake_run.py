@@ -6,9 +6,10 @@ import pathlib
 import jax
 import numpy as np
 
-from jaxedit import checkpoint, pictures
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
+from jaxedit.report import pictures
+from jaxedit.run import checkpoint
 
 GROUPS = ["(0.01,0.1]", "(0.1,0.2]", "all"]
 

@@ -266,7 +266,7 @@ def test_interruption(capsys, monkeypatch):
     def stop(arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "doctor", stop)
+    monkeypatch.setattr("jaxedit.commands.doctor.main", stop)
     assert go("doctor") == 130
 
 

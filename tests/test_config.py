@@ -6,8 +6,8 @@ import textwrap
 import pytest
 
 from jaxedit import config as config_lib
-from jaxedit import stages
 from jaxedit.errors import UserError
+from jaxedit.run import stages
 
 CONFIG = textwrap.dedent("""
     from ml_collections import ConfigDict
@@ -78,10 +78,10 @@ def test_stages_lay_overrides_over_the_base(path):
             {"name": "a", "overrides": {"optim": {"lr": 1.0}}},
             {"name": "b", "overrides": {}, "carry": (("a:params/x", "params/x"),)},
         )
-    a, b = stages.plan(config_lib.from_json(config_lib.to_json(config)))
+    a, b = stages.read(config_lib.from_json(config_lib.to_json(config)))
     assert (a.config.optim.lr, b.config.optim.lr) == (1.0, 1e-4)
     assert b.carry == (("a:params/x", "params/x"),)
     with config.unlocked():
         config.stages = ({"name": "a", "overrides": {"optim": {"lrr": 1.0}}},)
     with pytest.raises(UserError, match=r"optim\.lrr.*optim\.lr"):
-        stages.plan(config)
+        stages.read(config)

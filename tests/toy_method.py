@@ -10,8 +10,8 @@ import numpy as np
 import optax
 
 from configs import common
-from jaxedit import gradients
 from jaxedit.method import Evaluation, Method, State, Task
+from jaxedit.optim import gradients
 
 
 class Painter(nn.Module):
@@ -122,7 +122,7 @@ class Toy(Method):
         )
 
     def pictures(self, batch, outputs):
-        from jaxedit.pictures import to_uint8
+        from jaxedit.report.pictures import to_uint8
 
         return {"truth": to_uint8(batch["image"]), "result": to_uint8(outputs["composite"])}
 

@@ -22,8 +22,8 @@ import numpy as np
 import optax
 
 from experiments.benchmarks import timing
-from jaxedit import large_pages
-from jaxedit.layers import formulation
+from jaxedit.host import large_pages
+from jaxedit.layers.convolution import formulation
 from jaxedit.methods.scat.generator import Generator
 
 

@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxedit.layers.convolution import conv2d
+from jaxedit.layers.convolution.modulated import modulated_conv2d
+from jaxedit.layers.convolution.transposed import conv_transpose2d
 from jaxedit.layers.flash_attention import attention
 from jaxedit.layers.group_norm import group_norm
-from jaxedit.layers.modulated import modulated_conv2d
 from jaxedit.layers.resampling import upsample_bilinear, upsample_nearest
 from jaxedit.layers.separable_blur import separable_blur
-from jaxedit.layers.transposed import conv_transpose2d
 from jaxedit.models import swin
 
 

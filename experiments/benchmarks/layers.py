@@ -20,8 +20,8 @@ import numpy as np
 
 from experiments.benchmarks import timing
 from experiments.benchmarks.cases import CASES, Case
-from jaxedit import large_pages
-from jaxedit.layers import formulation
+from jaxedit.host import large_pages
+from jaxedit.layers.convolution import formulation
 
 
 def ours(case: Case, mode: str) -> tuple[Callable[[], None], list[np.ndarray]]:

@@ -20,10 +20,13 @@ import jax
 import numpy as np
 
 from experiments.benchmarks import timing
-from jaxedit import apply, large_pages, matte, writer
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
+from jaxedit.apply import applier
+from jaxedit.commands import matte
 from jaxedit.data import images, sources
+from jaxedit.host import large_pages
+from jaxedit.run import writer
 
 
 def photograph_and_trimap(megapixels: float) -> tuple[np.ndarray, np.ndarray]:
@@ -41,7 +44,7 @@ def measure(megapixels: float, tile: int | None) -> dict:
     """Returns the figures of matting one photograph, reading and writing included."""
     method = method_lib.create(config_lib.load("configs/matting.py:scratch_paper"))
     state = jax.jit(lambda: method.init(jax.random.key(0), method.spec(1)))().replace(opt={})
-    applier = apply.Applier(
+    tool = applier.Applier(
         lambda state, inputs, rng: method.predict(state, inputs, rng, task="matte"),
         state, method.tasks["matte"], say=print,
     )
@@ -53,11 +56,11 @@ def measure(megapixels: float, tile: int | None) -> dict:
         )
         images.write_image(photo, image)
         images.write_image(companion, trimap)
-        jobs = matte.plan(photo, companion, result, options)
+        jobs = matte.collect(photo, companion, result, options)
         seconds = []
         for _ in range(2):  # the first run compiles
             started = time.perf_counter()
-            matte.run(jobs, lambda: applier, options)
+            matte.run(jobs, lambda: tool, options)
             seconds.append(time.perf_counter() - started)
     return {
         "width": image.shape[1],

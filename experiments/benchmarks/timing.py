@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 
 import jax
 
-from jaxedit import writer
+from jaxedit.run import writer
 
 # PyTorch's threads spin for a moment after their work; the next contender must not pay for it.
 _PAUSE = 0.05

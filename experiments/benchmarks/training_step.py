@@ -23,9 +23,10 @@ import numpy as np
 
 from experiments.benchmarks import timing
 from jaxedit import config as config_lib
-from jaxedit import large_pages, sharding, stages, writer
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
+from jaxedit.host import large_pages
+from jaxedit.run import sharding, stages, writer
 
 
 def matrix_product_rate(size: int = 2048, dtype=jnp.float32, repeats: int = 5) -> float:
@@ -103,7 +104,7 @@ def measure(config: config_lib.ConfigDict, steps: int) -> dict:
 
 def _stage(config: config_lib.ConfigDict, name: str | None) -> config_lib.ConfigDict:
     """Returns the configuration of the stage `name`, or of the only stage there is."""
-    by_name = {stage.name: stage.config for stage in stages.plan(config)}
+    by_name = {stage.name: stage.config for stage in stages.read(config)}
     if name is None and len(by_name) == 1:
         return next(iter(by_name.values()))
     if name not in by_name:

@@ -30,10 +30,11 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from jaxedit.data import annotations, images, matting_folders, trimaps
-from jaxedit.data.atomic import atomic_folder
+from jaxedit.data import annotations, images, trimaps
 from jaxedit.data.items import by_stem, find_images
+from jaxedit.data.layouts import matting as matting_folders
 from jaxedit.errors import UserError
+from jaxedit.host.atomic import atomic_folder
 
 _LISTS = ("test_fg_names.txt", "test_bg_names.txt")
 _COLOURS = ("fg", "foregrounds", "images")

@@ -14,7 +14,7 @@
 A share of the images, chosen by a hash of the stem, is kept for evaluation. Folders PATH/train and
 PATH/eval of the same form, where they exist, replace that rule.
 
-Published matting data sets are read in their own forms, see `matting_folders.py`.
+Published matting data sets are read in their own forms, see `layouts/matting.py`.
 
 Corrupt or empty files are named and skipped.
 """
@@ -29,8 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxedit.data import annotations, images, matting_folders
+from jaxedit.data import annotations, images
 from jaxedit.data.items import Item, by_stem, find_images
+from jaxedit.data.layouts import matting as matting_folders
 from jaxedit.data.sources import EmptySplit, Record, Source, check_keys, split_by_hash
 from jaxedit.errors import UserError
 

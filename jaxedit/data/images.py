@@ -19,8 +19,8 @@ import pathlib
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from jaxedit.data.atomic import atomic_file
 from jaxedit.errors import UserError
+from jaxedit.host.atomic import atomic_file
 
 # Pillow refuses files of more than twice this figure by itself, whatever the limit here.
 MAX_PIXELS = 89_478_485

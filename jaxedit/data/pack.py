@@ -16,9 +16,9 @@ from typing import Any
 from array_record.python import array_record_module
 
 from jaxedit.data import array_record, folder
-from jaxedit.data.atomic import atomic_folder
 from jaxedit.data.sources import EmptySplit
 from jaxedit.errors import UserError
+from jaxedit.host.atomic import atomic_folder
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,13 +45,13 @@ RECORD_KEYS = (
     "class_label", "attributes", "kind", "id", "index",
 )  # fmt: skip
 SPLITS = ("train", "eval", "all")
-# Source name -> the module of this package whose `create(argument, split, **options)` makes it.
+# Source name -> the module whose `create(argument, split, **options)` makes it.
 _MODULES = {
-    "photos": "photos",
-    "scenes": "scenes",
-    "folder": "folder",
-    "array_record": "array_record",
-    "tfds": "tfds",
+    "photos": "jaxedit.data.photos",
+    "scenes": "jaxedit.scenes.source",
+    "folder": "jaxedit.data.folder",
+    "array_record": "jaxedit.data.array_record",
+    "tfds": "jaxedit.data.tfds",
 }
 _NEEDS_ARGUMENT = {
     "folder": "folder:PATH",
@@ -197,7 +197,7 @@ def create(source: str, split: str, **options: Any) -> Source:
         raise UserError(f"Data source {source!r} is incomplete; write {_TAKES_ARGUMENT[name]}.")
     if name not in _TAKES_ARGUMENT and separator:
         raise UserError(f"Data source {name!r} takes no argument, but got {source!r}.")
-    module = importlib.import_module(f"jaxedit.data.{_MODULES[name]}")
+    module = importlib.import_module(_MODULES[name])
     unknown = sorted(set(options) - set(module.OPTIONS))
     if unknown:
         known = ", ".join(module.OPTIONS) or "none"

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxedit.layers import formulation, repeated
+from jaxedit.layers import repeated
+from jaxedit.layers.convolution import formulation
 from jaxedit.methods.scat.generator import Generator
 
 BLOCK = nn.Dense(4, kernel_init=nn.initializers.orthogonal(2.0))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxedit.layers import formulation
+from jaxedit.layers.convolution import formulation
 
 
 @pytest.fixture(autouse=True, scope="package")

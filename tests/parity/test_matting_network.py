@@ -9,7 +9,7 @@ import pytest
 from jaxedit.data import trimaps
 from jaxedit.layers import spectral
 from jaxedit.layers.convolution import Conv
-from jaxedit.layers.transposed import ConvTranspose
+from jaxedit.layers.convolution.transposed import ConvTranspose
 from jaxedit.methods.matting import colour, inference, refinement
 from jaxedit.methods.matting.prior_attention import PriorBlock
 from jaxedit.models import swin

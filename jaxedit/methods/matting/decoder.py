@@ -14,9 +14,9 @@ import jax.numpy as jnp
 
 from jaxedit.layers import initializers
 from jaxedit.layers.convolution import Conv
+from jaxedit.layers.convolution.transposed import ConvTranspose
 from jaxedit.layers.normalization import BatchNorm
 from jaxedit.layers.resampling import resize_bilinear, upsample_nearest
-from jaxedit.layers.transposed import ConvTranspose
 from jaxedit.methods.matting.spectral_conv import XAVIER, spectral_conv
 
 # Output channels of the four layers, in multiples of the width.

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import ml_collections
 import numpy as np
 
-from jaxedit import pictures as pictures_lib
 from jaxedit.method import Evaluation
 from jaxedit.methods.matting import baselines, inference
+from jaxedit.report import pictures as pictures_lib
 
 _THUMBNAIL = 256  # pictures of any size are shown at most this large
 

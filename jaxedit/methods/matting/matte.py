@@ -1,7 +1,7 @@
 """Mattes of photographs: the network, its refinement and the pixels that the trimap knows.
 
 Inference of MatteFormer (Park et al., CVPR 2022) and DPT, whose published networks are the same;
-for `jaxedit.apply`, which also pads pictures to the size that the network needs.
+for `jaxedit.apply.applier`, which also pads pictures to the size that the network needs.
 """
 
 from __future__ import annotations

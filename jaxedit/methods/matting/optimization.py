@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import ml_collections
 import optax
 
-from jaxedit.methods.matting import clipping
+from jaxedit.optim import clipping
 
 
 def create(

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxedit import gradients
 from jaxedit.layers import spectral
 from jaxedit.method import Batch, State, Sums
-from jaxedit.methods.matting import clipping, colour, objectives
+from jaxedit.methods.matting import colour, objectives
+from jaxedit.optim import clipping, gradients
 
 PyTree = Any
 NETWORK = "network"

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.errors import UserError
-from jaxedit.layers import formulation, repeated
-from jaxedit.layers.convolution import Conv
+from jaxedit.layers import repeated
+from jaxedit.layers.convolution import Conv, formulation
+from jaxedit.layers.convolution.trilinear import Geometry
 from jaxedit.layers.resampling import upsample_bilinear, upsample_nearest
-from jaxedit.layers.trilinear import Geometry
 
 UPSAMPLING = ("nearest", "bilinear_ac")
 # The published N(0, 0.02) keeps the signal's scale at the published width; a narrower network

@@ -1,4 +1,4 @@
-"""The published inpainting generators, SCAT's and AOT-GAN's, ready for `jaxedit.apply`.
+"""The published inpainting generators, SCAT's and AOT-GAN's, ready for `jaxedit.apply.applier`.
 
 Both publish the same network with the same names (Zuo et al., 2023; Zeng et al., 2022); they
 differ in how the decoder doubles its maps.

@@ -12,7 +12,6 @@ import ml_collections
 import numpy as np
 import optax
 
-from jaxedit import pictures
 from jaxedit.config import did_you_mean
 from jaxedit.errors import UserError
 from jaxedit.losses import perceptual
@@ -23,6 +22,7 @@ from jaxedit.methods.scat.generator import Generator
 from jaxedit.methods.scat.objectives import Settings
 from jaxedit.methods.scat.patch_discriminator import PatchDiscriminator
 from jaxedit.models.vgg import VGG
+from jaxedit.report import pictures
 
 PyTree = Any
 _DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}

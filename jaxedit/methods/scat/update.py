@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from jaxedit import gradients
 from jaxedit.layers import spectral
 from jaxedit.method import Batch, State, Sums
 from jaxedit.methods.scat.objectives import Objectives, Settings
+from jaxedit.optim import gradients
 
 PyTree = Any
 

@@ -4,11 +4,12 @@ import jax
 import numpy as np
 import pytest
 
-from jaxedit import apply, tiles
-from jaxedit import matte as front_end
+from jaxedit.apply import tiles
+from jaxedit.apply.applier import Applier
+from jaxedit.apply.photograph import Photograph
+from jaxedit.commands import matte as front_end
 from jaxedit.errors import PretrainedWeightsMissing
 from jaxedit.methods.matting import colour, matte, refinement
-from jaxedit.photograph import Photograph
 from tests.methods.matting import networks
 
 
@@ -23,7 +24,7 @@ def applier(variables):
         del rng
         return matte.predict(networks.tiny(), variables, inputs["image"], inputs["trimap"])
 
-    return apply.Applier(predict, variables, matte.task(), bucket=32)
+    return Applier(predict, variables, matte.task(), bucket=32)
 
 
 def scene(height, width, seed=0):
@@ -107,10 +108,10 @@ def test_published_networks(monkeypatch, tmp_path, variables, applier):
     monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
     for name in ("dpt", "matteformer"):
         with pytest.raises(PretrainedWeightsMissing, match=f"weights convert {name}"):
-            apply.from_weights(name, "matte")
+            applier.from_weights(name, "matte")
     monkeypatch.setattr(matte, "MattingNetwork", networks.tiny)
     monkeypatch.setattr(matte.convert, "load", lambda name: variables)
-    tool = apply.from_weights("dpt", "matte", bucket=32)
+    tool = applier.from_weights("dpt", "matte", bucket=32)
     photo, trimap = scene(64, 64)
     inputs = {"image": photo.for_network(), "trimap": labels(trimap)}
     np.testing.assert_allclose(tool(**inputs)["alpha"], applier(**inputs)["alpha"], atol=1e-6)

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from jaxedit import checkpoint, evaluate, stages, train
 from jaxedit import method as method_lib
 from jaxedit.errors import PretrainedWeightsMissing, UserError
+from jaxedit.run import checkpoint, evaluate, stages, train
 from tests import shrink
 
 SYSTEMS = {"model", "trimap"}
@@ -32,7 +32,7 @@ def demo(tmp_path_factory):
 
 def test_demo_sets_pretrained_beside_scratch(demo):
     folder, config = demo
-    assert [s.name for s in stages.plan(config)] == ["pretrain", "scratch", "finetune"]
+    assert [s.name for s in stages.read(config)] == ["pretrain", "scratch", "finetune"]
     stage, method, state = checkpoint.load_run(folder)
     result = evaluate.evaluate(method, stage, state, folder)
     assert set(result.table) == SYSTEMS | {"scratch"} and result.counts["all"] == 8

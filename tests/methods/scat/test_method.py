@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from jaxedit import checkpoint, evaluate, train
 from jaxedit import method as method_lib
 from jaxedit.errors import PretrainedWeightsMissing, UserError
+from jaxedit.run import checkpoint, evaluate, train
 from tests import shrink
 
 

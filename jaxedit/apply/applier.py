@@ -1,0 +1,214 @@
+"""A trained run, or published weights, as a callable on pictures of any size.
+
+Pictures are padded by reflection to a bucket of sizes, so that a folder of many sizes needs few
+compilations; nothing is resized. Masks are reflected with their pictures: the mirror image of a
+hole is a hole, so what lies under it is never shown to the network.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import math
+import pathlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxedit.errors import UserError
+from jaxedit.host import machine
+from jaxedit.method import Task
+from jaxedit.run import sharding
+
+BUCKET = 64
+_SMALLER = "Cut out the part that matters, or scale the picture and its mask down."
+PyTree = Any
+Predict = Callable[[PyTree, Mapping[str, jax.Array], jax.Array], Mapping[str, jax.Array]]
+
+
+class Applier:
+    """One task of a network, on single pictures of any size.
+
+    Attributes:
+      task: what goes in and comes out.
+      compilations: (padded height, padded width) of every program compiled so far.
+    """
+
+    def __init__(
+        self,
+        predict: Predict,
+        variables: PyTree,
+        task: Task,
+        *,
+        bucket: int = BUCKET,
+        seed: int = 0,
+        say: Callable[[str], None] = lambda line: None,
+    ):
+        """Args:
+          predict: pure function of (variables, inputs, rng); inputs and outputs are batches.
+          variables: passed to `predict`.
+          task: its sizes are kept to, and its inputs are asked for.
+          bucket: sides are padded to multiples of this many pixels; 1 pads no more than the
+            network needs and compiles once per size.
+          seed: of the random numbers that `predict` may draw; the same for every picture.
+          say: is told about each compilation.
+        """
+        if bucket < 1:
+            raise UserError(f"bucket={bucket}: expected a number of pixels of at least 1.")
+        self.task = task
+        self._predict = jax.jit(predict)
+        self._device = jax.local_devices()[0]
+        self._variables = jax.device_put(variables, self._device)
+        self._step = math.lcm(bucket, task.multiple)
+        self._rng = jax.random.key(seed)
+        self._say = say
+        self._compiled: dict[tuple, Callable] = {}
+
+    @property
+    def compilations(self) -> list[tuple[int, int]]:
+        return [key[0] for key in self._compiled]
+
+    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the task's outputs for one picture.
+
+        Args:
+          **inputs: the task's inputs, arrays (H, W, C) of one height and width.
+
+        Returns:
+          Output name -> array (H, W, C); padding is cut off again.
+
+        Raises:
+          UserError: the program would need more memory than there is.
+        """
+        if set(inputs) != set(self.task.inputs):
+            raise ValueError(f"Expected inputs {self.task.inputs}, got {tuple(inputs)}")
+        sizes = {array.shape[:2] for array in inputs.values()}
+        if len(sizes) != 1:
+            raise ValueError(f"The inputs differ in size: {sorted(sizes)}")
+        height, width = sizes.pop()
+        padded = {name: self._pad(array)[None] for name, array in inputs.items()}
+        outputs = self._run(padded)
+        top, left = ((n - m) // 2 for n, m in zip(self.padded(height, width), (height, width),
+                                                 strict=True))
+        return {
+            name: np.asarray(outputs[name])[0, top : top + height, left : left + width]
+            for name in self.task.outputs
+        }
+
+    def padded(self, height: int, width: int) -> tuple[int, int]:
+        """Returns the padded size of a picture: its bucket."""
+        def side(pixels: int) -> int:
+            # Large pictures get coarser buckets, never more than a quarter wider.
+            step = self._step * max(1, 2 ** math.floor(math.log2(max(1, pixels / 512))))
+            return -(-max(pixels, self.task.minimum) // step) * step
+
+        if self._step == self.task.multiple:
+            return tuple(
+                -(-max(n, self.task.minimum) // self._step) * self._step for n in (height, width)
+            )
+        return side(height), side(width)
+
+    def _pad(self, array: np.ndarray) -> np.ndarray:
+        size = self.padded(*array.shape[:2])
+        rims = [((n - m) // 2, n - m - (n - m) // 2)
+                for n, m in zip(size, array.shape[:2], strict=True)]
+        return np.pad(array, [*rims, (0, 0)], mode="reflect")
+
+    def _run(self, padded: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        size = next(iter(padded.values())).shape[1:3]
+        try:
+            return jax.device_get(self._program(padded)(self._variables, padded, self._rng))
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise UserError(
+                f"The memory was too small for {size[1]} x {size[0]} pixels (with padding). "
+                + _SMALLER
+            ) from error
+
+    def _program(self, padded: Mapping[str, np.ndarray]) -> Callable:
+        """Returns the compiled program for arrays of these shapes, compiling it if it is new."""
+        size = next(iter(padded.values())).shape[1:3]
+        key = (size, *((name, a.shape, str(a.dtype)) for name, a in sorted(padded.items())))
+        if key not in self._compiled:
+            started = time.perf_counter()
+            compiled, facts = sharding.compile_and_describe(
+                self._predict, self._variables, padded, self._rng
+            )
+            self._check_memory(size, facts.get("temporary_bytes", 0))
+            seconds = time.perf_counter() - started
+            self._say(f"compiled for {size[1]} x {size[0]} pixels in {seconds:.1f} s")
+            self._compiled[key] = compiled
+        return self._compiled[key]
+
+    def _check_memory(self, size: tuple[int, int], needed: int) -> None:
+        free = self._free_memory()
+        if free is not None and needed > free:
+            raise UserError(
+                f"A picture of {size[1]} x {size[0]} pixels (with padding) needs about "
+                f"{needed / 2**30:.1f} GiB of memory here and {free / 2**30:.1f} GiB are free. "
+                + _SMALLER
+            )
+
+    def _free_memory(self) -> int | None:
+        if self._device.platform == "cpu":
+            return machine.available_memory_bytes()
+        statistics = self._device.memory_stats() or {}
+        if "bytes_limit" not in statistics:
+            return None
+        return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
+
+
+def from_run(
+    run_dir: str | pathlib.Path, task: str, *, step: int | str | None = None, **options: Any
+) -> Applier:
+    """Returns one task of a trained run as a callable.
+
+    Args:
+      run_dir: the run directory.
+      task: the task's name, for example "inpaint".
+      step: a step, "last" or "best"; None is the last.
+      **options: for `Applier`.
+
+    Raises:
+      UserError: no such run or checkpoint, or the run's method does not know the task.
+    """
+    from jaxedit.run import checkpoint
+
+    config, method, state = checkpoint.load_run(pathlib.Path(run_dir), step)
+    if task not in method.tasks:
+        known = ", ".join(method.tasks) or "none"
+        raise UserError(
+            f"{run_dir} is a run of {config.method!r}, which cannot {task!r}. Its tasks: {known}."
+        )
+    predict = functools.partial(method.predict, task=task)
+    return Applier(predict, state.replace(opt={}), method.tasks[task], **options)
+
+
+def from_weights(name: str, task: str, **options: Any) -> Applier:
+    """Returns one task of a published network as a callable.
+
+    Args:
+      name: the weights' name, as `jaxedit weights list` shows it.
+      task: the task's name.
+      **options: for `Applier`.
+
+    Raises:
+      UserError: unknown or absent weights, or weights of a network that does not do `task`.
+    """
+    from jaxedit.weights import manifest
+
+    # The conversion table stands in the folder of the paper whose network it is.
+    table = manifest.get(name).table.path
+    module = ".".join([*table.partition(":")[0].split(".")[:3], task])
+    if not table.startswith("jaxedit.methods.") or importlib.util.find_spec(module) is None:
+        raise UserError(
+            f"The weights {name!r} ({manifest.get(name).what}) are not of a network that can "
+            f"{task}. `jaxedit weights list` says what each is for."
+        )
+    predict, variables, description = importlib.import_module(module).published(name)
+    return Applier(predict, variables, description, **options)

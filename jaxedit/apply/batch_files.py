@@ -1,0 +1,210 @@
+"""Photographs with a companion file each: which belong together, and where the results go.
+
+What the commands that edit photographs have in common: a photo and its mask (or trimap), or two
+folders of them; every input and output is checked before a network is loaded; of several
+photographs, one that fails does not stop the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jaxedit.apply import photograph
+from jaxedit.data import images
+from jaxedit.errors import UserError
+
+Path = pathlib.Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One photograph, its companion (a mask or a trimap), and where the result goes."""
+
+    photo: Path
+    companion: Path
+    output: Path
+
+
+def collect(
+    photo: Path,
+    companion: Path,
+    output: Path,
+    *,
+    what: str,
+    overwrite: bool = False,
+    suffixes: Sequence[str] = (*photograph.EXACT, *photograph.LOSSY),
+    others: Sequence[Path] = (),
+    say: Callable[[str], None] = print,
+) -> list[Job]:
+    """Returns what to do for a photo and its companion, or for two folders of them.
+
+    Files of two folders belong together where their names agree but for the suffix; the results
+    are `STEM.png` in the folder `output`. Files without a partner are named and left out.
+
+    Args:
+      what: what the companion is called in messages.
+      overwrite: results that exist are replaced.
+      suffixes: of the results that can be written.
+      others: further input files, which no result may replace.
+
+    Raises:
+      UserError: missing inputs, a file with a folder, folders without a pair, or an output that
+        exists, cannot be written, or is one of the inputs.
+    """
+    for path in (photo, companion):
+        if not path.exists():
+            raise UserError(f"{path} does not exist. Check the path.")
+    if photo.is_dir() != companion.is_dir():
+        folder, file = (photo, companion) if photo.is_dir() else (companion, photo)
+        raise UserError(
+            f"{folder} is a folder and {file} is a file: give two files, or two folders whose "
+            "files have the same names."
+        )
+    if photo.is_dir():
+        jobs = _pairs(photo, companion, output, what, say)
+    else:
+        jobs = [Job(photo, companion, output)]
+    check_place(output, of_folder=photo.is_dir())
+    for job in jobs:
+        check_output(job.output, (job.photo, job.companion, *others), overwrite, suffixes)
+    return jobs
+
+
+def run(
+    jobs: Sequence[Job],
+    *,
+    read: Callable[[Job], Any],
+    load: Callable[[], Callable],
+    finish: Callable[[Callable, Job, Any], str],
+    say: Callable[[str], None],
+) -> list[str]:
+    """Does all jobs, one after the other; returns a line for each that failed.
+
+    Args:
+      jobs: from `collect`.
+      read: reads and checks the files of a job.
+      load: returns the applier; called when the first job has been read.
+      finish: does a job, given the applier and what `read` returned; returns a line about it.
+      say: is told about each result and each failure.
+
+    Raises:
+      UserError: the only job failed, or the network could not be loaded.
+    """
+    applier, failures = None, []
+    for job in jobs:
+        try:
+            content = read(job)
+        except UserError as error:
+            failures.append(_failed(error, jobs, say))
+            continue
+        applier = applier or load()
+        try:
+            job.output.parent.mkdir(parents=True, exist_ok=True)
+            say(finish(applier, job, content))
+        except UserError as error:
+            failures.append(_failed(error, jobs, say))
+    return failures
+
+
+def check_size(
+    job: Job, what: str, photo_size: tuple[int, int], companion_size: tuple[int, int]
+) -> None:
+    """Raises UserError unless both sizes, (height, width), are the same."""
+    if photo_size == companion_size:
+        return
+    height, width = photo_size
+    turned = companion_size == (width, height)
+    hint = (
+        f"The {what} has the photo's sides exchanged: the photo is turned by its EXIF "
+        f"orientation, so make the {what} from the upright photo."
+        if turned
+        else f"Make the {what} at the photo's own size; nothing is resized here."
+    )
+    raise UserError(
+        f"The {what} {job.companion} has {companion_size[1]} x {companion_size[0]} pixels and the "
+        f"photo {job.photo} has {width} x {height}. {hint}"
+    )
+
+
+def check_output(
+    output: Path, inputs: Sequence[Path], overwrite: bool, suffixes: Sequence[str]
+) -> None:
+    """Raises UserError where a result may not be written to `output`."""
+    photograph.check_output_name(output, suffixes)
+    if output.exists():
+        if any(path.exists() and os.path.samefile(path, output) for path in inputs):
+            raise UserError(
+                f"Output {output} is an input file, which would be lost. Choose another name."
+            )
+        if not overwrite:
+            raise UserError(
+                f"Output {output} already exists. Add --overwrite to replace it, or choose "
+                "another name."
+            )
+        if output.is_dir():
+            raise UserError(f"Output {output} is a folder. Choose another name.")
+
+
+def check_place(output: Path, *, of_folder: bool) -> None:
+    """Raises UserError where nothing could be written, before anything is computed.
+
+    Args:
+      output: a file, or the folder for the results of a folder.
+      of_folder: which of the two; a folder is made where it is missing.
+    """
+    if not of_folder and output.is_dir():
+        raise UserError(f"Output {output} is a folder. Name a file in it, ending in .png.")
+    folder = output if of_folder else output.parent
+    existing = folder
+    while of_folder and not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.exists():
+        raise UserError(f"The output folder {folder} does not exist. Make it, or choose another.")
+    if not existing.is_dir():
+        raise UserError(f"Output {existing} is a file, not a folder. Choose another place.")
+    if not os.access(existing, os.W_OK):
+        raise UserError(f"The output folder {existing} may not be written to. Choose another.")
+
+
+def _pairs(
+    photos: Path, companions: Path, output: Path, what: str, say: Callable[[str], None]
+) -> list[Job]:
+    left, right = _by_stem(photos), _by_stem(companions)
+    for stem in sorted(left.keys() ^ right.keys()):
+        path, lacking = (left[stem], what) if stem in left else (right[stem], "photo")
+        say(f"warning: {path} has no {lacking} of the same name; it is left out.")
+    stems = sorted(left.keys() & right.keys())
+    if not stems:
+        raise UserError(
+            f"No photo in {photos} has a {what} of the same name in {companions}: "
+            f"{next(iter(left.values())).name} would need a {what} "
+            f"{next(iter(left))}.png, say."
+        )
+    return [Job(left[stem], right[stem], output / f"{stem}.png") for stem in stems]
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in images.SUFFIXES or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            raise UserError(
+                f"{found[path.stem]} and {path.name} have the same name but for the suffix, "
+                "so their partner cannot be told. Rename one of them."
+            )
+        found[path.stem] = path
+    if not found:
+        raise UserError(f"The folder {folder} holds no image file.")
+    return found
+
+
+def _failed(error: UserError, jobs: Sequence[Job], say: Callable[[str], None]) -> str:
+    if len(jobs) == 1:
+        raise error
+    say(f"failed: {error}")
+    return str(error)

@@ -1,0 +1,160 @@
+"""A user's photograph: its pixels in their own depth, and what must survive an edit.
+
+`jaxedit.data.images` reads any file as 8-bit RGB, which is what training wants. An editor must
+return what it did not edit: grey stays grey, 16-bit grey keeps its 16 bits, transparency, EXIF
+and colour profile stay. Rotation by EXIF is applied to the pixels and the tag set to upright;
+an embedded preview, which would still show what was edited away, is not kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from jaxedit.data import images
+from jaxedit.errors import UserError
+from jaxedit.host.atomic import atomic_file
+
+EXACT = (".png",)
+LOSSY = (".jpg", ".jpeg")
+_LUMA = np.asarray([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's mode L
+
+
+@dataclasses.dataclass(frozen=True)
+class Photograph:
+    """A decoded photograph, upright.
+
+    Attributes:
+      pixels: uint8 (H, W, 3), or uint8 or uint16 (H, W) for a greyscale photograph.
+      alpha: uint8 (H, W) opacity, None where there is none.
+      metadata: EXIF and colour profile.
+      notes: lines that say what could not be kept.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    metadata: images.Metadata = images.Metadata()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.pixels.shape[:2]
+
+    def for_network(self) -> np.ndarray:
+        """Returns float32 (H, W, 3) in [-1, 1]; opacity is left aside."""
+        half = np.iinfo(self.pixels.dtype).max / 2
+        values = (self.pixels / half - 1).astype(np.float32)
+        return values if values.ndim == 3 else np.repeat(values[..., None], 3, axis=2)
+
+    def filled(self, prediction: np.ndarray, hole: np.ndarray) -> Photograph:
+        """Returns the photograph with the hole taken from `prediction`.
+
+        Every pixel outside the hole keeps its stored value, bit for bit.
+
+        Args:
+          prediction: float (H, W, 3) in [-1, 1].
+          hole: bool (H, W).
+        """
+        prediction = np.asarray(prediction, np.float32)
+        values = prediction if self.pixels.ndim == 3 else prediction @ _LUMA
+        top = np.iinfo(self.pixels.dtype).max
+        values = np.clip(np.rint((values + 1) * (top / 2)), 0, top).astype(self.pixels.dtype)
+        inside = hole[..., None] if self.pixels.ndim == 3 else hole
+        return dataclasses.replace(self, pixels=np.where(inside, values, self.pixels))
+
+
+def read(path: str | os.PathLike) -> Photograph:
+    """Returns the photograph in a file.
+
+    Raises:
+      UserError: the file is missing, no image, damaged, or too large.
+    """
+    image = images.open_image(path)
+    metadata = images.read_metadata(path)
+    notes = _header_notes(path)
+    # Older Pillow opens 16-bit greyscale PNG files in mode I.
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        return Photograph(np.asarray(image).astype(np.uint16), None, metadata, tuple(notes))
+    if image.mode in ("I", "F"):
+        notes.append(f"{path} has more than 16 bits per pixel; the result has 8.")
+    if image.mode == "CMYK":
+        notes.append(f"{path} is a CMYK file; the result is RGB.")
+    rgb, alpha = images.read_image_and_alpha(path)
+    grey = image.mode in ("1", "L", "LA", "La", "I", "F")
+    return Photograph(
+        np.ascontiguousarray(rgb[..., 0]) if grey else rgb,
+        alpha if alpha.min() < 255 else None,
+        metadata,
+        tuple(notes),
+    )
+
+
+def check_output_name(
+    path: pathlib.Path, suffixes: Sequence[str] = (*EXACT, *LOSSY)
+) -> None:
+    """Raises UserError unless the suffix of `path` is one of `suffixes`, which `write` knows."""
+    if path.suffix.lower() not in suffixes:
+        lossy = [suffix for suffix in suffixes if suffix in LOSSY]
+        raise UserError(
+            f"Output {path} must end in .png, which keeps every known pixel as it is, or in .jpg."
+            if lossy
+            else f"Output {path} must end in .png: JPEG holds no transparency and no exact values."
+        )
+
+
+def write(path: str | os.PathLike, photograph: Photograph) -> None:
+    """Writes a photograph as PNG (exact) or JPEG, by the suffix; whole or not at all.
+
+    Raises:
+      UserError: another suffix, transparency or 16 bits in a JPEG, or the file cannot be written.
+    """
+    path = pathlib.Path(path)
+    check_output_name(path)
+    lossy = path.suffix.lower() in LOSSY
+    pixels, alpha = photograph.pixels, photograph.alpha
+    if lossy and alpha is not None:
+        raise UserError(f"Cannot write {path}: JPEG holds no transparency. Use a .png name.")
+    if lossy and pixels.dtype != np.uint8:
+        raise UserError(f"Cannot write {path}: JPEG holds 8 bits only. Use a .png name.")
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if alpha is not None:
+        if image.mode == "I;16":
+            raise ValueError("16-bit grey with transparency has no PNG mode here")
+        image.putalpha(Image.fromarray(alpha))
+    options: dict = {"quality": 95, "subsampling": 0} if lossy else {}
+    if photograph.metadata.exif:
+        options["exif"] = photograph.metadata.exif
+    if photograph.metadata.icc_profile:
+        options["icc_profile"] = photograph.metadata.icc_profile
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG" if lossy else "PNG", **options)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def _header_notes(path: str | os.PathLike) -> list[str]:
+    """Returns what the header tells of content that Pillow, and so the result, does not keep."""
+    notes = []
+    with Image.open(path) as image:
+        form, tags = image.format, getattr(image, "tag_v2", {})
+        grey = image.mode.startswith("I")
+        # A phone's MPO file has a second frame too, but it is the same photograph.
+        if getattr(image, "n_frames", 1) > 1 and form != "MPO":
+            notes.append(f"{path} has several frames or pages; only the first is used.")
+    with open(path, "rb") as file:
+        start = file.read(26)
+    # PNG's IHDR chunk comes first: bit depth at byte 24, colour type at 25 (0 is plain grey).
+    deep_png = form == "PNG" and len(start) == 26 and start[24] == 16 and start[25] != 0
+    deep_tiff = form == "TIFF" and not grey and 16 in tuple(tags.get(258, ()))
+    if deep_png or deep_tiff:
+        notes.append(
+            f"{path} has 16 bits per channel; its colours are read, and the result written, with 8."
+        )
+    return notes

@@ -1,0 +1,16 @@
+"""The verbs of the `jaxedit` command, one module each: `add(commands)` adds a verb's parser.
+
+Only the module of the verb that was typed is imported, so that `jaxedit --help` and a mistyped
+word answer at once.
+"""
+
+# verb -> (module of this package, the line that `jaxedit --help` shows)
+VERBS = {
+    "inpaint": ("inpaint", "fill holes in photographs"),
+    "matte": ("matte", "cut a subject out of photographs"),
+    "weights": ("weights", "list published weights and convert them"),
+    "sweep": ("sweep", "run an ablation and compare its variants"),
+    "report": ("page", "write the report of a run, or compare several"),
+    "doctor": ("doctor", "print what a bug report needs"),
+    "data": ("data", "prepare data"),
+}

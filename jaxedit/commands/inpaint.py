@@ -1,0 +1,142 @@
+"""`jaxedit inpaint`: fills the holes of a user's photographs.
+
+A hole is where the mask is white. Everything outside it comes back as it was, bit for bit (in a
+PNG); size, aspect, EXIF, colour profile, transparency and greyscale are kept. All input is
+checked before a network is loaded, and a result appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jaxedit.apply import batch_files, photograph
+from jaxedit.apply.batch_files import Job
+from jaxedit.apply.photograph import Photograph
+from jaxedit.commands import command, network
+from jaxedit.data import images
+from jaxedit.errors import UserError
+
+# Above this share of hole, a mask that marks what to keep is likelier than one that marks a hole.
+_LARGE_HOLE = 0.6
+
+
+def add(commands) -> None:
+    """Adds the parser of `jaxedit inpaint`."""
+    parser = command.add(
+        commands, "inpaint", main, "fill holes in photographs",
+        "The mask is an image of the photo's size, white where the hole is. Photos of any size\n"
+        "and shape; nothing is resized. In a PNG every pixel outside the hole comes back as it\n"
+        "was; EXIF, colour profile and transparency are kept.\n\n"
+        "  jaxedit inpaint photo.jpg mask.png --run runs/scat-demo --output result.png\n"
+        "  jaxedit inpaint photos/ masks/ --weights scat-places2 --output results/",
+    )
+    parser.add_argument("photo", type=pathlib.Path, metavar="PHOTO",
+                        help="an image, or a folder of images")
+    parser.add_argument("mask", type=pathlib.Path, metavar="MASK",
+                        help="its mask, or a folder of masks with the photos' names")
+    network.add_options(parser)
+    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="OUT",
+                        help="the result, .png (exact) or .jpg; a folder where PHOTO is one")
+    parser.add_argument("--invert-mask", action="store_true",
+                        help="black marks the hole")
+    network.add_common_options(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """`jaxedit inpaint`."""
+    network.check_step(arguments)
+    jobs = collect(arguments.photo, arguments.mask, arguments.output,
+                   overwrite=arguments.overwrite, say=command.tell)
+    failures = run(jobs, lambda: network.load_applier(arguments, "inpaint"),
+                   invert=arguments.invert_mask, say=command.tell)
+    return network.exit_code(failures, jobs)
+
+
+def collect(
+    photo: pathlib.Path, mask: pathlib.Path, output: pathlib.Path, **options: Any
+) -> list[Job]:
+    """Returns the pairs to fill, see `batch_files.collect`."""
+    return batch_files.collect(photo, mask, output, what="mask", **options)
+
+
+def fill(applier: Callable, photo: Photograph, hole: np.ndarray) -> Photograph:
+    """Returns `photo` with its hole filled.
+
+    Args:
+      applier: `jaxedit.apply.applier.Applier` of an "inpaint" task.
+      photo: any size.
+      hole: bool (H, W), True inside the hole.
+    """
+    outputs = applier(image=photo.for_network(), mask=hole[..., None].astype(np.float32))
+    return photo.filled(outputs["composite"], hole)
+
+
+def run(
+    jobs: list[Job],
+    load: Callable[[], Callable],
+    *,
+    invert: bool = False,
+    say: Callable[[str], None] = print,
+) -> list[str]:
+    """Fills the holes of all jobs, one after the other; returns a line for each that failed.
+
+    Args:
+      jobs: from `collect`.
+      load: returns the applier; called when the first photograph has passed its checks.
+      invert: black marks the hole.
+      say: is told about each result and each doubt.
+
+    Raises:
+      UserError: the only job failed, or the network could not be loaded.
+    """
+
+    def finish(applier: Callable, job: Job, content: tuple[Photograph, np.ndarray]) -> str:
+        photo, hole = content
+        photograph.write(job.output, fill(applier, photo, hole))
+        height, width = photo.size
+        return f"{job.output}: {width} x {height} pixels, {hole.mean():.1%} filled"
+
+    return batch_files.run(
+        jobs, read=lambda job: read(job, invert, say), load=load, finish=finish, say=say
+    )
+
+
+def read(job: Job, invert: bool, say: Callable[[str], None]) -> tuple[Photograph, np.ndarray]:
+    """Returns the photograph of a job and its hole, bool (H, W), both checked.
+
+    Raises:
+      UserError: unreadable files, sizes that differ, an empty or an all-hole mask, grey values.
+    """
+    photo = photograph.read(job.photo)
+    hole = images.read_mask(job.companion, invert=invert)
+    batch_files.check_size(job, "mask", photo.size, hole.shape)
+    share = float(hole.mean())
+    marks = "black" if invert else "white"
+    if share == 0:
+        raise UserError(
+            f"The mask {job.companion} marks no hole: it has no {marks} pixel. "
+            + ("Leave --invert-mask out if white marks the hole." if invert
+               else "If black marks the hole, add --invert-mask.")
+        )
+    if share == 1:
+        raise UserError(
+            f"The mask {job.companion} marks the whole photo as a hole, so nothing is left to go "
+            "by. "
+            + ("Leave --invert-mask out if white marks the hole." if invert
+               else f"Paint only the hole {marks}, or add --invert-mask if black marks the hole.")
+        )
+    if share > _LARGE_HOLE:
+        say(
+            f"warning: {job.companion} marks {share:.0%} of the photo as a hole. If it marks what "
+            f"to keep instead, {'leave out' if invert else 'add'} --invert-mask."
+        )
+    for note in photo.notes:
+        say(f"warning: {note}")
+    if job.output.suffix.lower() in photograph.LOSSY:
+        say(f"warning: {job.output} is a JPEG: known pixels change slightly. A .png keeps them.")
+    return photo, hole

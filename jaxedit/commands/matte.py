@@ -1,0 +1,354 @@
+"""`jaxedit matte`: cuts the subject out of a user's photographs.
+
+Photo and trimap (or a coarse mask, from which a trimap is made) lead to a matte; the matte to a
+cut-out with transparency, to a composite over another background, or to a file of its own. All
+input is checked before a network is loaded, and a result appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from jaxedit.apply import batch_files, cutout, photograph, tiles
+from jaxedit.apply import trimap as trimaps
+from jaxedit.apply.batch_files import Job
+from jaxedit.apply.photograph import Photograph
+from jaxedit.commands import command, network
+from jaxedit.data import images
+from jaxedit.errors import UserError
+from jaxedit.host.atomic import atomic_file
+
+SMALLEST = 32  # pixels, of a photo's shorter side
+TILE = 1024  # pixels, of the tiles of a large photograph
+WHOLE = 2_000_000  # pixels of the largest photograph that is not cut into tiles by default
+_SMALLEST_TILE = 128
+
+
+def add(commands) -> None:
+    """Adds the parser of `jaxedit matte`."""
+    parser = command.add(
+        commands, "matte", main, "cut a subject out of photographs",
+        "A trimap says of every pixel whether it is background (0), unknown (128) or foreground\n"
+        "(255); a coarse mask, white on the subject, is made into one. The result is the subject\n"
+        "in its own colours with transparency around it, or before another background. Photos\n"
+        "of any size; large ones are computed in tiles.\n\n"
+        "  jaxedit matte photo.jpg --trimap trimap.png --run runs/matting-demo --output out.png\n"
+        "  jaxedit matte photo.jpg --mask coarse.png --weights dpt --background sea.jpg \\\n"
+        "      --output composite.png\n"
+        "  jaxedit matte photos/ --trimap trimaps/ --weights matteformer --output cutouts/",
+    )
+    parser.add_argument("photo", type=pathlib.Path, metavar="PHOTO",
+                        help="an image, or a folder of images")
+    companion = parser.add_mutually_exclusive_group(required=True)
+    companion.add_argument("--trimap", type=pathlib.Path, metavar="T",
+                           help="its trimap, or a folder of trimaps with the photos' names")
+    companion.add_argument("--mask", type=pathlib.Path, metavar="COARSE",
+                           help="a coarse mask of the subject, or a folder of masks")
+    network.add_options(parser)
+    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="OUT",
+                        help="the result, .png (.jpg too with --background); a folder where PHOTO "
+                        "is one")
+    parser.add_argument("--background", type=pathlib.Path, metavar="NEW",
+                        help="an image to put behind the subject; it is scaled to cover the photo")
+    parser.add_argument("--alpha-only", action="store_true",
+                        help="write the matte itself, as a grey picture")
+    parser.add_argument("--premultiplied", action="store_true",
+                        help="multiply the colours by the opacity (PNG means straight alpha)")
+    parser.add_argument("--keep-colours", action="store_true",
+                        help="keep the photo's colours, with a fringe of the old background, "
+                        "instead of estimating the subject's; what is transparent stays in the "
+                        "file")
+    parser.add_argument("--trimap-width", type=float, metavar="SHARE",
+                        help="with --mask: width of the unknown band as share of the subject's "
+                        "size (default: 0.02); a third of it lies inside of the mask")
+    parser.add_argument("--save-trimap", type=pathlib.Path, metavar="PATH",
+                        help="with --mask: keep the trimap; a folder where PHOTO is one")
+    parser.add_argument("--round-trimap", action="store_true",
+                        help="accept trimaps of other values: below 85 is background, from 170 "
+                        "foreground, unknown between")
+    parser.add_argument("--tile", type=int, metavar="PIXELS",
+                        help="compute in tiles of this side; 0 never does (default: 1024 for "
+                        "photos of more than 2 megapixels)")
+    network.add_common_options(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """`jaxedit matte`."""
+    network.check_step(arguments)
+    options = Options(
+        from_mask=arguments.mask is not None,
+        trimap_width=arguments.trimap_width,
+        round_trimap=arguments.round_trimap,
+        save_trimap=arguments.save_trimap,
+        background=arguments.background,
+        alpha_only=arguments.alpha_only,
+        premultiplied=arguments.premultiplied,
+        keep_colours=arguments.keep_colours,
+        tile=arguments.tile,
+    )
+    companion = arguments.mask if arguments.trimap is None else arguments.trimap
+    jobs = collect(arguments.photo, companion, arguments.output, options,
+                   overwrite=arguments.overwrite, say=command.tell)
+    failures = run(jobs, lambda: network.load_applier(arguments, "matte"), options,
+                   of_folder=arguments.photo.is_dir(), say=command.tell)
+    return network.exit_code(failures, jobs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to make of a matte.
+
+    Attributes:
+      from_mask: the companion of a photo is a coarse mask of the subject, not a trimap.
+      trimap_width: with `from_mask`: see `jaxedit.apply.trimap.from_mask`; None is its default.
+      round_trimap: trimap files may hold other values than 0, 128 and 255.
+      save_trimap: with `from_mask`: where the trimap is kept; a folder for a folder of photos.
+      background: an image file; the result is the subject over it.
+      alpha_only: the result is the matte, as a grey picture.
+      premultiplied: colours of a transparent result are multiplied by its opacity.
+      keep_colours: the photo's colours, and the fringe in them, instead of the subject's own.
+      tile: side of the tiles in pixels; 0 never cuts; None cuts photographs of more than
+        `WHOLE` pixels into tiles of `TILE`.
+    """
+
+    from_mask: bool = False
+    trimap_width: float | None = None
+    round_trimap: bool = False
+    save_trimap: pathlib.Path | None = None
+    background: pathlib.Path | None = None
+    alpha_only: bool = False
+    premultiplied: bool = False
+    keep_colours: bool = False
+    tile: int | None = None
+
+    @property
+    def companion(self) -> str:
+        """What the companion of a photo is called."""
+        return "mask" if self.from_mask else "trimap"
+
+    def check(self) -> None:
+        """Raises UserError where options contradict each other or need what is not here."""
+        if self.alpha_only and self.background is not None:
+            raise UserError("--alpha-only writes the matte alone; leave out it or --background.")
+        if self.premultiplied and (self.alpha_only or self.background is not None):
+            raise UserError(
+                "--premultiplied is about the colours of a transparent cut-out; leave it out with "
+                "--alpha-only and --background."
+            )
+        if not self.from_mask and (self.trimap_width is not None or self.save_trimap is not None):
+            raise UserError(
+                "--trimap-width and --save-trimap are about the trimap that is made from a "
+                "--mask; leave them out with --trimap."
+            )
+        if self.from_mask and self.round_trimap:
+            raise UserError("--round-trimap is about the values of a --trimap; leave it out.")
+        if self.tile is not None and self.tile != 0 and self.tile < _SMALLEST_TILE:
+            raise UserError(
+                f"--tile {self.tile}: expected 0 (never cut), or at least {_SMALLEST_TILE} pixels: "
+                "in a small tile the network sees too little."
+            )
+        if not self.alpha_only and not self.keep_colours:
+            cutout.check_extra()
+
+
+def collect(
+    photo: pathlib.Path,
+    companion: pathlib.Path,
+    output: pathlib.Path,
+    options: Options,
+    *,
+    overwrite: bool = False,
+    say: Callable[[str], None] = print,
+) -> list[Job]:
+    """Returns what to do for a photo and its trimap or mask, or for two folders of them.
+
+    Raises:
+      UserError: as `batch_files.collect`, options that contradict each other, or a background or a
+        place for trimaps that does not fit.
+    """
+    options.check()
+    # A composite has no transparency, so it may be a JPEG.
+    suffixes = photograph.EXACT
+    if options.background is not None:
+        suffixes = (*photograph.EXACT, *photograph.LOSSY)
+        if not options.background.is_file():
+            raise UserError(
+                f"The background {options.background} is no file. Name one image file."
+            )
+    others = () if options.background is None else (options.background,)
+    jobs = batch_files.collect(
+        photo, companion, output, what=options.companion, overwrite=overwrite, suffixes=suffixes,
+        others=others, say=say,
+    )
+    if options.save_trimap is None:
+        return jobs
+    batch_files.check_place(options.save_trimap, of_folder=photo.is_dir())
+    for job in jobs:
+        kept = trimap_path(job, options, photo.is_dir())
+        inputs = (job.photo, job.companion, *others)
+        batch_files.check_output(kept, inputs, overwrite, photograph.EXACT)
+        if kept.absolute() == job.output.absolute():
+            raise UserError(f"--save-trimap and --output are both {kept}. Choose another name.")
+    return jobs
+
+
+def trimap_path(job: Job, options: Options, of_folder: bool) -> pathlib.Path:
+    """Returns where the trimap of a job is kept."""
+    return options.save_trimap / job.output.name if of_folder else options.save_trimap
+
+
+def run(
+    jobs: list[Job],
+    load: Callable[[], Callable],
+    options: Options,
+    *,
+    of_folder: bool = False,
+    say: Callable[[str], None] = print,
+) -> list[str]:
+    """Does all jobs, one after the other; returns a line for each that failed.
+
+    Args:
+      jobs: from `collect`.
+      load: returns the applier; called when the first photograph has passed its checks.
+      options: as given to `collect`.
+      of_folder: whether the photos were given as a folder.
+      say: is told about each result and each doubt.
+
+    Raises:
+      UserError: the only job failed, or the network or background could not be read.
+    """
+    background = None if options.background is None else photograph.read(options.background)
+
+    def finish(applier: Callable, job: Job, content: tuple[Photograph, np.ndarray]) -> str:
+        photo, trimap = content
+        if options.save_trimap is not None:
+            _write_trimap(trimap_path(job, options, of_folder), trimap)
+        alpha = estimate(applier, photo, trimap, tile=options.tile, say=say)
+        photograph.write(job.output, render(photo, alpha, background, options))
+        height, width = photo.size
+        unknown = float((trimap == trimaps.UNKNOWN).mean())
+        return (
+            f"{job.output}: {width} x {height} pixels, {unknown:.1%} of them estimated; the "
+            f"subject covers {alpha.mean():.1%}"
+        )
+
+    def read_job(job: Job) -> tuple[Photograph, np.ndarray]:
+        photo, trimap = read(job, options, say)
+        for note in photo.notes:
+            say(f"warning: {note}")
+        if photo.pixels.dtype == np.uint16 and not options.alpha_only:
+            say(f"warning: {job.photo} has 16 bits; the result has 8.")
+        if background is not None and _other_profile(photo, background):
+            say(
+                f"warning: {options.background} and {job.photo} have different colour profiles; "
+                "the background's values are taken as they are."
+            )
+        if job.output.suffix.lower() in photograph.LOSSY:
+            say(f"warning: {job.output} is a JPEG: pixels change slightly. A .png keeps them.")
+        return photo, trimap
+
+    return batch_files.run(jobs, read=read_job, load=load, finish=finish, say=say)
+
+
+def read(
+    job: Job, options: Options, say: Callable[[str], None]
+) -> tuple[Photograph, np.ndarray]:
+    """Returns the photograph of a job and its trimap, uint8 (H, W) of 0, 128 and 255, checked.
+
+    Raises:
+      UserError: unreadable or too small files, sizes that differ, or a trimap or mask with
+        nothing to estimate.
+    """
+    photo = photograph.read(job.photo)
+    height, width = photo.size
+    if min(height, width) < SMALLEST:
+        raise UserError(
+            f"The photo {job.photo} has {width} x {height} pixels; matting needs {SMALLEST} on "
+            "each side. Use a larger version of it."
+        )
+    if options.from_mask:
+        mask = images.read_mask(job.companion, white="subject")
+        batch_files.check_size(job, "mask", photo.size, mask.shape)
+        share = trimaps.WIDTH if options.trimap_width is None else options.trimap_width
+        try:
+            trimap = trimaps.from_mask(mask, share)
+        except UserError as error:
+            raise UserError(f"{job.companion}: {error}") from error
+        name = f"The trimap made from {job.companion}"
+    else:
+        trimap = trimaps.read(job.companion, by_thresholds=options.round_trimap)
+        batch_files.check_size(job, "trimap", photo.size, trimap.shape)
+        name = f"The trimap {job.companion}"
+    for doubt in trimaps.check(trimap, name):
+        say(f"warning: {doubt}")
+    return photo, trimap
+
+
+def estimate(
+    applier: Callable,
+    photo: Photograph,
+    trimap: np.ndarray,
+    *,
+    tile: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> np.ndarray:
+    """Returns the matte of a photograph, float32 (H, W) in [0, 1].
+
+    Args:
+      applier: `jaxedit.apply.applier.Applier` of a "matte" task.
+      photo: any size.
+      trimap: uint8 (H, W) of 0, 128 and 255; its known pixels come back as 0 and 1.
+      tile: as `Options.tile`. Refinement is defined relative to what the network is given, so a
+        tiled matte differs a little from that of the whole photograph.
+      say: is told about the progress of tiles.
+    """
+    inputs = {"image": photo.for_network(), "trimap": trimaps.labels(trimap)}
+    if tile is None:
+        tile = TILE if trimap.size > WHOLE else 0
+    if tile == 0 or max(trimap.shape) <= tile:
+        alpha = applier(**inputs)["alpha"]
+    else:
+        alpha = tiles.apply(
+            applier, inputs, "alpha", needed=trimap == trimaps.UNKNOWN,
+            start=inputs["trimap"] / 2, tile=tile, overlap=tile // 8,
+            progress=lambda done, total: say(f"tile {done} of {total}"),
+        )
+    alpha = np.clip(np.asarray(alpha, np.float32)[..., 0], 0, 1)
+    # Blending and padding must not touch what the user has said.
+    return np.where(trimap == trimaps.UNKNOWN, alpha, trimap.astype(np.float32) / 255)
+
+
+def render(
+    photo: Photograph, alpha: np.ndarray, background: Photograph | None, options: Options
+) -> Photograph:
+    """Returns the result that `options` ask for, ready to be written.
+
+    Args:
+      photo: any size.
+      alpha: float32 (H, W) in [0, 1].
+      background: of any size, or None.
+      options: as in `Options`.
+    """
+    if options.alpha_only:
+        return cutout.opacity_map(alpha)
+    colours = cutout.rgb(photo) if options.keep_colours else cutout.own_colours(photo, alpha)
+    if background is None:
+        return cutout.transparent(photo, alpha, colours, premultiplied=options.premultiplied)
+    return cutout.composite(photo, alpha, colours, cutout.covering(background, photo.size))
+
+
+def _write_trimap(path: pathlib.Path, trimap: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary:
+        Image.fromarray(trimap).save(temporary, "PNG", optimize=True)
+
+
+def _other_profile(photo: Photograph, background: Photograph) -> bool:
+    grey = photo.pixels.ndim == 2 or background.pixels.ndim == 2
+    return not grey and photo.metadata.icc_profile != background.metadata.icc_profile

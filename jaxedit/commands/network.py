@@ -1,0 +1,50 @@
+"""What the verbs that apply a network share: which one (--run | --weights), and common options."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+from jaxedit.commands import command
+from jaxedit.errors import UserError
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    network = parser.add_mutually_exclusive_group(required=True)
+    network.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY",
+                         help="a run directory that `python -m jaxedit.main` made")
+    network.add_argument("--weights", metavar="NAME",
+                         help="published weights, see `jaxedit weights list`")
+    parser.add_argument("--step", metavar="STEP",
+                        help="with --run: a checkpoint's step, 'last' or 'best' (default: last)")
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--overwrite", action="store_true",
+                        help="replace results that exist")
+    parser.add_argument("--bucket", type=int, metavar="PIXELS",
+                        help="sides are padded to multiples of this (default: 64): larger means "
+                        "fewer compilations for a folder of many sizes")
+
+
+def check_step(arguments: argparse.Namespace) -> None:
+    if arguments.step is not None and arguments.run is None:
+        raise UserError("--step chooses a checkpoint of --run; published weights have none.")
+
+
+def exit_code(failures: list[str], jobs: list) -> int:
+    if failures:
+        command.tell(f"{len(failures)} of {len(jobs)} photos failed; the others are done.")
+    return 1 if failures else 0
+
+
+def load_applier(arguments: argparse.Namespace, task: str):
+    from jaxedit.apply import applier
+    from jaxedit.run import sharding
+
+    sharding.enable_compilation_cache()
+    bucket = applier.BUCKET if arguments.bucket is None else arguments.bucket
+    options = {"bucket": bucket, "say": command.tell}
+    if arguments.run is not None:
+        return applier.from_run(arguments.run, task, step=arguments.step, **options)
+    return applier.from_weights(arguments.weights, task, **options)

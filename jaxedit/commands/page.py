@@ -1,0 +1,47 @@
+"""`jaxedit report`: writes the page of a run again, or compares several runs."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+from jaxedit.commands import command
+from jaxedit.errors import UserError
+
+
+def add(commands) -> None:
+    """Adds the parser of `jaxedit report`."""
+    parser = command.add(
+        commands, "report", main, "write the report of a run, or compare several",
+        "For one run: its page report.html, and its evaluation here. For a sweep directory, or\n"
+        "several runs: the comparison with mean and spread, as Markdown, CSV and a plot.\n\n"
+        "  jaxedit report runs/scat-demo\n"
+        "  jaxedit report runs/scat_ablation",
+    )
+    parser.add_argument("folders", nargs="+", type=pathlib.Path, metavar="RUN_OR_SWEEP",
+                        help="a run, a sweep, or several runs")
+    parser.add_argument("--output", type=pathlib.Path, metavar="FOLDER",
+                        help="where a comparison is written (default: the sweep directory, or "
+                        "beside the runs)")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """`jaxedit report`."""
+    from jaxedit.report import comparison, page
+
+    folders = arguments.folders
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"{folder} is no folder. Give a run or a sweep directory.")
+    if len(folders) > 1 or comparison.is_sweep(folders[0]):
+        result = comparison.compare(folders if len(folders) > 1 else folders[0], arguments.output)
+        print(result.markdown)
+        for path in result.files:
+            command.tell(f"written: {path}")
+        return 0
+    path = page.write(folders[0])
+    evaluation = page.read_json(folders[0] / "evaluation.json")
+    if evaluation:
+        print(page.text_table(evaluation))
+    command.tell(f"written: {path}")
+    return 0

@@ -1,0 +1,60 @@
+"""`jaxedit weights`: lists published weights and converts their files."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+from jaxedit.commands import command
+
+
+def add(commands) -> None:
+    """Adds the parsers of `jaxedit weights`."""
+    parser = commands.add_parser(
+        "weights", help="list published weights and convert them", allow_abbrev=False,
+        description="Published weights: what there is, and how to make it ours.",
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = command.add(
+        actions, "list", weights_list, "list all published weights that jaxedit can use",
+        "Shows where each file is, under which licence, and whether it is on this machine.",
+    )
+    listing.add_argument("--names", action="store_true", help="names and states only")
+    converting = command.add(
+        actions, "convert", weights_convert, "convert a file as its publisher provides it",
+        "Reads safetensors and torch files (the latter without executing anything in them),\n"
+        "checks every name and shape, and writes a safetensors file where jaxedit looks for it\n"
+        "($JAXEDIT_WEIGHTS, or the user's cache folder).\n\n"
+        "  jaxedit weights convert scat-places2 G0000000.pt",
+    )
+    converting.add_argument("name", metavar="NAME", help="see `jaxedit weights list`")
+    converting.add_argument("file", type=pathlib.Path, metavar="FILE", help="the downloaded file")
+    converting.add_argument("--output", type=pathlib.Path, metavar="PATH",
+                            help="write here instead of where jaxedit looks for it")
+    converting.add_argument("--no-verify", action="store_true",
+                            help="accept another SHA-256 than the published one (a re-saved file)")
+
+
+def weights_list(arguments: argparse.Namespace) -> int:
+    """`jaxedit weights list`."""
+    from jaxedit.weights import convert
+
+    for row in convert.list_rows():
+        print(f"{row['name']:18} {row['state']:7} {row['what']}")
+        if arguments.names:
+            continue
+        source = f"{row['address']} ({row['file']})" if row["file"] else row["address"]
+        for label, value in (("from", source), ("size", row["size"]), ("digest", row["digest"]),
+                             ("licence", row["licence"]), ("here", row["path"])):
+            print(f"{'':18} {label:7} {value}")
+    return 0
+
+
+def weights_convert(arguments: argparse.Namespace) -> int:
+    """`jaxedit weights convert`."""
+    from jaxedit.weights import convert
+
+    target = convert.convert(arguments.name, arguments.file, arguments.output,
+                             verify=not arguments.no_verify)
+    print(target)
+    return 0

@@ -1,0 +1,310 @@
+"""The training loop: stages, steps, phases, in the order in which things happen.
+
+The loop knows no paper by name (see `method.py`). What it promises: the same command started
+again resumes, and ends with the same parameters and the same metrics.jsonl, byte for byte, as a
+run that was never interrupted (same kind and number of devices); a non-finite loss stops the run
+before it can reach a checkpoint; SIGTERM saves and exits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from jaxedit import config as config_lib
+from jaxedit import method as method_lib
+from jaxedit.data import pipeline, sources
+from jaxedit.errors import UserError
+from jaxedit.method import Method, State
+from jaxedit.run import checkpoint, evaluate, sharding, stages, writer
+from jaxedit.run.preemption import Preempted, StopRequest
+from jaxedit.run.sums import RunningSums
+
+# One root key, folded by purpose and then by step: nothing random has a state of its own.
+INIT, TRAIN = 0, 1
+
+
+def train(
+    config: config_lib.ConfigDict, run_dir: pathlib.Path, devices: list | None = None
+) -> State:
+    """Runs every stage of `config` in `run_dir`, resuming what is there; returns the last state.
+
+    Args:
+      config: the run configuration.
+      run_dir: the run directory; created if need be.
+      devices: the devices to train on; all of them by default.
+
+    Raises:
+      UserError: the directory belongs to another configuration, or the configuration is unsound.
+      NonFiniteLoss: a loss or gradient norm became NaN or infinite.
+      Preempted: SIGTERM arrived; everything is saved.
+    """
+    fresh = not run_dir.exists()
+    prepare_run_dir(config, run_dir)
+    try:
+        return _train_stages(config, run_dir, devices)
+    except UserError:
+        if fresh and sharding.is_first_process():
+            _remove_if_empty(run_dir)
+        raise
+
+
+def _train_stages(
+    config: config_lib.ConfigDict, run_dir: pathlib.Path, devices: list | None
+) -> State:
+    output = writer.Writer(run_dir)
+    finished: dict[str, State] = {}
+    summary: dict[str, Any] = {}
+    with StopRequest() as stop, contextlib.closing(output):
+        context = _Context(run_dir, output, stop, finished)
+        for position, stage in enumerate(stages.read(config)):
+            plan = sharding.create_plan(stage.config, devices)
+            plan.check_batch(stage.config.train.batch_size, stage.config.train.accumulate)
+            method = method_lib.create(stage.config, plan.axis_name)
+            # Closed after an error too: what was being saved gets finished.
+            with contextlib.closing(_open_saver(stage, method, run_dir)) as saver:
+                state, facts = _train_stage(stage, position, plan, method, saver, context)
+            finished[stage.name] = state
+            summary[stage.name] = facts
+            _write_summary(output, summary)
+    return state
+
+
+def _remove_if_empty(run_dir: pathlib.Path) -> None:
+    """Removes a directory that this run made and in which it came to nothing."""
+    if not (run_dir / "metrics.jsonl").exists() and not any(run_dir.glob("checkpoints/*/[0-9]*")):
+        shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def prepare_run_dir(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> None:
+    """Creates the run directory, or checks that it belongs to `config`.
+
+    Raises:
+      UserError: the directory holds a run of another configuration, or other files.
+    """
+    if (run_dir / "config.json").exists():
+        lines = config_lib.differences(checkpoint.read_run_config(run_dir), config)
+        # A run that never reached a checkpoint holds nothing to protect: a first try with a
+        # mistake in it may be repeated in the same place.
+        if lines and any(run_dir.glob("checkpoints/*/[0-9]*")):
+            shown = "\n  ".join(lines[:12])
+            raise UserError(
+                f"{run_dir} holds a run of another configuration:\n  {shown}\n"
+                "Choose another --workdir, or start with the configuration of that run."
+            )
+        if not lines:
+            return
+    elif run_dir.exists() and any(run_dir.iterdir()):
+        raise UserError(
+            f"{run_dir} is not empty and holds no run (no config.json). Choose another --workdir."
+        )
+    sharding.barrier("before_run_dir")
+    if sharding.is_first_process():
+        try:
+            run_dir.mkdir(parents=True, exist_ok=True)
+            writer.write_atomically(run_dir / "config.json", config_lib.to_json(config))
+        except OSError as error:
+            raise UserError(f"Cannot write to the run directory {run_dir}: {error}.") from error
+    sharding.barrier("after_run_dir")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Context:
+    """What the stages of a run share: its folder, its writer, requests to stop, earlier results."""
+
+    run_dir: pathlib.Path
+    output: writer.Writer
+    stop: StopRequest
+    finished: dict[str, State]
+
+
+def _open_saver(
+    stage: stages.Stage, method: Method, run_dir: pathlib.Path
+) -> checkpoint.Checkpointer:
+    evaluation = method.evaluation()
+    options = {"best": evaluation.best} if evaluation else {}
+    keep = stage.config.checkpoint
+    return checkpoint.Checkpointer(run_dir, stage.name, keep.keep_last, keep.keep_best, **options)
+
+
+def _train_stage(
+    stage: stages.Stage,
+    position: int,
+    plan: sharding.Plan,
+    method: Method,
+    saver: checkpoint.Checkpointer,
+    context: _Context,
+) -> tuple[State, dict[str, Any]]:
+    """Restores or initialises, then steps, logs, evaluates and saves until the stage is over.
+
+    Returns:
+      (the state at its end, facts for summary.json).
+    """
+    run_dir, output = context.run_dir, context.output
+    config = stage.config
+    total = config.train.steps
+    root = jax.random.fold_in(jax.random.key(config.train.seed), position)
+    source = sources.create(config.data.source, "train")
+    batches = _open_batches(source, method, config, position)
+
+    restored = saver.restore(checkpoint.abstract_state(method, plan))
+    sums = RunningSums()
+    if restored:
+        state, meta = restored
+        state = state.replace(frozen=_place(plan, checkpoint.load_frozen(run_dir, stage.name)))
+        batches.set_state(meta["data"])
+        sums.restore(meta["sums"])
+        output.rewind(stage.name, meta["rows"])
+        output.purge_events_after(int(state.step))
+    else:
+        state = _initial_state(method, plan, root, stage, context.finished)
+        checkpoint.save_frozen(run_dir, stage.name, state.frozen)
+        output.rewind(stage.name, {})
+    start = int(state.step)
+    if sharding.is_first_process() and start < total:
+        print(_headline(stage, plan, method, state, source, start), file=sys.stderr, flush=True)
+    if start == 0:
+        output.file("versions.json", writer.versions())
+
+    evaluator = evaluate.Evaluator(method, config, plan.mesh) if method.evaluation() else None
+    facts: dict[str, Any] = {"phases": {}, "parameters": _count(state.params)}
+    progress = writer.Progress(total, start, config.train.batch_size, stage.name)
+    state = plan.place_state(state)
+    key = jax.random.fold_in(root, TRAIN)
+    compiled: dict[tuple[str, bool], Callable] = {}
+    started = time.perf_counter()
+
+    for step in range(start, total):
+        batch = plan.place_batch(next(batches))
+        phases = method.phases(step)
+        for phase in phases:
+            last = phase == phases[-1]
+            if (phase, last) not in compiled:
+                with progress.pause():
+                    compiled[phase, last], facts["phases"][phase] = plan.compile(
+                        method, phase, state, batch, key, last
+                    )
+            state, step_sums = compiled[phase, last](state, batch, key)
+            sums.add(step + 1, phase, step_sums)
+        progress.advance()
+
+        done = step + 1
+        ask = context.stop.requested(done)
+        if done % config.train.log_every == 0 or done == total:
+            values = sums.drain()
+            output.row(stage.name, done, "train", values)
+            output.timing(stage.name, done, progress.timing())
+            progress.note({k: v for k, v in values.items() if k.startswith("loss/")})
+        metrics = None
+        every = config.train.evaluate_every
+        if evaluator and every and done % every == 0 and done < total:
+            with progress.pause():
+                result = evaluator.run(
+                    plan.global_state(state), limit=config.evaluate.limit_in_training
+                )
+                metrics = result.scalars()
+                output.row(stage.name, done, "eval", metrics)
+                for name, image in result.grids.items():
+                    output.picture(f"{stage.name}-{name}", done, image)
+        if done % config.train.checkpoint_every == 0 or done == total or ask:
+            with progress.pause():
+                sums.check_all()
+                meta = {
+                    "data": batches.get_state(),
+                    "sums": sums.to_json(),
+                    "rows": output.rows(stage.name),
+                }
+                saver.save(plan.global_state(state), meta, metrics)
+        if ask and done < total:
+            progress.close()
+            raise Preempted(f"Asked to stop: saved step {done} of {total} in {saver.folder}.")
+
+    progress.close()
+    state = plan.global_state(state)
+    facts["steps"] = total
+    facts["train_seconds"] = round(time.perf_counter() - started, 3)
+    report = getattr(source, "report", None)
+    if report and report():
+        print(report(), file=sys.stderr)
+    return state, facts
+
+
+def _initial_state(
+    method: Method, plan: sharding.Plan, root: jax.Array, stage: stages.Stage,
+    earlier: dict[str, State],
+) -> State:
+    spec = method.spec(1)
+    # Runs once: on CPU, optimising hundreds of random draws takes longer than anything it saves.
+    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    initialise = jax.jit(lambda rng: method.init(rng, spec), compiler_options=options)
+    state = initialise(jax.random.fold_in(root, INIT))
+    state = method.warm_start(state)
+    state = state.replace(frozen=_place(plan, method.frozen()))
+    if isinstance(plan, sharding.PmapPlan):
+        return stages.carry_over(state, stage.carry, earlier)
+    return stages.carry_over(plan.place_state(state), stage.carry, earlier)
+
+
+def _open_batches(source: Any, method: Method, config: config_lib.ConfigDict, position: int):
+    return iter(pipeline.train_iterator(
+        source,
+        method.transform(train=True),
+        batch_size=config.train.batch_size,
+        # Stages draw different orders from the same seed.
+        seed=config.train.seed + 1_000_003 * position,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        threads=config.data.threads,
+        workers=config.data.workers,
+        prefetch=config.data.prefetch,
+    ))
+
+
+def _place(plan: sharding.Plan, frozen: Any) -> Any:
+    return jax.tree.map(lambda x: sharding.place(x, plan.replicated), frozen)
+
+
+def _headline(
+    stage: stages.Stage, plan: sharding.Plan, method: Method, state: State, source: Any, start: int
+) -> str:
+    parameters = ", ".join(f"{name} {_count(p):,}" for name, p in state.params.items())
+    return (
+        f"{stage.name}: {'resuming at step ' + str(start) if start else 'starting'} of "
+        f"{stage.config.train.steps}; {len(source)} training records from "
+        f"{stage.config.data.source}; {plan.mesh.devices.size} {jax.default_backend()} device(s); "
+        f"parameters: {parameters}. The first step compiles: a minute or so on CPU."
+    )
+
+
+def _count(params: Any) -> int:
+    return sum(x.size for x in jax.tree.leaves(params))
+
+
+def _write_summary(output: writer.Writer, summary: dict[str, Any]) -> None:
+    path = output.run_dir / "summary.json"
+    if all(not facts["phases"] for facts in summary.values()) and path.exists():
+        return  # resumed after the last step: keep the figures of the run that trained
+    phases = {
+        f"{stage}/{phase}": facts
+        for stage, stage_facts in summary.items()
+        for phase, facts in stage_facts["phases"].items()
+    }
+    output.file("summary.json", {
+        "compile_seconds": {k: round(f.get("compile_seconds", 0.0), 2) for k, f in phases.items()},
+        "flops_per_step": {k: f["flops"] for k, f in phases.items() if "flops" in f},
+        "temporary_bytes": {
+            k: f["temporary_bytes"] for k, f in phases.items() if "temporary_bytes" in f
+        },
+        "peak_memory_bytes": writer.peak_memory_bytes(),
+        "parameters": {stage: f["parameters"] for stage, f in summary.items()},
+        "steps": {stage: f["steps"] for stage, f in summary.items()},
+        "train_seconds": sum(f["train_seconds"] for f in summary.values()),
+    })

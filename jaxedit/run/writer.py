@@ -1,0 +1,263 @@
+"""What a run leaves behind: JSON lines, TensorBoard events, pictures, versions, a progress bar.
+
+`metrics.jsonl` holds only what the run computes, so that a run that was killed and resumed ends
+with the same bytes as one that never stopped; wall-clock figures go to `timing.jsonl`. Only the
+first process writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import pathlib
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from jaxedit.host.atomic import atomic_file
+from jaxedit.report import pictures
+from jaxedit.run import sharding
+
+_ROW_FILES = ("metrics.jsonl", "timing.jsonl")
+
+
+class Writer:
+    """Writes the rows, events and pictures of a run; silent on every process but the first."""
+
+    def __init__(self, run_dir: pathlib.Path, active: bool | None = None):
+        self.run_dir = run_dir
+        self.active = sharding.is_first_process() if active is None else active
+        self._events = None
+        self._purge_step = None
+
+    def row(self, stage: str, step: int, split: str, values: Mapping[str, float]) -> None:
+        """Appends one row to metrics.jsonl and the events."""
+        row = {"stage": stage, "step": step, "split": split}
+        row |= {k: (v if math.isfinite(v) else None) for k, v in values.items()}
+        self._append("metrics.jsonl", row)
+        self._scalars(f"{stage}/{split}", step, values)
+
+    def timing(self, stage: str, step: int, values: Mapping[str, float]) -> None:
+        """Appends one row to timing.jsonl and the events."""
+        self._append("timing.jsonl", {"stage": stage, "step": step, **values})
+        self._scalars(f"{stage}/timing", step, values)
+
+    def picture(self, name: str, step: int, image: np.ndarray) -> None:
+        """Writes `pictures/<name>.png`, replacing the one before, and adds it to the events.
+
+        Args:
+          name: file name without suffix.
+          step: the training step.
+          image: uint8 (H, W, 3).
+        """
+        if self.active:
+            pictures.write(self.run_dir / "pictures" / f"{name}.png", image)
+            self._open_events().add_image(name, image, step, dataformats="HWC")
+
+    def file(self, name: str, value: Any) -> None:
+        """Writes a JSON file into the run directory, whole or not at all."""
+        if self.active:
+            write_atomically(self.run_dir / name, json.dumps(value, indent=2) + "\n")
+
+    def rewind(self, stage: str, rows: Mapping[str, int]) -> None:
+        """Drops what a stage wrote after the checkpoint that it resumes from.
+
+        Args:
+          stage: the stage; the rows of other stages stay.
+          rows: file name -> how many rows of this stage the checkpoint knew of.
+        """
+        for name in _ROW_FILES:
+            kept, count = [], 0
+            for line in self._lines(name):
+                own = line[1] == stage
+                count += own
+                if not own or count <= rows.get(name, 0):
+                    kept.append(line[0])
+            if self.active and (self.run_dir / name).exists():
+                write_atomically(self.run_dir / name, "".join(text + "\n" for text in kept))
+
+    def rows(self, stage: str) -> dict[str, int]:
+        """Returns file name -> number of rows of a stage, to be kept in a checkpoint."""
+        return {name: sum(s == stage for _, s in self._lines(name)) for name in _ROW_FILES}
+
+    def _lines(self, name: str) -> list[tuple[str, str]]:
+        """Returns (line, stage) of every whole row; a kill can leave half a row at the end."""
+        path = self.run_dir / name
+        lines = []
+        for text in path.read_text().splitlines() if path.exists() else []:
+            try:
+                lines.append((text, json.loads(text)["stage"]))
+            except json.JSONDecodeError:
+                break
+        return lines
+
+    def purge_events_after(self, step: int) -> None:
+        """Tells TensorBoard to hide events after `step`, which will be written again."""
+        self._purge_step = step + 1
+
+    def close(self) -> None:
+        """Flushes and closes the events file."""
+        if self._events is not None:
+            self._events.close()
+
+    def _append(self, name: str, row: Mapping[str, Any]) -> None:
+        if self.active:
+            with open(self.run_dir / name, "a") as file:
+                file.write(json.dumps(row) + "\n")
+
+    def _scalars(self, prefix: str, step: int, values: Mapping[str, float]) -> None:
+        if self.active:
+            for key, value in values.items():
+                self._open_events().add_scalar(f"{prefix}/{key}", value, step)
+
+    def _open_events(self):
+        if self._events is None:
+            with _hidden("torch"):  # tensorboardX imports torch wherever it is installed
+                from tensorboardX import SummaryWriter
+
+            self._events = SummaryWriter(
+                str(self.run_dir / "events"), purge_step=self._purge_step, flush_secs=30
+            )
+        return self._events
+
+
+class Progress:
+    """A progress bar with step time, images per second and time left; silent elsewhere.
+
+    Time spent in evaluation and saving is counted apart (`pause`), so that the figures are those
+    of training steps.
+    """
+
+    def __init__(self, total: int, start: int, batch_size: int, title: str):
+        self._bar = tqdm(
+            total=total, initial=start, desc=title, unit="step", dynamic_ncols=True,
+            disable=not sharding.is_first_process(), mininterval=1.0 if sys.stderr.isatty() else 20,
+        )
+        self._batch_size = batch_size
+        self._paused = 0.0
+        self._mark()
+
+    def advance(self) -> None:
+        """Counts one finished step."""
+        self._steps += 1
+        self._bar.update()
+
+    def note(self, values: Mapping[str, float]) -> None:
+        """Shows a few figures behind the bar."""
+        self._bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()}, refresh=False)
+
+    def say(self, line: str) -> None:
+        """Prints a line above the bar."""
+        if sharding.is_first_process():
+            self._bar.write(line, file=sys.stderr)
+
+    def pause(self) -> _Pause:
+        """Returns a context whose duration does not count as training time."""
+        return _Pause(self)
+
+    def timing(self) -> dict[str, float]:
+        """Returns seconds_per_step and images_per_second since the last call; {} if no step."""
+        if not self._steps:
+            return {}
+        seconds = (time.perf_counter() - self._since - self._paused) / self._steps
+        self._mark()
+        return {
+            "seconds_per_step": round(seconds, 6),
+            "images_per_second": round(self._batch_size / seconds, 3),
+        }
+
+    def close(self) -> None:
+        """Ends the bar."""
+        self._bar.close()
+
+    def _mark(self) -> None:
+        self._since, self._steps, self._paused = time.perf_counter(), 0, 0.0
+
+
+class _Pause:
+    def __init__(self, progress: Progress):
+        self._progress = progress
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._progress._paused += time.perf_counter() - self._started
+
+
+@contextlib.contextmanager
+def _hidden(module: str) -> Iterator[None]:
+    """Makes `import module` fail as if it were not installed, unless it is imported already."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # the import system's own mark for "not to be found"
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
+def write_atomically(path: pathlib.Path, text: str) -> None:
+    """Writes `text` to `path`, whole or not at all."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text)
+
+
+def versions() -> dict[str, Any]:
+    """Returns what a reader needs to know of the software and the machine of a run."""
+    packages = ["jaxedit", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy"]
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _package_version(name) for name in packages},
+        "backend": jax.default_backend(),
+        "devices": [d.device_kind for d in jax.devices()][:1],
+        "device_count": jax.device_count(),
+        "process_count": jax.process_count(),
+        "git_revision": git_revision(),
+    }
+
+
+def git_revision() -> str | None:
+    """Returns the revision of the checkout jaxedit runs from ("+changes" if dirty), or None."""
+    folder = pathlib.Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        run = lambda *words: subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10,
+            check=True,
+        ).stdout.strip()
+        return run("rev-parse", "HEAD") + ("+changes" if run("status", "--porcelain") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def peak_memory_bytes() -> int | None:
+    """Returns the largest memory in use so far: of the first device, or of this process on CPU."""
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    if "peak_bytes_in_use" in statistics:
+        return int(statistics["peak_bytes_in_use"])
+    try:
+        import resource
+    except ImportError:  # Windows has no resource module.
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _package_version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

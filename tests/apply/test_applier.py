@@ -1,0 +1,163 @@
+"""Applying a network to pictures of any size: padding, buckets, compilations, memory."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxedit import config as config_lib
+from jaxedit.apply import applier
+from jaxedit.errors import PretrainedWeightsMissing, UserError
+from jaxedit.host import machine
+from jaxedit.method import Task
+from jaxedit.run import checkpoint
+from tests import toy_method
+
+TASK = Task(("image", "mask"), ("composite", "seen"), multiple=4, minimum=16)
+
+
+def paint(variables, inputs, rng):
+    """Fills holes with a constant; `seen` is what the network got to see."""
+    del rng
+    image, mask = inputs["image"], inputs["mask"]
+    return {"composite": image * (1 - mask) + variables["level"] * mask, "seen": image * (1 - mask)}
+
+
+def make_applier(**options):
+    return applier.Applier(paint, {"level": jnp.float32(0.25)}, TASK, **options)
+
+
+def inputs_of(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    image = rng.uniform(-1, 1, (height, width, 3)).astype(np.float32)
+    mask = (rng.uniform(size=(height, width, 1)) < 0.3).astype(np.float32)
+    return {"image": image, "mask": mask}
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 130), (5, 7), (1, 200), (63, 1)])
+def test_any_size_comes_back_in_its_own_size_and_place(size):
+    inputs = inputs_of(*size)
+    outputs = make_applier()(**inputs)
+    mask = inputs["mask"]
+    expected = inputs["image"] * (1 - mask) + 0.25 * mask
+    np.testing.assert_array_equal(outputs["composite"], expected)
+
+
+def test_padding_mirrors_picture_and_mask_alike():
+    """Nothing that lies under a hole reaches the network by way of the padding."""
+    shown = []
+
+    def spy(variables, inputs, rng):
+        shown.append(jax.tree.map(lambda x: x, inputs))
+        return paint(variables, inputs, rng)
+
+    inputs = inputs_of(20, 27)
+    tool = applier.Applier(spy, {"level": jnp.float32(0)}, TASK)
+    one = tool(**inputs)["seen"]
+    hidden = {**inputs, "image": np.where(inputs["mask"] > 0, 9.0, inputs["image"])}
+    assert (tool(**hidden)["seen"] == one).all()
+    padded = tool._pad(inputs["image"]), tool._pad(inputs["mask"])
+    assert padded[0].shape == (64, 64, 3)
+    top, left = 22, 18
+    np.testing.assert_array_equal(padded[0][top - 1], padded[0][top + 1])
+    np.testing.assert_array_equal(padded[1][:, left - 3], padded[1][:, left + 3])
+    np.testing.assert_array_equal(
+        padded[0][top : top + 20, left : left + 27], inputs["image"]
+    )
+
+
+def test_one_compilation_per_bucket():
+    lines = []
+    tool = make_applier(say=lines.append)
+    for size in ((60, 64), (64, 33), (17, 20), (65, 64), (70, 50)):
+        tool(**inputs_of(*size))
+    assert tool.compilations == [(64, 64), (128, 64)]
+    assert len(lines) == 2 and "64 x 128" in lines[1]
+
+
+def test_buckets_keep_to_the_network_and_waste_little():
+    tool = make_applier()
+    for side in (1, 15, 16, 17, 64, 65, 500, 513, 900, 1025, 3000, 5000):
+        padded = tool.padded(side, 16)[0]
+        assert padded >= max(side, TASK.minimum) and padded % 64 == 0
+        assert padded < side + max(64, side / 4)
+    sides = {tool.padded(side, 16)[0] for side in range(513, 1025)}
+    assert len(sides) <= 8
+    tight = make_applier(bucket=1)
+    assert tight.padded(3, 16) == (16, 16) and tight.padded(18, 21) == (20, 24)
+    odd = make_applier(bucket=6)
+    assert odd.padded(13, 25) == (24, 36)  # multiples of 12, which both 4 and 6 divide
+    with pytest.raises(UserError, match="bucket=0"):
+        make_applier(bucket=0)
+
+
+def test_memory_is_checked_before_anything_runs(monkeypatch):
+    ran = []
+
+    def hungry(variables, inputs, rng):
+        jax.debug.callback(lambda: ran.append(1))
+        wide = jnp.repeat(inputs["image"], 4096, axis=-1)
+        wide = jnp.sort(jnp.sin(wide + inputs["mask"]), axis=1)
+        return {"composite": wide[..., :3], "seen": wide[..., -3:]}
+
+    monkeypatch.setattr(machine, "available_memory_bytes", lambda: 10_000_000)
+    tool = applier.Applier(hungry, {}, TASK)
+    with pytest.raises(UserError, match=r"64 x 64 pixels .* GiB"):
+        tool(**inputs_of(64, 64))
+    assert not ran and not tool.compilations
+
+
+def test_random_numbers_are_the_same_for_every_picture():
+    def noisy(variables, inputs, rng):
+        noise = jax.random.normal(rng, inputs["image"].shape)
+        return {"composite": noise, "seen": noise}
+
+    tool = applier.Applier(noisy, {}, TASK, seed=3)
+    first = tool(**inputs_of(64, 64))["composite"]
+    np.testing.assert_array_equal(first, tool(**inputs_of(64, 64, seed=1))["composite"])
+    other = applier.Applier(noisy, {}, TASK, seed=4)
+    assert (first != other(**inputs_of(64, 64))["composite"]).any()
+
+
+def test_inputs_must_fit():
+    with pytest.raises(ValueError, match="Expected inputs"):
+        make_applier()(image=np.zeros((4, 4, 3), np.float32))
+    with pytest.raises(ValueError, match="differ in size"):
+        make_applier()(image=np.zeros((4, 4, 3), np.float32), mask=np.zeros((4, 5, 1), np.float32))
+
+
+@pytest.fixture
+def toy_run(monkeypatch):
+    config = toy_method.get_config()
+    method = toy_method.create(config)
+    state = method.init(jax.random.key(0), method.spec(1))
+    monkeypatch.setattr(checkpoint, "load_run", lambda run, step: (config, method, state))
+    return method, state
+
+
+def test_a_run_predicts_what_its_method_does(toy_run):
+    method, state = toy_run
+    tool = applier.from_run("somewhere", "inpaint", bucket=16)
+    inputs = inputs_of(16, 32)
+    batch = {name: value[None] for name, value in inputs.items()}
+    expected = method.predict(state, batch, jax.random.key(0), task="inpaint")
+    outputs = tool(**inputs)
+    np.testing.assert_allclose(outputs["prediction"], expected["prediction"][0], atol=1e-6)
+
+
+def test_unknown_tasks_runs_and_weights(toy_run, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"cannot 'matte'\. Its tasks: inpaint"):
+        applier.from_run("somewhere", "matte")
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="no run directory"):
+        applier.from_run(tmp_path, "inpaint")
+    (tmp_path / "config.json").write_text(config_lib.to_json(toy_method.get_config()))
+    with pytest.raises(UserError, match="no checkpoint"):
+        applier.from_run(tmp_path, "inpaint")
+    monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
+    with pytest.raises(PretrainedWeightsMissing, match="weights convert scat-places2"):
+        applier.from_weights("scat-places2", "inpaint")
+    with pytest.raises(UserError, match="scat-places2"):
+        applier.from_weights("scat-places", "inpaint")
+    with pytest.raises(UserError, match="not of a network that can inpaint"):
+        applier.from_weights("vgg19", "inpaint")

@@ -1,0 +1,57 @@
+"""Picture grids."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxedit.errors import UserError
+from jaxedit.report import pictures
+
+
+def test_to_uint8_rounds_and_clips():
+    values = np.asarray([-2, -1, -1 + 0.6 / 127.5, 0, 1, 3], np.float32)
+    assert pictures.to_uint8(values).tolist() == [0, 0, 1, 128, 255, 255]
+
+
+def test_grid_shows_every_pixel_of_every_image():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (2, 150, 130, 3), np.uint8)
+    masks = rng.integers(0, 255, (2, 150, 130, 1), np.uint8)
+    grid = pictures.grid({"image": images, "mask": masks}, labels=["first", "second"])
+    found = 0
+    windows = np.lib.stride_tricks.sliding_window_view(grid[..., 0], (4, 4))
+    for image in (*images, *masks):
+        corner = np.broadcast_to(image, (150, 130, 3))[:4, :4, 0]
+        for y, x in np.argwhere((windows == corner).all((2, 3))):
+            cut = grid[y : y + 150, x : x + 130]
+            found += np.array_equal(cut, np.broadcast_to(image, (150, 130, 3)))
+    assert found == 4
+
+
+def test_small_images_are_enlarged_by_whole_factors():
+    image = np.arange(27, dtype=np.uint8).reshape(1, 3, 3, 3) * 9
+    grid = pictures.grid({"x": image})
+    values = {tuple(p) for p in grid.reshape(-1, 3)}
+    assert {tuple(p) for p in image.reshape(-1, 3)} <= values
+    assert grid.shape[0] >= 128
+
+
+def test_limit_and_errors():
+    images = np.zeros((5, 130, 130, 3), np.uint8)
+    assert pictures.grid({"a": images}, limit=2).shape[0] < 300
+    with pytest.raises(ValueError, match="differ in length"):
+        pictures.grid({"a": images, "b": images[:2]})
+    with pytest.raises(ValueError, match="float32"):
+        pictures.grid({"a": images.astype(np.float32)})
+    with pytest.raises(ValueError, match="at least one"):
+        pictures.grid({})
+
+
+def test_write_is_whole_or_nothing(tmp_path, monkeypatch):
+    picture = np.full((4, 5, 3), 7, np.uint8)
+    pictures.write(tmp_path / "new" / "a.png", picture)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "a.png")), picture)
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(UserError, match=r"b\.png"):
+        pictures.write(tmp_path / "new" / "b.png", picture)
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.png"]

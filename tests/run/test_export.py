@@ -1,0 +1,39 @@
+"""Every training phase and every `predict` lowers for TPU and CUDA: no such device is needed."""
+
+import jax
+import pytest
+
+from jaxedit import config as config_lib
+from jaxedit import method as method_lib
+from jaxedit.run import sharding
+from tests import shrink
+from tests.run.test_train import TOY
+
+CONFIGS = {
+    "toy": lambda: config_lib.load(TOY),
+    **{name: (lambda name=name: shrink.scat(name)) for name in shrink.SCAT_VARIANTS},
+    **{f"matting-{name}": (lambda name=name: shrink.matting(name))
+       for name in shrink.MATTING_VARIANTS},
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_phases_and_predictions_lower(name, platform):
+    config = CONFIGS[name]()
+    method = method_lib.create(config)
+    spec = method.spec(config.train.batch_size)
+    key = jax.ShapeDtypeStruct((), jax.random.key(0).dtype)
+    state = jax.eval_shape(lambda rng: method.init(rng, spec), jax.random.key(0))
+    state = state.replace(frozen=jax.eval_shape(method.frozen))
+    for phase in method.all_phases():
+        function = jax.jit(sharding.phase_function(method, phase, True, None))
+        exported = jax.export.export(function, platforms=[platform])(state, spec, key)
+        assert exported.platforms == (platform,)
+    for task in method.tasks:
+        function = jax.jit(
+            lambda state, inputs, rng, task=task: method.predict(state, inputs, rng, task=task)
+        )
+        inputs = {name: spec[name] for name in method.tasks[task].inputs}
+        exported = jax.export.export(function, platforms=[platform])(state, inputs, key)
+        assert exported.platforms == (platform,)

@@ -1,0 +1,78 @@
+"""Two processes over localhost train, save, restore and evaluate, and agree with one process."""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from tests.run.test_train import ROOT, TOY, flat, last_state, rows
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+def start(folder: pathlib.Path, processes: int, devices: int, *arguments: str):
+    port = free_port()
+    started = []
+    for index in range(processes):
+        cluster = [f"--coordinator=localhost:{port}", f"--processes={processes}",
+                   f"--process_index={index}"] if processes > 1 else []
+        started.append(subprocess.Popen(
+            [sys.executable, "-m", "jaxedit.main", f"--config={TOY}", f"--workdir={folder}",
+             "--config.optim.lr=1e-3", "--config.train.checkpoint_every=3", *cluster, *arguments],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=dict(os.environ, XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}",
+                     PYTHONPATH=str(ROOT)),
+        ))
+    return started
+
+
+def finish(processes) -> None:
+    for process in processes:
+        output, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+
+
+def test_two_processes_agree_with_one(tmp_path):
+    finish(start(tmp_path / "one", 1, 2))
+    finish(start(tmp_path / "two", 2, 1))
+    one, two = tmp_path / "one", tmp_path / "two"
+    for a, b in zip(rows(one), rows(two), strict=True):
+        a, b = json.loads(a), json.loads(b)
+        assert a.keys() == b.keys()
+        for key in a.keys() - {"stage", "split"}:
+            np.testing.assert_allclose(a[key], b[key], rtol=2e-3, err_msg=f"{key} {a} {b}")
+    left, right = flat(last_state(one).params), flat(last_state(two).params)
+    for name, value in left.items():
+        np.testing.assert_allclose(value, right[name], rtol=1e-2, atol=2e-4, err_msg=name)
+    a, b = (json.loads((f / "evaluation.json").read_text()) for f in (one, two))
+    assert a["counts"] == b["counts"] and a["systems"] == b["systems"]
+    for group, figures in a["table"]["grey"].items():
+        for metric, value in figures.items():
+            other = b["table"]["grey"][group][metric]
+            assert (value is None) == (other is None)
+            if value is not None:
+                np.testing.assert_allclose(value, other, rtol=1e-6)
+
+
+def test_two_processes_are_preempted_and_resume(tmp_path):
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    finish(start(straight, 2, 1, "--config.train.steps=60"))
+    processes = start(stopped, 2, 1, "--config.train.steps=60")
+    while len(rows(stopped)) < 4:
+        assert all(p.poll() is None for p in processes)
+        time.sleep(0.01)
+    # One process is asked; all agree on the step after which they stop.
+    processes[1].send_signal(signal.SIGTERM)
+    finish(processes)
+    finish(start(stopped, 2, 1, "--config.train.steps=60"))
+    assert (stopped / "metrics.jsonl").read_bytes() == (straight / "metrics.jsonl").read_bytes()

@@ -1,0 +1,89 @@
+"""Devices: 8 against 1, pmap against jit, accumulation, another number on restore, processes."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxedit import method as method_lib
+from jaxedit.errors import UserError
+from jaxedit.run import checkpoint, sharding, train
+from tests.run.test_train import assert_same, flat, one_device, rows, toy
+
+
+def assert_close(one, other, rtol=2e-4, atol=2e-5):
+    one, other = flat(one), flat(other)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(value, other[name], rtol=rtol, atol=atol, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    """Six steps on one device. SGD-like agreement needs few steps: Adam magnifies round-off."""
+    folder = tmp_path_factory.mktemp("single") / "run"
+    return train.train(toy(*SHORT), folder, one_device()), folder
+
+
+SHORT = (("train.steps", "6"), ("train.evaluate_every", "0"), ("train.checkpoint_every", "6"),
+         ("optim.lr", "1e-3"))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [(), (("sharding.parameters", "fsdp"),)],
+    ids=["replicated", "fsdp"],
+)
+def test_eight_devices_give_the_numbers_of_one(single, tmp_path, overrides):
+    assert jax.device_count() == 8
+    state = train.train(toy(*SHORT, *overrides), tmp_path / "run")
+    # The noise is drawn once per step for the global batch, so nothing depends on the mesh.
+    assert_close(state.params, single[0].params)
+    for one, other in zip(rows(tmp_path / "run"), rows(single[1]), strict=True):
+        assert one.split("loss")[0] == other.split("loss")[0]
+
+
+def test_accumulation_gives_the_numbers_of_the_whole_batch(single, tmp_path):
+    config = toy(*SHORT, ("train.accumulate", "4"))
+    state = train.train(config, tmp_path / "run", one_device())
+    assert_close(state.params, single[0].params)
+
+
+def test_pmap_runs_the_same_method(tmp_path):
+    config = toy(*SHORT, ("sharding.mode", "pmap"))
+    state = train.train(config, tmp_path / "run")
+    jit = train.train(toy(*SHORT), tmp_path / "jit")
+    # Each replica draws its own noise, so only the order of magnitude of a step can differ.
+    assert_close(state.params, jit.params, rtol=0.1, atol=2e-3)
+    again = train.train(config, tmp_path / "run")
+    assert_same(again, state)
+
+
+def test_saved_on_eight_restored_on_two(tmp_path):
+    config = toy(*SHORT, ("sharding.parameters", "fsdp"))
+    state = train.train(config, tmp_path / "run")
+    plan = sharding.Plan(jax.devices()[:2])
+    saver = checkpoint.Checkpointer(tmp_path / "run", "train")
+    restored, meta = saver.restore(checkpoint.abstract_state(method_lib.create(config), plan))
+    assert meta["step"] == 6
+    assert_same(restored.params, state.params)
+    assert {d for x in jax.tree.leaves(restored.params) for d in x.devices()} == set(
+        jax.devices()[:2]
+    )
+
+
+def test_fsdp_shards_large_leaves():
+    plan = sharding.Plan(parameters="fsdp")
+    large = jax.ShapeDtypeStruct((3, 3, 64, 256), np.float32)
+    small = jax.ShapeDtypeStruct((256,), np.float32)
+    specs = plan.state_shardings({"large": large, "small": small})
+    assert specs["large"].spec == jax.sharding.PartitionSpec(None, None, None, "data")
+    assert specs["small"].is_fully_replicated
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [("sharding.mode", "pjit", "'jit' or 'pmap'"), ("sharding.parameters", "zero", "'fsdp'")],
+)
+def test_unknown_modes_are_named(key, value, words):
+    with pytest.raises(UserError, match=words):
+        sharding.create_plan(toy((key, value)))
