@@ -9,7 +9,6 @@ names the nearest known one.
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib.util
 import json
 import pathlib
@@ -20,6 +19,7 @@ from typing import Any
 import ml_collections
 
 from jaxedit.errors import UserError
+from jaxedit.host.names import did_you_mean
 
 ConfigDict = ml_collections.ConfigDict
 
@@ -115,15 +115,6 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns ` Did you mean '...'?` with the nearest of `known`, or the empty string."""
-    known = list(known)
-    # A right last word under the wrong group is the commonest slip after a typing error.
-    near = [k for k in known if "." in name and k.split(".")[-1] == name.split(".")[-1]]
-    near = near or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def to_json(config: ConfigDict) -> str:

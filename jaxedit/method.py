@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,6 +23,8 @@ import ml_collections
 import numpy as np
 import optax
 
+from jaxedit.errors import UserError
+from jaxedit.host.names import did_you_mean
 from jaxedit.layers.convolution import formulation
 from jaxedit.report import pictures
 
@@ -203,7 +204,7 @@ def create(config: ml_collections.ConfigDict, axis_name: str | None = None) -> M
     Either way the module `<name>.method` (or the dotted module itself) defines `create`.
 
     Raises:
-      ValueError: there is no such method; the message names the nearest known one.
+      UserError: there is no such method; the message names the nearest known one.
     """
     # Runs of before that key had XLA's convolutions.
     formulation.select(config.get("layers", {}).get("convolution", "xla"))
@@ -212,10 +213,9 @@ def create(config: ml_collections.ConfigDict, axis_name: str | None = None) -> M
         return importlib.import_module(name).create(config, axis_name)
     known = known_methods()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-        raise ValueError(
+        raise UserError(
             f"config.method is {name!r}, which is no folder of jaxedit/methods. "
-            f"Known methods: {', '.join(known)}. Nearest: {near[0]!r}."
+            f"Known methods: {', '.join(known)}.{did_you_mean(name, known)}"
         )
     return importlib.import_module(f"jaxedit.methods.{name}.method").create(config, axis_name)
 

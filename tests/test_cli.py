@@ -104,7 +104,7 @@ def test_inpaint_mistakes(run, pair, tmp_path, capsys):
     assert "grey values" in message(photo, photo, *network)
     assert "is no run directory" in message(photo, mask, "--run", tmp_path)
     assert "holds no checkpoint of step 7" in message(photo, mask, *network, "--step", 7)
-    assert "Nearest: 'scat-places2'" in message(photo, mask, "--weights", "scat-place")
+    assert "Did you mean 'scat-places2'" in message(photo, mask, "--weights", "scat-place")
     assert "not of a network that can inpaint" in message(photo, mask, "--weights", "vgg16")
     assert "--step" in message(photo, mask, "--weights", "scat-places2", "--step", "last")
     assert "bucket=0" in message(photo, mask, *network, "--bucket", 0)

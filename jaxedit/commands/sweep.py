@@ -31,6 +31,7 @@ from jaxedit import config as config_lib
 from jaxedit.commands import command
 from jaxedit.errors import UserError
 from jaxedit.host.atomic import atomic_file
+from jaxedit.host.names import did_you_mean
 from jaxedit.report import comparison, tables
 
 
@@ -186,7 +187,7 @@ def runs_of(
         if name not in sweep.variants:
             raise UserError(f"There is no variant {name!r} in {sweep.name}. There are: "
                             f"{', '.join(sweep.variants)}."
-                            + config_lib.did_you_mean(name, sweep.variants))
+                            + did_you_mean(name, sweep.variants))
     chosen = [name for name in sweep.variants if not only or name in only]
     jobs = []
     for seed in _seeds(sweep.seeds, seeds):

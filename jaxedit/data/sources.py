@@ -28,7 +28,6 @@ options on every machine. What it yields for `train` and for `eval` never overla
 from __future__ import annotations
 
 import abc
-import difflib
 import hashlib
 import importlib
 import logging
@@ -37,6 +36,7 @@ import threading
 from typing import Any
 
 from jaxedit.errors import UserError
+from jaxedit.host.names import did_you_mean
 
 Record = dict[str, Any]
 
@@ -186,10 +186,9 @@ def create(source: str, split: str, **options: Any) -> Source:
     """
     name, separator, argument = source.partition(":")
     if name not in _MODULES:
-        near = difflib.get_close_matches(name, _MODULES, n=1, cutoff=0.0)[0]
         raise UserError(
             f"Unknown data source {source!r}. Known: photos, scenes, "
-            f"{', '.join(_TAKES_ARGUMENT.values())}. Nearest: {_NEEDS_ARGUMENT.get(near, near)}."
+            f"{', '.join(_TAKES_ARGUMENT.values())}.{did_you_mean(name, _MODULES)}"
         )
     if split not in SPLITS:
         raise UserError(f"Unknown split {split!r} of {source}. Known: {', '.join(SPLITS)}.")

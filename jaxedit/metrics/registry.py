@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
 from jaxedit.errors import PretrainedWeightsMissing, UserError
+from jaxedit.host.names import did_you_mean
 from jaxedit.metrics import feature_metrics, features, image, lpips, matting
 from jaxedit.metrics.base import Metric
 
@@ -79,9 +79,9 @@ def _feature_metric(
 def _check_name(name: str) -> None:
     if name in NAMES:
         return
-    near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
     raise UserError(
-        f"There is no metric called {name!r}. Nearest: {near!r}. Known: {', '.join(NAMES)}."
+        f"There is no metric called {name!r}.{did_you_mean(name, NAMES)} "
+        f"Known: {', '.join(NAMES)}."
     )
 
 

@@ -19,6 +19,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxedit.errors import UserError
+from jaxedit.host.names import check_choice
 from jaxedit.method import Method, State
 
 AXIS = "data"
@@ -64,10 +65,7 @@ class Plan:
     axis_name: str | None = None
 
     def __init__(self, devices: list | None = None, parameters: str = "replicated"):
-        if parameters not in ("replicated", "fsdp"):
-            raise UserError(
-                f"sharding.parameters={parameters!r} is unknown: use 'replicated' or 'fsdp'."
-            )
+        check_choice("sharding.parameters", parameters, ("replicated", "fsdp"))
         self.mesh = make_mesh(devices)
         self.parameters = parameters
         self.batch_sharding = NamedSharding(self.mesh, PartitionSpec(AXIS))
@@ -184,8 +182,7 @@ class PmapPlan(Plan):
 def create_plan(config: Any, devices: list | None = None) -> Plan:
     """Returns the plan that `config.sharding` names."""
     plans = {"jit": Plan, "pmap": PmapPlan}
-    if config.sharding.mode not in plans:
-        raise UserError(f"sharding.mode={config.sharding.mode!r} is unknown: use 'jit' or 'pmap'.")
+    check_choice("sharding.mode", config.sharding.mode, plans)
     return plans[config.sharding.mode](devices, config.sharding.parameters)
 
 

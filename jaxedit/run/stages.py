@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxedit import config as config_lib
 from jaxedit.errors import UserError
+from jaxedit.host.names import did_you_mean
 from jaxedit.method import State
 
 PyTree = Any
@@ -57,7 +58,7 @@ def read(config: config_lib.ConfigDict) -> list[Stage]:
             if key not in known:
                 raise UserError(
                     f"Stage {name!r} overrides the unknown key {key!r}."
-                    + config_lib.did_you_mean(key, known)
+                    + did_you_mean(key, known)
                 )
             with stage_config.unlocked(), stage_config.ignore_type():
                 node = stage_config

@@ -8,12 +8,12 @@ field names and nothing else.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import zlib
 
 import numpy as np
 
 from jaxedit.errors import UserError
+from jaxedit.host.names import did_you_mean
 
 KINDS = ("hair", "soft", "glass", "lace", "smoke", "solid")
 # Subject -> its kind, and the class that it has in the label map.
@@ -147,9 +147,9 @@ class Parameters:
             value = getattr(self, field)
             if value not in values:
                 names = [str(name) for name in values]
-                near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.0)[0]
                 raise UserError(
-                    f"A scene has no {field} {value!r}. Known: {', '.join(names)}. Nearest: {near}."
+                    f"A scene has no {field} {value!r}. Known: {', '.join(names)}."
+                    + did_you_mean(str(value), names)
                 )
         if self.seed < 0:
             raise UserError(f"The seed of a scene is {self.seed}; it must be 0 or more.")

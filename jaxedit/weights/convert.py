@@ -7,7 +7,6 @@ the variables joined by "/", its arrays have our layout, its metadata says where
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ import safetensors
 import safetensors.numpy
 
 from jaxedit.errors import PretrainedWeightsMissing, UserError
+from jaxedit.host import digests
 from jaxedit.weights import manifest, reader, table
 
 FORMAT = "jaxedit weights 1"
@@ -65,7 +65,7 @@ def convert(
     arrays = reader.read(
         file, nested=checkpoint.nested, prefix=checkpoint.prefix, ignore=checkpoint.ignore
     )
-    digest = _digest(Path(file))
+    digest = digests.digest(Path(file))
     if verify:
         _check_digest(checkpoint, Path(file), digest)
     arrays = {key: _as_float32(array) for key, array in arrays.items()}
@@ -189,11 +189,6 @@ def unflatten(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
             place = place.setdefault(key, {})
         place[last] = array
     return nested
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _check_digest(checkpoint: manifest.Checkpoint, path: Path, digest: str) -> None:

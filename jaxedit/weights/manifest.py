@@ -11,7 +11,6 @@ both are None and the file is accepted for its keys and shapes alone.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 from typing import Any
 
@@ -19,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.errors import UserError
+from jaxedit.host.names import did_you_mean
 
 
 class Part:
@@ -84,9 +84,8 @@ def get(name: str) -> Checkpoint:
     """
     if name in CHECKPOINTS:
         return CHECKPOINTS[name]
-    near = difflib.get_close_matches(name, CHECKPOINTS, n=1, cutoff=0.0)[0]
     raise UserError(
-        f"There are no weights called {name!r}. Nearest: {near!r}. "
+        f"There are no weights called {name!r}.{did_you_mean(name, CHECKPOINTS)} "
         f"Known: {', '.join(CHECKPOINTS)}."
     )
 

@@ -7,13 +7,13 @@ how its axes are turned. One table serves loading, exporting and the golden test
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from jaxedit.errors import UserError
+from jaxedit.host.names import did_you_mean
 
 # kind -> (torch axes -> our axes, our axes -> torch axes); None leaves the array as it is.
 _AXES = {
@@ -64,9 +64,7 @@ def to_jax(
     missing = [k for k, e in table.items() if k not in published and not e.optional]
     unused = [k for k in published if k not in table]
     if missing:
-        near = difflib.get_close_matches(missing[0], unused, n=1)
-        hint = f" (nearest unused key: {near[0]!r})" if near else ""
-        problems.append(f"missing {_some(missing)}{hint}")
+        problems.append(f"missing {_some(missing)}{did_you_mean(missing[0], unused)}")
     if unused:
         problems.append(f"unused {_some(unused)}")
     result: dict[str, Any] = {}

@@ -32,9 +32,9 @@ class Numbers(sources.Source):
 
 
 def test_unknown_names_splits_and_options_are_named():
-    with pytest.raises(UserError, match="'photo'.*Nearest: photos"):
+    with pytest.raises(UserError, match="'photo'.*Did you mean 'photos'"):
         sources.create("photo", "train")
-    with pytest.raises(UserError, match="Nearest: folder:PATH"):
+    with pytest.raises(UserError, match="Did you mean 'folder'"):
         sources.create("foldr:/x", "train")
     with pytest.raises(UserError, match="'test'.*train, eval, all"):
         sources.create("photos", "test")

@@ -13,7 +13,7 @@ from tests.parity import fill
 
 
 def test_an_unknown_name_suggests_the_nearest(tmp_path):
-    with pytest.raises(UserError, match="no metric called 'pnsr'. Nearest: 'psnr'. Known: psnr, "):
+    with pytest.raises(UserError, match=r"'pnsr'. Did you mean 'psnr'\? Known: psnr, "):
         metrics.create(["l1", "pnsr"], tmp_path)
 
 

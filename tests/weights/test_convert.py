@@ -146,8 +146,8 @@ def test_absent_weights_say_how_to_get_them(tmp_path, monkeypatch):
 
 def test_unknown_names_suggest_the_nearest(tmp_path):
     for call in (convert.load, lambda name: convert.convert(name, tmp_path)):
-        with pytest.raises(UserError, match="no weights called 'scat-places'. Nearest: "
-                                            "'scat-places2'. Known: scat-places2, scat-celeba"):
+        with pytest.raises(UserError, match="no weights called 'scat-places'. Did you mean "
+                                            "'scat-places2'\\? Known: scat-places2, scat-celeba"):
             call("scat-places")
 
 

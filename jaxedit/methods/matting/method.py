@@ -11,8 +11,8 @@ import ml_collections
 import numpy as np
 import optax
 
-from jaxedit.config import did_you_mean
 from jaxedit.errors import UserError
+from jaxedit.host.names import check_choice
 from jaxedit.method import Batch, Evaluation, Method, State, Sums, Task
 from jaxedit.methods.matting import evaluation, matte, objectives, optimization, update, weights
 from jaxedit.methods.matting.data import Transform
@@ -160,12 +160,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
     """Raises UserError where the configuration is unsound, naming key and remedy."""
     for key, known in _CHOICES.items():
         group, name = key.split(".")
-        value = config[group][name]
-        if value not in known:
-            shown = ", ".join(repr(k) for k in known)
-            raise UserError(
-                f"{key}={value!r} is unknown: use one of {shown}." + did_you_mean(value, known)
-            )
+        check_choice(key, config[group][name], known)
     size = config.image_size
     if size % 32 or size < 64:
         raise UserError(

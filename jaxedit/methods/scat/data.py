@@ -13,9 +13,9 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from jaxedit.config import did_you_mean
 from jaxedit.data import mask_files, transforms
 from jaxedit.errors import UserError
+from jaxedit.host.names import check_choice
 from jaxedit.method import Record
 
 CROPS = ("random_resized", "centre", "resize_and_crop")
@@ -26,11 +26,11 @@ class Transform:
 
     def __init__(self, config: ml_collections.ConfigDict, train: bool):
         data, evaluate = config.data, config.evaluate
-        _known(data.crop, CROPS, "data.crop")
-        _known(data.mask, mask_files.MASK_TYPES, "data.mask")
-        _known(evaluate.crop, ("whole", *CROPS[1:]), "evaluate.crop")
+        check_choice("data.crop", data.crop, CROPS)
+        check_choice("data.mask", data.mask, mask_files.MASK_TYPES)
+        check_choice("evaluate.crop", evaluate.crop, ("whole", *CROPS[1:]))
         kinds = (*mask_files.EVALUATION_KINDS, "files", "record")
-        _known(evaluate.mask, kinds, "evaluate.mask")
+        check_choice("evaluate.mask", evaluate.mask, kinds)
         self.train = train
         self.size = config.image_size
         self.crop = data.crop if train else evaluate.crop
@@ -104,11 +104,3 @@ class _FilesInOrder:
     def __call__(self, rng: np.random.Generator, index: int) -> np.ndarray:
         del rng
         return self.folder.load(index, self.size, self.size)
-
-
-def _known(value: str, known: tuple[str, ...], key: str) -> None:
-    if value not in known:
-        raise UserError(
-            f"{key}={value!r} is unknown: use one of {', '.join(known)}."
-            + did_you_mean(value, known)
-        )

@@ -12,8 +12,7 @@ import ml_collections
 import numpy as np
 import optax
 
-from jaxedit.config import did_you_mean
-from jaxedit.errors import UserError
+from jaxedit.host.names import check_choice
 from jaxedit.losses import perceptual
 from jaxedit.method import Batch, Evaluation, Method, State, Sums, Task
 from jaxedit.methods.scat import baselines, contrastive, discriminators, inpaint, update
@@ -247,9 +246,4 @@ def _check(config: ml_collections.ConfigDict) -> None:
         ("loss.features", _FEATURES),
     ):
         group, name = key.split(".")
-        value = config[group][name]
-        if value not in known:
-            raise UserError(
-                f"{key}={value!r} is unknown: use one of {', '.join(known)}."
-                + did_you_mean(value, known)
-            )
+        check_choice(key, config[group][name], known)

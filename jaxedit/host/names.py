@@ -1,0 +1,33 @@
+"""Names that a person types: is it one of the known ones, and which one was meant?"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from jaxedit.errors import UserError
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns ` Did you mean '...'?` with the nearest of `known`, or '' where none is near."""
+    known = [str(k) for k in known]
+    # A right last word under the wrong group is the commonest slip after a typing error.
+    near = [k for k in known if "." in name and k.split(".")[-1] == name.split(".")[-1]]
+    near = near or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def check_choice(what: str, value: object, known: Iterable) -> None:
+    """Raises UserError unless `value` is one of `known`; the message lists them all.
+
+    Args:
+      what: names the setting, for example a configuration key.
+      value: what was given.
+      known: everything that would do.
+    """
+    known = list(known)
+    if value not in known:
+        raise UserError(
+            f"{what}={value!r} is unknown: use one of {', '.join(map(repr, known))}."
+            + did_you_mean(str(value), known)
+        )
