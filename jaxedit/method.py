@@ -24,9 +24,9 @@ import numpy as np
 import optax
 
 from jaxedit.errors import UserError
+from jaxedit.host import levels
 from jaxedit.host.names import did_you_mean
 from jaxedit.layers.convolution import formulation
-from jaxedit.report import pictures
 
 PyTree = Any
 Batch = Mapping[str, jax.Array]
@@ -107,7 +107,7 @@ class Evaluation:
     best: tuple[str, str] = ("psnr", "max")
     prepare: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]] | None = None
     finish: Callable[[Mapping, Mapping], Mapping[str, np.ndarray]] | None = None
-    picture: Callable[[np.ndarray], np.ndarray] = pictures.to_uint8
+    picture: Callable[[np.ndarray], np.ndarray] = levels.of_picture
     absent: tuple[str, ...] = ()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from configs import common
+from jaxedit.host import levels
 from jaxedit.method import Evaluation, Method, State, Task
 from jaxedit.optim import gradients
 
@@ -122,9 +123,8 @@ class Toy(Method):
         )
 
     def pictures(self, batch, outputs):
-        from jaxedit.report.pictures import to_uint8
-
-        return {"truth": to_uint8(batch["image"]), "result": to_uint8(outputs["composite"])}
+        images = {"truth": batch["image"], "result": outputs["composite"]}
+        return {name: levels.of_picture(image) for name, image in images.items()}
 
 
 def create(config, axis_name=None):

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from jaxedit.apply.photograph import Photograph
 from jaxedit.data import images
 from jaxedit.errors import UserError
+from jaxedit.host import levels
 
 
 def check_extra() -> None:
@@ -47,7 +48,7 @@ def own_colours(photo: Photograph, alpha: np.ndarray) -> np.ndarray:
     stored = rgb(photo)
     alpha = np.asarray(alpha, np.float32)
     estimate = estimate_foreground_ml(stored.astype(np.float32) / 255, alpha)
-    return np.where((alpha == 1)[..., None], stored, _levels(estimate * 255))
+    return np.where((alpha == 1)[..., None], stored, levels.rounded(estimate * 255))
 
 
 def transparent(
@@ -62,11 +63,11 @@ def transparent(
       premultiplied: multiply the colours by the opacity, as some compositing programs want; PNG
         itself means straight alpha, which is the default.
     """
-    opacity = _levels(_opacity(photo, alpha) * 255)
+    opacity = levels.rounded(_opacity(photo, alpha) * 255)
     pixels = colours[..., 0] if photo.pixels.ndim == 2 else colours
     if premultiplied:
         share = opacity.astype(np.float32) / 255
-        pixels = _levels(pixels * (share if pixels.ndim == 2 else share[..., None]))
+        pixels = levels.rounded(pixels * (share if pixels.ndim == 2 else share[..., None]))
     return dataclasses.replace(photo, pixels=np.ascontiguousarray(pixels), alpha=opacity)
 
 
@@ -87,7 +88,7 @@ def composite(
     metadata = photo.metadata
     if photo.pixels.ndim == 2:  # a grey profile does not describe the colours of the result
         metadata = dataclasses.replace(metadata, icc_profile=None)
-    return dataclasses.replace(photo, pixels=_levels(mixed), alpha=None, metadata=metadata)
+    return dataclasses.replace(photo, pixels=levels.rounded(mixed), alpha=None, metadata=metadata)
 
 
 def covering(background: Photograph, size: tuple[int, int]) -> np.ndarray:
@@ -103,19 +104,15 @@ def rgb(photo: Photograph) -> np.ndarray:
     """Returns the pixels as uint8 (H, W, 3); 16 bits are rounded to 8."""
     pixels = photo.pixels
     if pixels.dtype == np.uint16:
-        pixels = _levels(pixels.astype(np.float32) / 257)
+        pixels = levels.rounded(pixels.astype(np.float32) / 257)
     return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
 
 
 def opacity_map(alpha: np.ndarray) -> Photograph:
     """Returns the matte itself as a grey picture, uint8 (H, W)."""
-    return Photograph(_levels(np.asarray(alpha, np.float32) * 255), None, images.Metadata())
+    return Photograph(levels.of_opacity(alpha), None, images.Metadata())
 
 
 def _opacity(photo: Photograph, alpha: np.ndarray) -> np.ndarray:
     alpha = np.asarray(alpha, np.float32)
     return alpha if photo.alpha is None else alpha * (photo.alpha.astype(np.float32) / 255)
-
-
-def _levels(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

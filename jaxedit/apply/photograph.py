@@ -19,6 +19,7 @@ from PIL import Image
 
 from jaxedit.data import images
 from jaxedit.errors import UserError
+from jaxedit.host import levels
 from jaxedit.host.atomic import atomic_file
 
 EXACT = (".png",)
@@ -64,8 +65,7 @@ class Photograph:
         """
         prediction = np.asarray(prediction, np.float32)
         values = prediction if self.pixels.ndim == 3 else prediction @ _LUMA
-        top = np.iinfo(self.pixels.dtype).max
-        values = np.clip(np.rint((values + 1) * (top / 2)), 0, top).astype(self.pixels.dtype)
+        values = levels.of_picture(values, self.pixels.dtype)
         inside = hole[..., None] if self.pixels.ndim == 3 else hole
         return dataclasses.replace(self, pixels=np.where(inside, values, self.pixels))
 

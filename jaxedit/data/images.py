@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from jaxedit.errors import UserError
+from jaxedit.host import levels
 from jaxedit.host.atomic import atomic_file
 
 # Pillow refuses files of more than twice this figure by itself, whatever the limit here.
@@ -311,7 +312,7 @@ def _eight_bits(image: Image.Image) -> np.ndarray:
         scale = 255.0
     else:
         scale = 65535.0
-    return np.clip(np.round(values * (255.0 / scale)), 0, 255).astype(np.uint8)
+    return levels.rounded(values * (255.0 / scale))
 
 
 def _mask_levels(image: Image.Image) -> np.ndarray:

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxedit.host import levels
 from jaxedit.models import inception
 from jaxedit.weights import convert
 
@@ -35,8 +36,7 @@ class Extractor:
         self._run = in_chunks(function, variables)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        levels = np.clip(np.rint((images.astype(np.float32) + 1) * 127.5), 0, 255)
-        return self._run((levels / 255).astype(np.float32))
+        return self._run(levels.of_picture(images).astype(np.float32) / np.float32(255))
 
 
 def inception_extractor(weights_dir: str | Path | None = None) -> Extractor:

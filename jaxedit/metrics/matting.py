@@ -19,6 +19,7 @@ import numpy as np
 import scipy.ndimage
 
 from jaxedit.errors import UserError
+from jaxedit.host import levels
 from jaxedit.metrics import base
 
 _SIGMA = 1.4  # pixels, of the Gaussian derivative
@@ -118,7 +119,7 @@ def to_levels(alpha: np.ndarray, what: str) -> np.ndarray:
             f"The {what} holds values from {least:g} to {largest:g}; matting metrics take alphas "
             "in [0, 1]."
         )
-    return np.clip(np.rint(alpha.astype(np.float64) * 255), 0, 255).astype(np.uint8)
+    return levels.rounded(alpha.astype(np.float64) * 255)
 
 
 def _grad(prediction: np.ndarray, target: np.ndarray, unknown: np.ndarray) -> float:

@@ -22,8 +22,6 @@ from jaxedit.weights import table
 DEPTHS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 WIDTHS = (1, 2, 4, 8, 8)
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 class VGG(nn.Module):
@@ -46,7 +44,7 @@ class VGG(nn.Module):
         """Computes features.
 
         Args:
-          x: (B, H, W, 3), normalised as the weights want it (see `normalise_imagenet`).
+          x: (B, H, W, 3), normalised as the weights want it (see `imagenet.normalise`).
 
         Returns:
           Layer name -> (B, H / 2^(block - 1), W / 2^(block - 1), channels), after the ReLU.
@@ -84,12 +82,6 @@ def layer_names(depth: int) -> tuple[str, ...]:
         for block, count in enumerate(DEPTHS[depth], start=1)
         for position in range(1, count + 1)
     )
-
-
-def normalise_imagenet(image: jax.Array) -> jax.Array:
-    """Returns `image` (..., 3) in [-1, 1], brought to the mean and deviation of ImageNet."""
-    mean, deviation = (jnp.asarray(x, image.dtype) for x in (_IMAGENET_MEAN, _IMAGENET_DEVIATION))
-    return ((image + 1) / 2 - mean) / deviation
 
 
 def conversion_table(depth: int, last: str | None = None) -> dict[str, table.Entry]:

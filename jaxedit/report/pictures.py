@@ -21,12 +21,6 @@ _INK = (40, 44, 52)
 _SMALLEST = 128  # images with a shorter side are enlarged by a whole factor
 
 
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Returns images of [-1, 1] as uint8, rounded to the nearest level. Any shape."""
-    images = np.asarray(images, np.float32)
-    return np.clip(np.rint((images + 1.0) * 127.5), 0, 255).astype(np.uint8)
-
-
 def grid(
     columns: Mapping[str, Sequence[np.ndarray]],
     labels: Sequence[str] = (),

@@ -155,11 +155,6 @@ class Progress:
         """Shows a few figures behind the bar."""
         self._bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()}, refresh=False)
 
-    def say(self, line: str) -> None:
-        """Prints a line above the bar."""
-        if sharding.is_first_process():
-            self._bar.write(line, file=sys.stderr)
-
     def pause(self) -> _Pause:
         """Returns a context whose duration does not count as training time."""
         return _Pause(self)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxedit.errors import UserError
-from jaxedit.models import vgg
+from jaxedit.models import imagenet, vgg
 from jaxedit.weights import table
 
 IMAGE = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
@@ -75,7 +75,7 @@ def test_bad_names_and_files():
 def test_normalisation():
     image = jnp.array([[[[-1.0, 0.0, 1.0]]]])
     np.testing.assert_allclose(
-        vgg.normalise_imagenet(image)[0, 0, 0],
+        imagenet.normalise(image)[0, 0, 0],
         [-0.485 / 0.229, (0.5 - 0.456) / 0.224, (1 - 0.406) / 0.225],
         rtol=1e-5,
     )

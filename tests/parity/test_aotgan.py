@@ -7,7 +7,7 @@ import pytest
 
 from jaxedit.losses import adversarial, perceptual
 from jaxedit.methods.scat.generator import composite, corrupt
-from jaxedit.models import vgg
+from jaxedit.models import imagenet, vgg
 from tests.parity import golden, scat_networks
 
 FILES = golden.goldens("aotgan_baseline")
@@ -54,7 +54,7 @@ def test_vgg_features_and_losses(path):
     image, prediction = _inputs(file, "image", "pred")
     variables = vgg.convert(file.published("params_vgg19"), 19)
     of_image, of_prediction = (
-        scat_networks.evaluate((vgg.VGG(19), variables), vgg.normalise_imagenet(x))
+        scat_networks.evaluate((vgg.VGG(19), variables), imagenet.normalise(x))
         for x in (image, prediction)
     )
     for name in file.arrays:

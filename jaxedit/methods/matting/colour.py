@@ -7,16 +7,9 @@ import jax.numpy as jnp
 
 # Labels of a trimap, and the channels of a one-hot one in this order.
 from jaxedit.data.trimaps import BACKGROUND, FOREGROUND, UNKNOWN
+from jaxedit.models.imagenet import normalise
 
 __all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "normalise", "one_hot"]
-
-MEAN = (0.485, 0.456, 0.406)  # of RGB in [0, 1]
-DEVIATION = (0.229, 0.224, 0.225)
-
-
-def normalise(image: jax.Array) -> jax.Array:
-    """Returns RGB of [-1, 1] as normalised colour, (..., 3)."""
-    return ((image + 1) / 2 - jnp.asarray(MEAN)) / jnp.asarray(DEVIATION)
 
 
 def one_hot(trimap: jax.Array) -> jax.Array:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import ml_collections
 import numpy as np
 
+from jaxedit.host import levels
 from jaxedit.method import Evaluation
 from jaxedit.methods.matting import baselines, inference
-from jaxedit.report import pictures as pictures_lib
 
 _THUMBNAIL = 256  # pictures of any size are shown at most this large
 
@@ -33,7 +33,7 @@ def create(config: ml_collections.ConfigDict) -> Evaluation:
         best=("mse_x1000", "min"),
         prepare=lambda batch: _padded(batch, margin),
         finish=lambda outputs, batch: _finished(outputs, batch, margin),
-        picture=lambda alphas: _thumbnails(pictures_lib.to_uint8(2 * np.asarray(alphas) - 1)),
+        picture=lambda alphas: _thumbnails(levels.of_opacity(alphas)),
         absent=baselines.absent() if classical else (),
     )
 
@@ -63,7 +63,7 @@ def pictures(
         # Without an estimate of the subject's own colour, so a rim of the old background is seen.
         "on green": batch["image"] * alpha + green * (1 - alpha),
     }
-    return {name: _thumbnails(pictures_lib.to_uint8(v)) for name, v in columns.items()}
+    return {name: _thumbnails(levels.of_picture(v)) for name, v in columns.items()}
 
 
 def _padded(batch: Mapping[str, np.ndarray], margin: int) -> dict[str, np.ndarray]:

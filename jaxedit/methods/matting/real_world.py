@@ -11,6 +11,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from jaxedit.host import levels
+
 # Standard deviation of the Gaussian blur, in pixels.
 BLUR = (0.3, 1.5)
 # Standard deviation of the additive normal noise, of the range 0..255; the same for the channels.
@@ -35,9 +37,9 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     """Returns the picture, float32 (H, W, 3) in [-1, 1], as a JPEG file of `quality` shows it."""
-    levels = np.clip(np.rint(image * np.float32(127.5) + np.float32(127.5)), 0, 255)
+    pixels = levels.of_picture(image)
     # The encoder takes BGR; the red and the blue channel are compressed differently.
-    blue_first = cv2.cvtColor(levels.astype(np.uint8), cv2.COLOR_RGB2BGR)
+    blue_first = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     _, encoded = cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     return decoded.astype(np.float32) * np.float32(1 / 127.5) - np.float32(1)

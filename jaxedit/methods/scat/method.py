@@ -12,6 +12,7 @@ import ml_collections
 import numpy as np
 import optax
 
+from jaxedit.host import levels
 from jaxedit.host.names import check_choice
 from jaxedit.losses import perceptual
 from jaxedit.method import Batch, Evaluation, Method, State, Sums, Task
@@ -21,7 +22,6 @@ from jaxedit.methods.scat.generator import Generator
 from jaxedit.methods.scat.objectives import Settings
 from jaxedit.methods.scat.patch_discriminator import PatchDiscriminator
 from jaxedit.models.vgg import VGG
-from jaxedit.report import pictures
 
 PyTree = Any
 _DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -170,10 +170,10 @@ class SCAT(Method):
     ) -> dict[str, np.ndarray]:
         hole = batch["mask"]
         return {
-            "input": pictures.to_uint8(batch["image"] * (1 - hole) + hole),
-            "filled": pictures.to_uint8(outputs["composite"]),
-            "raw output": pictures.to_uint8(outputs["prediction"]),
-            "truth": pictures.to_uint8(batch["image"]),
+            "input": levels.of_picture(batch["image"] * (1 - hole) + hole),
+            "filled": levels.of_picture(outputs["composite"]),
+            "raw output": levels.of_picture(outputs["prediction"]),
+            "truth": levels.of_picture(batch["image"]),
         }
 
     def _optimizers(self) -> dict[str, optax.GradientTransformation]:

@@ -20,7 +20,7 @@ from jaxedit.layers import spectral
 from jaxedit.losses import adversarial, perceptual
 from jaxedit.methods.scat import contrastive
 from jaxedit.methods.scat.generator import composite, corrupt
-from jaxedit.models.vgg import normalise_imagenet
+from jaxedit.models import imagenet
 
 PyTree = Any
 Terms = dict[str, jax.Array]
@@ -329,7 +329,7 @@ class Objectives:
     ) -> Terms:
         settings = self.settings
         features, target = (
-            self.networks["vgg19"].apply(frozen["vgg19"], normalise_imagenet(x))
+            self.networks["vgg19"].apply(frozen["vgg19"], imagenet.normalise(x))
             for x in (prediction, image)
         )
         terms: Terms = {}

@@ -236,11 +236,10 @@ def _update_generator(state, gradient, vectors, optimizers, axis_name, sums) -> 
 
 
 def _average(state: State, decay: float) -> dict[str, PyTree]:
-    blend = lambda average, new: decay * average + (1 - decay) * new
-    return {
-        **state.ema,
-        "generator": jax.tree.map(blend, state.ema["generator"], state.params["generator"]),
-    }
+    average = optax.incremental_update(
+        state.params["generator"], state.ema["generator"], step_size=1 - decay
+    )
+    return {**state.ema, "generator": average}
 
 
 def _log(terms: Mapping[str, jax.Array]) -> Sums:
