@@ -92,13 +92,12 @@ def override(config: ConfigDict, key: str, text: str) -> None:
     Raises:
       UserError: the key does not exist (the nearest is named) or the type does not fit.
     """
-    known = dict(flatten(config))
     *groups, last = key.split(".")
     node = config
     for group in groups:
         node = node[group] if isinstance(node, ConfigDict) and group in node else None
     if not isinstance(node, ConfigDict) or last not in node:
-        raise UserError(f"Unknown configuration key {key!r}.{did_you_mean(key, known)}")
+        raise UserError(f"Unknown configuration key {key!r}.{did_you_mean(key, flatten(config))}")
     old = node[last]
     if isinstance(old, ConfigDict):
         inside = ", ".join(f"{key}.{k}" for k in old)
@@ -108,13 +107,12 @@ def override(config: ConfigDict, key: str, text: str) -> None:
         node[last] = value
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Yields (dotted key, value) of every leaf, in order of definition."""
-    for key, value in config.items():
-        if isinstance(value, ConfigDict | dict):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns dotted key -> value of every leaf of a configuration or of nested dicts."""
+    from flax import traverse_util  # slow to import: not for a mistyped flag
+
+    nested = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
+    return traverse_util.flatten_dict(nested, sep=".")
 
 
 def to_json(config: ConfigDict) -> str:
@@ -129,9 +127,7 @@ def from_json(text: str) -> ConfigDict:
 
 def differences(one: ConfigDict, other: ConfigDict) -> list[str]:
     """Returns a line for each key whose value differs between two configurations."""
-    left, right = (
-        dict(flatten(from_json(to_json(c)))) for c in (one, other)
-    )
+    left, right = (flatten(from_json(to_json(c))) for c in (one, other))
     lines = []
     for key in sorted(left.keys() | right.keys()):
         a, b = left.get(key, "(absent)"), right.get(key, "(absent)")

@@ -130,7 +130,7 @@ def test_colab_notebook_is_sound():
     for command in commands:
         keys = re.findall(r"--config\.([\w.]+)=", command)
         config = config_lib.load(str(ROOT / "configs/scat.py:paper"))
-        known = dict(config_lib.flatten(config))
+        known = config_lib.flatten(config)
         assert set(keys) <= set(known)
     assert all(not c.get("outputs") for c in notebook["cells"])
 

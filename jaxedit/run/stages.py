@@ -53,8 +53,8 @@ def read(config: config_lib.ConfigDict) -> list[Stage]:
         if name in (s.name for s in stages):
             raise UserError(f"config.stages names {name!r} twice.")
         stage_config = config.copy_and_resolve_references()
-        known = dict(config_lib.flatten(config))
-        for key, value in config_lib.flatten(entry.get("overrides", {})):
+        known = config_lib.flatten(config)
+        for key, value in config_lib.flatten(entry.get("overrides", {})).items():
             if key not in known:
                 raise UserError(
                     f"Stage {name!r} overrides the unknown key {key!r}."
