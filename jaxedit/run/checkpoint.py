@@ -7,6 +7,7 @@ log line, and what is needed to write the same metrics file after a resume.
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
 import logging
@@ -24,7 +25,7 @@ from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
 from jaxedit.method import Method, State
-from jaxedit.run import sharding
+from jaxedit.run import sharding, snapshot
 
 ITEMS = ("params", "stats", "opt", "ema", "extra")
 PyTree = Any
@@ -90,11 +91,9 @@ class Checkpointer:
         items = {name: getattr(state, name) for name in ITEMS}
         items = {name: tree for name, tree in items.items() if jax.tree.leaves(tree)}
         self._check_space(items)
-        # On CPU, Orbax reads the live buffers while the next step is already overwriting them.
-        if jax.default_backend() == "cpu":
-            items = jax.tree.map(jnp.copy, items)
+        items = snapshot.take(items)
         arguments = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
-        arguments["meta"] = ocp.args.JsonSave({**meta, "step": step})
+        arguments["meta"] = ocp.args.JsonSave(copy.deepcopy({**meta, "step": step}))
         try:
             self._manager.save(step, args=ocp.args.Composite(**arguments), metrics=metrics)
         except OSError as error:
@@ -207,7 +206,7 @@ def save_frozen(run_dir: pathlib.Path, stage: str, frozen: PyTree) -> None:
     if not jax.tree.leaves(frozen) or folder.exists():
         return
     with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(folder, frozen)
+        checkpointer.save(folder, snapshot.take(frozen))
 
 
 def load_frozen(run_dir: pathlib.Path, stage: str) -> PyTree:

@@ -46,7 +46,7 @@ class RunningSums:
 
     def to_json(self) -> dict[str, list[float]]:
         """Returns the sums since the last log line, for a checkpoint."""
-        return self.totals
+        return {name: list(pair) for name, pair in self.totals.items()}
 
     def restore(self, totals: dict[str, list[float]]) -> None:
         """Takes back what `to_json` returned."""
