@@ -82,7 +82,7 @@ def test_fsdp_shards_large_leaves():
 
 @pytest.mark.parametrize(
     ("key", "value", "words"),
-    [("sharding.mode", "pjit", "'jit' or 'pmap'"), ("sharding.parameters", "zero", "'fsdp'")],
+    [("sharding.mode", "pjit", "'jit', 'pmap'"), ("sharding.parameters", "zero", "'fsdp'")],
 )
 def test_unknown_modes_are_named(key, value, words):
     with pytest.raises(UserError, match=words):
