@@ -189,8 +189,8 @@ def test_published_weights_from_file_to_picture(tmp_path, pair, capsys, monkeypa
 def test_weights_list_says_where_and_under_which_licence(capsys):
     assert go("weights", "list") == 0
     text = capsys.readouterr().out
-    for checkpoint_ in manifest.CHECKPOINTS.values():
-        assert checkpoint_.name in text and checkpoint_.address in text
+    for entry in manifest.entries().values():
+        assert entry.name in text and entry.address in text
     assert "licence" in text and "SHA-256" in text
 
 

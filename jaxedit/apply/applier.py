@@ -202,10 +202,8 @@ def from_weights(name: str, task: str, **options: Any) -> Applier:
     """
     from jaxedit.weights import manifest
 
-    # The conversion table stands in the folder of the paper whose network it is.
-    table = manifest.get(name).table.path
-    module = ".".join([*table.partition(":")[0].split(".")[:3], task])
-    if not table.startswith("jaxedit.methods.") or importlib.util.find_spec(module) is None:
+    module = f"{manifest.home(name)}.{task}"
+    if module.startswith(".") or importlib.util.find_spec(module) is None:
         raise UserError(
             f"The weights {name!r} ({manifest.get(name).what}) are not of a network that can "
             f"{task}. `jaxedit weights list` says what each is for."

@@ -6,20 +6,22 @@ the variables joined by "/", its arrays have our layout, its metadata says where
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors
 import safetensors.numpy
+from flax import traverse_util
 
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.host import digests
+from jaxedit.host.atomic import atomic_file
 from jaxedit.weights import manifest, reader, table
+from jaxedit.weights.entry import Published
 
 FORMAT = "jaxedit weights 1"
 
@@ -61,26 +63,26 @@ def convert(
       UserError: unknown name, unreadable file, another digest than the published one, or keys or
         shapes that are not this network's. Nothing is written then.
     """
-    checkpoint = manifest.get(name)
+    entry = manifest.get(name)
     arrays = reader.read(
-        file, nested=checkpoint.nested, prefix=checkpoint.prefix, ignore=checkpoint.ignore
+        file, nested=entry.nested, prefix=entry.prefix, ignore=entry.ignore
     )
     digest = digests.digest(Path(file))
     if verify:
-        _check_digest(checkpoint, Path(file), digest)
+        _check_digest(entry, Path(file), digest)
     arrays = {key: _as_float32(array) for key, array in arrays.items()}
     variables = table.to_jax(
-        checkpoint.table(), arrays, checkpoint.expected(), f"{file}: the {name} weights"
+        entry.table(), arrays, entry.expected(), f"{file}: the {name} weights"
     )
     metadata = {
         "format": FORMAT,
         "name": name,
-        "source": checkpoint.address,
+        "source": entry.address,
         "source_sha256": digest,
-        "licence": checkpoint.licence,
+        "licence": entry.licence,
     }
     target = Path(output) if output is not None else path_of(name, weights_dir)
-    _write(flatten(variables), metadata, target)
+    _write(traverse_util.flatten_dict(variables, sep="/"), metadata, target)
     return target
 
 
@@ -92,7 +94,7 @@ def load(name: str, weights_dir: str | Path | None = None) -> dict[str, Any]:
         them.
       UserError: unknown name, or a file that is damaged or holds other weights.
     """
-    checkpoint = manifest.get(name)
+    entry = manifest.get(name)
     path = path_of(name, weights_dir)
     if not path.is_file():
         raise PretrainedWeightsMissing(how_to_get(name, weights_dir))
@@ -107,8 +109,8 @@ def load(name: str, weights_dir: str | Path | None = None) -> dict[str, Any]:
             f"{path}: holds the weights {metadata.get('name')!r}, not {name!r}. "
             f"Convert again: jaxedit weights convert {name} FILE"
         )
-    variables = unflatten(arrays)
-    _check_shapes(checkpoint, variables, path)
+    variables = traverse_util.unflatten_dict(arrays, sep="/")
+    _check_shapes(entry, variables, path)
     return variables
 
 
@@ -126,93 +128,71 @@ def load_all(names: Sequence[str], weights_dir: str | Path | None = None) -> lis
 
 def how_to_get(name: str, weights_dir: str | Path | None = None) -> str:
     """Returns the line that says how to obtain the weights `name`."""
-    checkpoint = manifest.get(name)
+    entry = manifest.get(name)
     folder = path_of(name, weights_dir).parent
     setting = "" if folder == default_dir() else f"JAXEDIT_WEIGHTS={shlex.quote(str(folder))} "
-    size = f" ({checkpoint.bytes / 1e6:,.1f} MB)" if checkpoint.bytes else ""
-    file = f" (the file {checkpoint.file} in it)" if checkpoint.file else ""
+    size = f" ({entry.bytes / 1e6:,.1f} MB)" if entry.bytes else ""
+    file = f" (the file {entry.file} in it)" if entry.file else ""
     return (
-        f"The weights {name!r} are not in {folder}. Download {checkpoint.address}{file}{size}, "
+        f"The weights {name!r} are not in {folder}. Download {entry.address}{file}{size}, "
         f"then run: {setting}jaxedit weights convert {name} FILE"
     )
 
 
 def list_rows(weights_dir: str | Path | None = None) -> list[dict[str, str]]:
-    """Returns one row per known checkpoint, for `jaxedit weights list`.
+    """Returns one row per known entry, for `jaxedit weights list`.
 
     Keys: name, state ("ready" or "absent"), what, path (ours), address, file, size, licence,
     digest.
     """
     rows = []
-    for name, checkpoint in manifest.CHECKPOINTS.items():
+    for name, entry in manifest.entries().items():
         path = path_of(name, weights_dir)
-        if checkpoint.sha256:
-            digest = f"SHA-256 {checkpoint.sha256}"
-        elif checkpoint.sha256_prefix:
-            digest = f"SHA-256 begins with {checkpoint.sha256_prefix}"
+        if entry.sha256:
+            digest = f"SHA-256 {entry.sha256}"
+        elif entry.sha256_prefix:
+            digest = f"SHA-256 begins with {entry.sha256_prefix}"
         else:
             digest = "not published"
         rows.append(
             {
                 "name": name,
                 "state": "ready" if path.is_file() else "absent",
-                "what": checkpoint.what,
+                "what": entry.what,
                 "path": str(path),
-                "address": checkpoint.address,
-                "file": checkpoint.file,
-                "size": f"{checkpoint.bytes:,} bytes" if checkpoint.bytes else "not published",
-                "licence": checkpoint.licence,
+                "address": entry.address,
+                "file": entry.file,
+                "size": f"{entry.bytes:,} bytes" if entry.bytes else "not published",
+                "licence": entry.licence,
                 "digest": digest,
             }
         )
     return rows
 
 
-def flatten(variables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns "a/b/c" -> leaf of a nested dict of arrays (or shape structs)."""
-    flat = {}
-    for key, value in variables.items():
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{prefix}{key}/"))
-        else:
-            flat[prefix + key] = value
-    return flat
-
-
-def unflatten(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Returns the nested dict of "a/b/c" -> array."""
-    nested: dict[str, Any] = {}
-    for path, array in flat.items():
-        *outer, last = path.split("/")
-        place = nested
-        for key in outer:
-            place = place.setdefault(key, {})
-        place[last] = array
-    return nested
-
-
-def _check_digest(checkpoint: manifest.Checkpoint, path: Path, digest: str) -> None:
-    expected = checkpoint.sha256 or checkpoint.sha256_prefix
+def _check_digest(entry: Published, path: Path, digest: str) -> None:
+    expected = entry.sha256 or entry.sha256_prefix
     if expected is None or digest.startswith(expected):
         return
-    begins = "is" if checkpoint.sha256 else "begins with"
+    begins = "is" if entry.sha256 else "begins with"
     raise UserError(
-        f"{path}: not the published file of {checkpoint.name!r}: its SHA-256 is {digest}, the "
-        f"published one {begins} {expected}. Download it again from {checkpoint.address} or, if "
+        f"{path}: not the published file of {entry.name!r}: its SHA-256 is {digest}, the "
+        f"published one {begins} {expected}. Download it again from {entry.address} or, if "
         "you re-saved it yourself, convert it with --no-verify"
     )
 
 
-def _check_shapes(checkpoint: manifest.Checkpoint, variables: Any, path: Path) -> None:
-    shape = lambda tree: {key: tuple(leaf.shape) for key, leaf in tree.items()}
-    ours = shape(flatten(variables))
-    expected = shape(flatten(checkpoint.expected()))
+def _check_shapes(entry: Published, variables: Any, path: Path) -> None:
+    ours, expected = (
+        {key: tuple(leaf.shape) for key, leaf in traverse_util.flatten_dict(tree, sep="/").items()}
+        for tree in (variables, entry.expected())
+    )
     if ours != expected:
         odd = sorted(set(ours.items()) ^ set(expected.items()))[0][0]
         raise UserError(
             f"{path}: does not fit this version's network: {odd!r} has shape {ours.get(odd)}, "
             f"expected {expected.get(odd)}. Convert again: "
-            f"jaxedit weights convert {checkpoint.name} FILE"
+            f"jaxedit weights convert {entry.name} FILE"
         )
 
 
@@ -222,16 +202,15 @@ def _as_float32(array: np.ndarray) -> np.ndarray:
 
 
 def _write(arrays: dict[str, np.ndarray], metadata: dict[str, str], target: Path) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.numpy.save_file(arrays, temporary, metadata)
-        os.replace(temporary, target)
-    except (OSError, safetensors.SafetensorError) as error:
+    except OSError as error:
         raise UserError(
-            f"{target}: cannot be written: {error}. Free some space or choose another folder "
-            "with $JAXEDIT_WEIGHTS."
+            f"{target.parent}: this folder cannot be made: {error}. Choose another one with "
+            "$JAXEDIT_WEIGHTS."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with atomic_file(target) as temporary:
+        try:
+            safetensors.numpy.save_file(arrays, temporary, metadata)
+        except safetensors.SafetensorError as error:  # a full disk, among others
+            raise OSError(str(error)) from error

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import safetensors.numpy
+from flax import traverse_util
 
 from jaxedit import metrics
 from jaxedit.errors import UserError
@@ -68,7 +69,7 @@ def test_fid_from_a_weights_file(tmp_path):
     """The whole way: a published file, the conversion, the 299-pixel network, the figure."""
     published = {}
     table = inception.conversion_table()
-    shapes = convert.flatten(inception.shapes())
+    shapes = traverse_util.flatten_dict(inception.shapes(), sep="/")
     for name, entry in table.items():
         shape = shapes["/".join(entry.path)].shape
         shape = (shape[3], shape[2], shape[0], shape[1]) if entry.kind == "conv" else shape

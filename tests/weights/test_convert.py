@@ -1,5 +1,6 @@
 """From a published file to variables, and every way in which that fails."""
 
+import dataclasses
 import hashlib
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
+from flax import traverse_util
 
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.weights import convert, manifest, table
@@ -71,8 +73,8 @@ def test_the_published_name_tells_the_beginning_of_the_digest(tmp_path, monkeypa
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     checkpoint = manifest.get("lpips-alex")
     for prefix, fits in ((digest[:8], True), ("00000000", False)):
-        changed = manifest.dataclasses.replace(checkpoint, sha256=None, sha256_prefix=prefix)
-        monkeypatch.setitem(manifest.CHECKPOINTS, "lpips-alex", changed)
+        changed = dataclasses.replace(checkpoint, sha256=None, sha256_prefix=prefix)
+        monkeypatch.setitem(manifest.entries(), "lpips-alex", changed)
         if fits:
             convert.convert("lpips-alex", path, weights_dir=tmp_path)
         else:
@@ -104,14 +106,14 @@ def test_files_of_another_network_are_refused(change, message, tmp_path):
 def test_a_place_that_cannot_be_written(tmp_path):
     path = published(tmp_path, heads())
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="cannot be made.*JAXEDIT_WEIGHTS"):
         convert.convert("lpips-alex", path, weights_dir=tmp_path / "file", verify=False)
 
 
 @pytest.mark.parametrize("name", ["scat-places2", "aotgan-celebahq", "alexnet", "vgg19"])
 def test_every_kind_of_network_converts(name, tmp_path):
     checkpoint = manifest.get(name)
-    expected = convert.flatten(checkpoint.expected())
+    expected = traverse_util.flatten_dict(checkpoint.expected(), sep="/")
     arrays = {}
     for key, entry in checkpoint.table().items():
         shape = expected["/".join(entry.path)].shape
@@ -121,7 +123,7 @@ def test_every_kind_of_network_converts(name, tmp_path):
         arrays["module.classifier.6.bias"] = np.zeros(1000, np.float16)
     path = published(tmp_path, arrays)
     convert.convert(name, path, weights_dir=tmp_path, verify=False)
-    loaded = convert.flatten(convert.load(name, tmp_path))
+    loaded = traverse_util.flatten_dict(convert.load(name, tmp_path), sep="/")
     assert {key: leaf.shape for key, leaf in loaded.items()} == {
         key: leaf.shape for key, leaf in expected.items()
     }
@@ -147,7 +149,7 @@ def test_absent_weights_say_how_to_get_them(tmp_path, monkeypatch):
 def test_unknown_names_suggest_the_nearest(tmp_path):
     for call in (convert.load, lambda name: convert.convert(name, tmp_path)):
         with pytest.raises(UserError, match="no weights called 'scat-places'. Did you mean "
-                                            "'scat-places2'\\? Known: scat-places2, scat-celeba"):
+                                            "'scat-places2'\\? Known: .*scat-places2, .*, vgg16"):
             call("scat-places")
 
 
@@ -172,7 +174,7 @@ def test_list_rows(tmp_path):
         "lpips-alex", published(tmp_path, heads()), weights_dir=tmp_path, verify=False
     )
     rows = {row["name"]: row for row in convert.list_rows(tmp_path)}
-    assert set(rows) == set(manifest.CHECKPOINTS)
+    assert set(rows) == set(manifest.entries())
     assert [name for name, row in rows.items() if row["state"] == "ready"] == ["lpips-alex"]
     assert rows["vgg19"]["digest"] == "SHA-256 begins with dcbb9e9d"
     assert rows["scat-celeba"]["digest"] == "not published"
@@ -181,7 +183,7 @@ def test_list_rows(tmp_path):
 
 
 def test_digests_begin_as_the_published_names_say():
-    for checkpoint in manifest.CHECKPOINTS.values():
+    for checkpoint in manifest.entries().values():
         assert checkpoint.sha256 is None or len(checkpoint.sha256) == 64
         if checkpoint.sha256_prefix:
             assert f"-{checkpoint.sha256_prefix}.pth" in checkpoint.address

@@ -16,6 +16,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 
 from jaxedit.errors import UserError
 from jaxedit.layers import normalization, spectral
@@ -199,8 +200,8 @@ def swin_initialisation(
     Raises:
       UserError: the weights do not fit.
     """
-    encoder = convert.flatten(params["encoder"]) if "encoder" in params else {}
-    source = convert.flatten(weights)
+    encoder = traverse_util.flatten_dict(params["encoder"], sep="/") if "encoder" in params else {}
+    source = traverse_util.flatten_dict(weights, sep="/")
     odd = sorted(set(source) - set(encoder)) or sorted(
         path for path in encoder if path not in source and not path.startswith(_OURS)
     )
@@ -217,7 +218,7 @@ def swin_initialisation(
             key = jax.random.fold_in(rng, index)
             start = nn.initializers.xavier_normal()(key, start.shape, jnp.float32)
         filled[path] = _overwrite(path, start, array)
-    return {**params, "encoder": convert.unflatten(filled)}
+    return {**params, "encoder": traverse_util.unflatten_dict(filled, sep="/")}
 
 
 def _overwrite(path: str, start: jax.Array, array: np.ndarray) -> jax.Array:
@@ -236,8 +237,10 @@ def _overwrite(path: str, start: jax.Array, array: np.ndarray) -> jax.Array:
 
 
 def _check_same_shapes(name: str, weights: Mapping[str, Any], start: Mapping[str, Any]) -> None:
-    shapes = lambda tree: {path: tuple(a.shape) for path, a in convert.flatten(tree).items()}
-    theirs, ours = shapes(weights), shapes(start)
+    theirs, ours = (
+        {path: tuple(a.shape) for path, a in traverse_util.flatten_dict(tree, sep="/").items()}
+        for tree in (weights, start)
+    )
     if theirs != ours:
         odd = sorted(set(theirs.items()) ^ set(ours.items()))[0][0]
         raise UserError(

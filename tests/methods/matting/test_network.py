@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import traverse_util
 
 from jaxedit.layers import spectral
 from jaxedit.methods.matting.network import MattingNetwork
@@ -76,14 +77,14 @@ def test_initialisation():
 def test_training_updates_every_batch_statistic():
     (_, (_, changed)), _ = trainer()(0)
     before = networks.drawn(networks.tiny())["batch_stats"]
-    after = convert.flatten(changed["batch_stats"])
-    for path, array in convert.flatten(before).items():
+    after = traverse_util.flatten_dict(changed["batch_stats"], sep="/")
+    for path, array in traverse_util.flatten_dict(before, sep="/").items():
         assert np.abs(after[path] - array).max() > 0, path
 
 
 def test_every_parameter_gets_a_gradient():
     _, gradient = trainer()(0)
-    for path, array in convert.flatten(gradient).items():
+    for path, array in traverse_util.flatten_dict(gradient, sep="/").items():
         assert np.isfinite(array).all() and np.abs(array).max() > 0, path
 
 

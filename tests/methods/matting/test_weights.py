@@ -1,9 +1,12 @@
 """Published names against ours, and starting a network from published weights."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 import safetensors.numpy
+from flax import traverse_util
 
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.methods.matting import weights
@@ -45,7 +48,8 @@ def test_round_trip_by_the_fill_rule():
 
 def test_published_names_and_shapes():
     checkpoint = manifest.get("dpt")
-    entries, expected = checkpoint.table(), convert.flatten(checkpoint.expected())
+    entries = checkpoint.table()
+    expected = traverse_util.flatten_dict(checkpoint.expected(), sep="/")
     shapes = {name: expected["/".join(entry.path)].shape for name, entry in entries.items()}
     assert len(shapes) == len(expected) == 457
     # A 4 x 4 transposed kernel is (in, out, h, w) there and (h, w, out, in) here.
@@ -72,13 +76,13 @@ def published(tmp_path, monkeypatch):
     for name in (*weights.PUBLISHED, weights.SWIN):
         whole = name != weights.SWIN
         entries = weights.network_table(DEPTHS, BLOCKS) if whole else swin.conversion_table(DEPTHS)
-        tiny = manifest.dataclasses.replace(
+        tiny = dataclasses.replace(
             manifest.get(name),
             table=lambda entries=entries: entries,
             network=lambda whole=whole: small["module" if whole else "swin"],
             nested=(),  # safetensors files nest nothing
         )
-        monkeypatch.setitem(manifest.CHECKPOINTS, name, tiny)
+        monkeypatch.setitem(manifest.entries(), name, tiny)
 
     def write(name, tree, extra):
         prefix = "" if name == weights.SWIN else "module."
@@ -138,8 +142,10 @@ def test_swin_fills_the_transformer_and_leaves_the_rest(rng):
     key = None if rng is None else jax.random.key(rng)
     found = weights.swin_initialisation(params, source, key)
     jax.tree.map(np.testing.assert_array_equal, found["decoder"], params["decoder"])
-    encoder, start = convert.flatten(found["encoder"]), convert.flatten(params["encoder"])
-    flat = convert.flatten(source)
+    encoder, start, flat = (
+        traverse_util.flatten_dict(tree, sep="/")
+        for tree in (found["encoder"], params["encoder"], source)
+    )
     assert set(encoder) == set(start)
     fresh = set()
     for path, array in encoder.items():

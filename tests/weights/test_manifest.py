@@ -1,0 +1,19 @@
+"""What the manifest holds, and where it finds it."""
+
+import pytest
+
+from jaxedit.errors import UserError
+from jaxedit.weights import manifest
+
+
+def test_papers_bring_their_own_entries():
+    assert manifest.home("scat-places2") == "jaxedit.methods.scat"
+    assert manifest.home("dpt") == "jaxedit.methods.matting"
+    assert manifest.home("vgg16") == ""
+    with pytest.raises(UserError, match="no weights called 'vgg-16'. Did you mean 'vgg16'"):
+        manifest.home("vgg-16")
+
+
+def test_two_entries_of_one_name_are_a_mistake():
+    with pytest.raises(ValueError, match="Two entries of the manifest are called 'vgg16'"):
+        manifest._add(manifest.get("vgg16"), dict(manifest.entries()))
