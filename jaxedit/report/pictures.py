@@ -19,6 +19,7 @@ _GAP = 6
 _PAPER = (255, 255, 255)
 _INK = (40, 44, 52)
 _SMALLEST = 128  # images with a shorter side are enlarged by a whole factor
+_MOST_STEPS = 20  # pictures of the course of a run that are kept
 
 
 def grid(
@@ -82,6 +83,50 @@ def write(path: str | os.PathLike, picture: np.ndarray) -> None:
         Image.fromarray(np.ascontiguousarray(picture, np.uint8)).save(
             temporary, "PNG", optimize=True
         )
+
+
+def record(folder: pathlib.Path, name: str, step: int, picture: np.ndarray) -> None:
+    """Writes a picture as the newest of its name, and keeps some of the earlier ones beside it.
+
+    `<name>.png` is always the newest; `<name>/<step>.png` are pictures of the course of a run, the
+    newest among them, at most `_MOST_STEPS` + 1. Which ones stay depends on the steps alone, so a
+    run that was killed and resumed ends with the same files as one that never stopped.
+
+    Args:
+      folder: where the pictures of a run lie.
+      name: file name without suffix.
+      step: the training step.
+      picture: uint8 (H, W, 3).
+    """
+    write(folder / f"{name}.png", picture)
+    write(folder / name / f"{step:08d}.png", picture)
+    found = history(folder, name)
+    # Later steps than this one are of a part of the run that a resumption does again.
+    stay = kept([other for other in found if other <= step])
+    for other, path in found.items():
+        if other not in stay:
+            path.unlink(missing_ok=True)
+
+
+def history(folder: pathlib.Path, name: str) -> dict[int, pathlib.Path]:
+    """Returns step -> file of the pictures of a name that `record` kept, by step."""
+    files = {int(f.stem): f for f in (folder / name).glob("*.png") if f.stem.isdecimal()}
+    return dict(sorted(files.items()))
+
+
+def kept(steps: Sequence[int], limit: int = _MOST_STEPS) -> set[int]:
+    """Returns which of `steps` stay: the newest, and the first of each of `limit` equal spans.
+
+    A span is a power of two, doubled as the run goes on. Two spans make the next larger one, and
+    its first step is the first of one of them: what was given up earlier would not stay later.
+    """
+    newest, span = max(steps), 1
+    while newest // span >= limit:
+        span *= 2
+    first: dict[int, int] = {}
+    for step in sorted(steps):
+        first.setdefault(step // span, step)
+    return {newest, *first.values()}
 
 
 def _cell(image: np.ndarray, title: str) -> Image.Image:

@@ -52,7 +52,7 @@ class Writer:
         self._scalars(f"{stage}/timing", step, values)
 
     def picture(self, name: str, step: int, image: np.ndarray) -> None:
-        """Writes `pictures/<name>.png`, replacing the one before, and adds it to the events.
+        """Writes `pictures/<name>.png`, keeps some earlier ones, and adds it to the events.
 
         Args:
           name: file name without suffix.
@@ -60,7 +60,7 @@ class Writer:
           image: uint8 (H, W, 3).
         """
         if self.active:
-            pictures.write(self.run_dir / "pictures" / f"{name}.png", image)
+            pictures.record(self.run_dir / "pictures", name, step, image)
             self._open_events().add_image(name, image, step, dataformats="HWC")
 
     def file(self, name: str, value: Any) -> None:

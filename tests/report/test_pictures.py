@@ -50,3 +50,32 @@ def test_write_is_whole_or_nothing(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"b\.png"):
         pictures.write(tmp_path / "new" / "b.png", picture)
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.png"]
+
+
+def record(folder, steps):
+    for step in steps:
+        pictures.record(folder, "samples", step, np.full((4, 4, 3), step % 251, np.uint8))
+
+
+def files(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.png")}
+
+
+def test_earlier_pictures_stay_few_and_spread(tmp_path):
+    record(tmp_path, range(3, 400, 3))
+    steps = list(pictures.history(tmp_path, "samples"))
+    assert steps[0] == 3 and steps[-1] == 399 and 10 <= len(steps) <= 21
+    assert max(np.diff(steps)) <= 2 * 36 and min(np.diff(steps[:-1])) > 24
+    newest = (tmp_path / "samples.png").read_bytes()
+    assert newest == (tmp_path / "samples" / "00000399.png").read_bytes()
+
+
+def test_a_resumed_run_keeps_the_same_pictures(tmp_path):
+    steps = [1, *range(7, 300, 7), 300]
+    record(tmp_path / "whole", steps)
+    record(tmp_path / "killed", [s for s in steps if s <= 200])
+    record(tmp_path / "killed", [s for s in steps if s > 90])
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+    # Begun again and not yet as far as before: nothing of the part to come.
+    record(tmp_path / "killed", [14])
+    assert max(pictures.history(tmp_path / "killed", "samples")) == 14
