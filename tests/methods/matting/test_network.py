@@ -10,7 +10,6 @@ from flax import traverse_util
 
 from jaxedit.layers import spectral
 from jaxedit.methods.matting.network import MattingNetwork
-from jaxedit.weights import convert
 from tests.methods.matting import networks
 
 
@@ -56,7 +55,8 @@ def test_published_size():
 
 def test_initialisation():
     init = networks.quick_jit(networks.tiny().init)
-    params = convert.flatten(init(jax.random.key(0), *networks.inputs())["params"])
+    params = init(jax.random.key(0), *networks.inputs())["params"]
+    params = traverse_util.flatten_dict(params, sep="/")
     for path, array in params.items():
         array = np.asarray(array)
         if path.endswith("bn2/scale") and "/layer" in path:
