@@ -1,19 +1,24 @@
-"""Checkpoints with Orbax: asynchronous, items kept apart, best and last kept, broken ones skipped.
+"""Checkpoints with Orbax: asynchronous, items kept apart, best and last kept, damaged ones skipped.
 
-Layout under a run directory: `checkpoints/<stage>/<step>/{params,stats,opt,ema,extra,meta}` and,
-once per stage, `frozen/<stage>`. `meta` is JSON: the position in the data, the sums since the last
-log line, and what is needed to write the same metrics file after a resume.
+Layout under a run directory: `checkpoints/<stage>/<step>/{params,stats,opt,ema,extra,meta}`. `meta`
+is JSON: the position in the data, the sums since the last log line, and what is needed to write the
+same metrics file after a resume. `manifest.json` beside them keeps the digest of every file; it is
+part of the checkpoint before Orbax commits it.
+
+Only damage makes a checkpoint be passed over, and only a training run that has found a good one
+sets the damaged ones aside.
 """
 
 from __future__ import annotations
 
 import copy
-import errno
 import json
 import logging
+import math
 import pathlib
 import shutil
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -23,11 +28,16 @@ from orbax.checkpoint import checkpoint_managers
 
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
-from jaxedit.errors import UserError
+from jaxedit.errors import NonFiniteLoss, UserError
+from jaxedit.host import manifests
 from jaxedit.method import Method, State
-from jaxedit.run import sharding, snapshot
+from jaxedit.run import damage, disk, frozen, sharding, snapshot, verdicts
 
 ITEMS = ("params", "stats", "opt", "ema", "extra")
+# What must be finite before a checkpoint counts as good.
+_FINITE = ("params", "ema")
+# Written by Orbax after the manifest.
+_AFTERWARDS = ("_CHECKPOINT_METADATA", "commit_success.txt")
 PyTree = Any
 
 # Orbax reports every save and scan at INFO and WARNING through absl: noise beside our own lines.
@@ -46,14 +56,14 @@ class Checkpointer:
         best: tuple[str, str] = ("psnr", "max"),
         read_only: bool = False,
     ):
-        self.run_dir = run_dir.resolve()
-        self.stage = stage
+        self.run_dir, self.stage = run_dir.resolve(), stage
         self.folder = self.run_dir / "checkpoints" / stage
-        metric, direction = best
+        metric, direction = self._best = best
+        self._saving: int | None = None
         policies = checkpoint_managers.AnyPreservationPolicy([
             checkpoint_managers.LatestN(max(1, keep_last)),
             checkpoint_managers.BestN(
-                get_metric_fn=lambda metrics: metrics[metric],
+                get_metric_fn=lambda metrics: self._options.best_fn(metrics),
                 # Orbax keeps the last in this order: ascending keeps the largest.
                 reverse=direction == "min",
                 n=keep_best,
@@ -62,9 +72,13 @@ class Checkpointer:
         ])
         self._options = ocp.CheckpointManagerOptions(
             preservation_policy=policies if keep_best else checkpoint_managers.LatestN(keep_last),
-            best_fn=lambda metrics: metrics[metric],  # without it Orbax writes no metrics
+            # Without it Orbax writes no metrics. Checkpoints of old may lack this one.
+            best_fn=lambda metrics: metrics.get(
+                metric, -math.inf if direction == "max" else math.inf
+            ),
             best_mode=direction,
             enable_async_checkpointing=True,
+            async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
             # A reader beside a running run must leave its half-written checkpoint alone.
             cleanup_tmp_directories=not read_only,
             read_only=read_only,
@@ -74,64 +88,102 @@ class Checkpointer:
     def _open(self) -> ocp.CheckpointManager:
         return ocp.CheckpointManager(self.folder, options=self._options)
 
-    def save(self, state: State, meta: dict[str, Any], metrics: dict[str, float] | None) -> None:
+    def save(
+        self, state: State, meta: dict[str, Any], metrics: Mapping[str, float] | None
+    ) -> None:
         """Starts saving `state` (without `frozen`) as its own step; returns before it is on disk.
 
         Args:
           state: global arrays.
           meta: JSON-able facts to restore beside the state.
-          metrics: figures by which the best checkpoint is chosen, or None.
+          metrics: figures by which the best checkpoint is chosen, or None. Without a finite figure
+            of the right name the checkpoint counts as not measured.
 
         Raises:
           UserError: the disk is, or would be, full.
+          NonFiniteLoss: a parameter or an average is NaN or infinite.
         """
         step = int(state.step)
         if self._manager.latest_step() == step:
             return
         items = {name: getattr(state, name) for name in ITEMS}
         items = {name: tree for name, tree in items.items() if jax.tree.leaves(tree)}
-        self._check_space(items)
+        disk.check_space(self.folder, items)
         items = snapshot.take(items)
+        self._check_finite(step, items)
         arguments = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
+        # Deep: Orbax turns it into text later, when the loop has gone on.
         arguments["meta"] = ocp.args.JsonSave(copy.deepcopy({**meta, "step": step}))
+        self.wait()
+        self._saving = step
         try:
-            self._manager.save(step, args=ocp.args.Composite(**arguments), metrics=metrics)
-        except OSError as error:
-            raise self._disk_error(error) from error
+            self._manager.save(
+                step, args=ocp.args.Composite(**arguments), metrics=self._measured(metrics)
+            )
+        except Exception as error:
+            raise disk.explained(self.folder, error) from error
 
     def restore(self, abstract: State) -> tuple[State, dict[str, Any]] | None:
         """Returns (state, meta) of the newest readable checkpoint, or None if there is none.
 
-        A checkpoint that cannot be read is moved to `broken_checkpoints/` and named on stderr,
-        and the one before it is tried.
+        Damaged checkpoints that are newer are named on stderr and moved to `broken_checkpoints/`,
+        once a good one is found. Several processes agree on it.
 
         Args:
           abstract: shapes, dtypes and shardings to restore into; `frozen` is left as it is.
+
+        Raises:
+          UserError: there are checkpoints and none is good, or reading fails for another reason
+            than damage. Nothing was moved.
         """
-        for step in sorted(self._manager.all_steps(), reverse=True):
-            try:
-                return self.restore_step(step, abstract)
-            except Exception as error:  # Orbax and TensorStore raise many kinds.
-                self._set_aside(step, error)
-        return None
+        found, damaged = self.newest(abstract)
+        for step in damaged:
+            self.tell(step, damaged[step], f"It is moved to {self._aside(step)}")
+        if damaged:
+            self._set_aside(damaged)
+        return found
+
+    def newest(
+        self, abstract: State, items: tuple[str, ...] = ITEMS
+    ) -> tuple[tuple[State, dict[str, Any]] | None, dict[int, str]]:
+        """Returns ((state, meta) of the newest good checkpoint or None, damaged step -> reason).
+
+        Moves nothing.
+
+        Raises:
+          UserError: as `restore`.
+        """
+        damaged: dict[int, str] = {}
+        for step in reversed(self.steps()):
+            found, reason = self._examine(step, abstract, items)
+            if found is not None:
+                return found, damaged
+            damaged[step] = reason
+        if damaged:
+            reasons = "; ".join(f"step {step}: {reason}" for step, reason in damaged.items())
+            raise UserError(
+                f"None of the checkpoints in {self.folder} can be read ({reasons}). Nothing was "
+                "moved, and the run does not start over by itself. Put them back from a copy, or "
+                "move that folder away to train the stage from its beginning."
+            )
+        return None, damaged
 
     def restore_step(
         self, step: int, abstract: State, items: tuple[str, ...] = ITEMS
     ) -> tuple[State, dict[str, Any]]:
-        """Returns (state, meta) of checkpoint `step`, reading only `items` of it."""
-        trees = {name: getattr(abstract, name) for name in items}
-        arguments = {
-            name: ocp.args.StandardRestore(tree)
-            for name, tree in trees.items()
-            if jax.tree.leaves(tree)
-        }
-        arguments["meta"] = ocp.args.JsonRestore()
-        restored = self._manager.restore(step, args=ocp.args.Composite(**arguments))
-        found = {name: restored[name] for name in arguments if name != "meta"}
-        counter = jnp.asarray(step, jnp.int32)
-        if isinstance(getattr(abstract.step, "sharding", None), jax.sharding.NamedSharding):
-            counter = sharding.place(counter, abstract.step.sharding)
-        return abstract.replace(step=counter, **found), restored["meta"]
+        """Returns (state, meta) of checkpoint `step`, reading only `items` of it.
+
+        Raises:
+          UserError: it is damaged, or cannot be read just now.
+        """
+        found, reason = self._examine(step, abstract, items)
+        if found is None:
+            others = ", ".join(str(other) for other in self.steps() if other != step)
+            raise UserError(
+                f"Checkpoint {self.folder / str(step)} cannot be read ({reason}). "
+                + (f"There are others, of step {others}." if others else "There is no other.")
+            )
+        return found
 
     def steps(self) -> list[int]:
         """Returns the steps on disk, ascending."""
@@ -149,73 +201,101 @@ class Checkpointer:
         """
         try:
             self._manager.wait_until_finished()
-        except OSError as error:
-            raise self._disk_error(error) from error
         except Exception as error:
-            if "No space left" in str(error) or "ENOSPC" in str(error):
-                raise self._disk_error(error) from error
-            raise
+            raise disk.explained(self.folder, error) from error
 
     def close(self) -> None:
         """Waits for saves under way and lets go of the folder."""
         self.wait()
         self._manager.close()
 
-    def _check_space(self, items: PyTree) -> None:
-        needed = sum(x.nbytes for x in jax.tree.leaves(items)) * 5 // 4 + 2**20
-        free = shutil.disk_usage(self.folder).free
-        if free < needed:
-            raise UserError(
-                f"No space left for a checkpoint in {self.folder}: it needs about "
-                f"{needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free. The checkpoints "
-                "already there are untouched. Free some space, or lower checkpoint.keep_last, "
-                "and start the same command again to resume."
+    def _check_finite(self, step: int, items: Mapping[str, PyTree]) -> None:
+        where = snapshot.first_not_finite({name: items.get(name, {}) for name in _FINITE})
+        if verdicts.worst(verdicts.GOOD if where is None else verdicts.DAMAGED) != verdicts.GOOD:
+            raise NonFiniteLoss(
+                f"Step {step}: {where or 'a parameter'} is NaN or infinite. Training stopped; the "
+                "last good checkpoint is kept. Lower the learning rate, look at the input data, or "
+                "resume with precision.compute='float32' in a new --workdir."
             )
 
-    def _disk_error(self, error: Exception) -> Exception:
-        if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT, None):
-            return error
-        return UserError(
-            f"Could not write a checkpoint to {self.folder}: {error}. Free some space and start "
-            "the same command again; it resumes from the last complete checkpoint."
+    def _measured(self, metrics: Mapping[str, float] | None) -> dict[str, float] | None:
+        """Returns the finite figures, or None where that of the best checkpoint is not one."""
+        finite = {k: float(v) for k, v in (metrics or {}).items()
+                  if v is not None and math.isfinite(v)}
+        return finite if self._best[0] in finite else None
+
+    def _seal(self) -> None:
+        """Writes the manifest; Orbax calls it when all is written, before it commits the folder."""
+        if not sharding.is_first_process() or self._saving is None:
+            return
+        unfinished = sorted(self.folder.glob(f"{self._saving}.*tmp*"))
+        for folder in unfinished or [self.folder / str(self._saving)]:
+            manifests.seal(folder, without=_AFTERWARDS)
+
+    def _examine(
+        self, step: int, abstract: State, items: tuple[str, ...]
+    ) -> tuple[tuple[State, dict[str, Any]] | None, str]:
+        """Returns (what is in a checkpoint, "") or (None, in which way it is damaged).
+
+        Raises:
+          UserError: it cannot be read for another reason.
+        """
+        folder = self.folder / str(step)
+        verdict, found, reason = verdicts.attempt(
+            folder, lambda: self._read(step, abstract, items)
+        )
+        if verdict == verdicts.GOOD:
+            return found, ""
+        if verdict == verdicts.DAMAGED:
+            return None, reason
+        if verdict == verdicts.PASSING:
+            raise damage.cannot_read_now(folder, reason)
+        raise UserError(
+            f"Checkpoint {folder} is whole, but does not fit this configuration and version "
+            f"({reason}). Nothing was moved. Use the version of the code that wrote it (see "
+            "versions.json), or choose another --workdir."
         )
 
-    def _set_aside(self, step: int, error: Exception) -> None:
-        target = self.run_dir / "broken_checkpoints" / f"{self.stage}-{step}"
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else repr(error)
+    def _read(
+        self, step: int, abstract: State, items: tuple[str, ...]
+    ) -> tuple[State, dict[str, Any]]:
+        trees = {name: getattr(abstract, name) for name in items}
+        arguments = {
+            name: ocp.args.StandardRestore(t) for name, t in trees.items() if jax.tree.leaves(t)
+        }
+        arguments["meta"] = ocp.args.JsonRestore()
+        restored = self._manager.restore(step, args=ocp.args.Composite(**arguments))
+        found = {name: restored[name] for name in arguments if name != "meta"}
+        if where := snapshot.first_not_finite({name: found.get(name, {}) for name in _FINITE}):
+            raise damage.Damaged(f"{where} is NaN or infinite")
+        counter = jnp.asarray(step, jnp.int32)
+        if isinstance(getattr(abstract.step, "sharding", None), jax.sharding.NamedSharding):
+            counter = sharding.place(counter, abstract.step.sharding)
+        return abstract.replace(step=counter, **found), restored["meta"]
+
+    def _aside(self, step: int) -> pathlib.Path:
+        return self.run_dir / "broken_checkpoints" / f"{self.stage}-{step}"
+
+    def tell(self, step: int, reason: str, what: str) -> None:
+        """Says on stderr that a checkpoint is damaged, and what becomes of it."""
         if sharding.is_first_process():
             print(
-                f"Checkpoint {self.folder / str(step)} cannot be read ({reason}). It is moved to "
-                f"{target}; trying the one before it.",
-                file=sys.stderr,
-                flush=True,
+                f"Checkpoint {self.folder / str(step)} cannot be read ({reason}). {what}; "
+                "trying the one before it.",
+                file=sys.stderr, flush=True,
             )
-        sharding.barrier(f"before_set_aside_{step}")
+
+    def _set_aside(self, steps: Mapping[int, str]) -> None:
+        sharding.barrier("before_set_aside")
         self._manager.close()
         if sharding.is_first_process():
-            target.parent.mkdir(exist_ok=True)
-            shutil.rmtree(target, ignore_errors=True)
-            (self.folder / str(step)).rename(target)
-        sharding.barrier(f"after_set_aside_{step}")
+            for step in steps:
+                target = self._aside(step)
+                target.parent.mkdir(exist_ok=True)
+                shutil.rmtree(target, ignore_errors=True)
+                (self.folder / str(step)).rename(target)
+        sharding.barrier("after_set_aside")
         self._manager = self._open()
-
-
-def save_frozen(run_dir: pathlib.Path, stage: str, frozen: PyTree) -> None:
-    """Writes the frozen networks of a stage, once; does nothing if they are there or none are."""
-    folder = run_dir.resolve() / "frozen" / stage
-    if not jax.tree.leaves(frozen) or folder.exists():
-        return
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(folder, snapshot.take(frozen))
-
-
-def load_frozen(run_dir: pathlib.Path, stage: str) -> PyTree:
-    """Returns the frozen networks that `save_frozen` wrote, or {} if there are none."""
-    folder = run_dir.resolve() / "frozen" / stage
-    if not folder.exists():
-        return {}
-    with ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(folder)
 
 
 def read_run_config(run_dir: pathlib.Path) -> config_lib.ConfigDict:
@@ -255,29 +335,32 @@ def load_run(
 
     run_dir = pathlib.Path(run_dir)
     config = read_run_config(run_dir)
-    started = [s for s in stages.read(config) if (run_dir / "checkpoints" / s.name).is_dir()]
-    if not started:
+    saved = [s for s in stages.read(config) if _has_checkpoint(run_dir / "checkpoints" / s.name)]
+    if not saved:
         raise UserError(f"{run_dir} holds no checkpoint yet: let it train to its first one.")
-    names = [s.name for s in started]
+    names = [s.name for s in saved]
     if stage is not None and stage not in names:
         raise UserError(
             f"{run_dir} holds no checkpoint of a stage {stage!r}; it has {', '.join(names)}."
         )
-    stage = started[-1 if stage is None else names.index(stage)]
+    stage = saved[-1 if stage is None else names.index(stage)]
     method = method_lib.create(stage.config)
     plan = sharding.Plan()
-    abstract = abstract_state(method, plan)
     evaluation = method.evaluation()
     checkpointer = Checkpointer(
         run_dir, stage.name, stage.config.checkpoint.keep_last, stage.config.checkpoint.keep_best,
         **({"best": evaluation.best} if evaluation else {}), read_only=True,
     )
-    steps = checkpointer.steps()
-    wanted = _choose_step(step, steps, checkpointer, run_dir)
-    state, _ = checkpointer.restore_step(wanted, abstract, ("params", "stats", "ema", "extra"))
-    checkpointer.close()
-    frozen = load_frozen(run_dir, stage.name)
-    return stage.config, method, plan.place_state(state.replace(opt={}, frozen=frozen))
+    try:
+        state = _choose(checkpointer, step, abstract_state(method, plan))
+    finally:
+        checkpointer.close()
+    networks = frozen.load(run_dir, stage.name, plan.replicated)
+    return stage.config, method, plan.place_state(state.replace(opt={}, frozen=networks))
+
+
+def _has_checkpoint(folder: pathlib.Path) -> bool:
+    return folder.is_dir() and bool(ocp.utils.checkpoint_steps(folder))
 
 
 def abstract_state(method: Method, plan: sharding.Plan) -> State:
@@ -290,25 +373,27 @@ def abstract_state(method: Method, plan: sharding.Plan) -> State:
     )
 
 
-def _choose_step(
-    step: int | str | None, steps: list[int], checkpointer: Checkpointer, run_dir: pathlib.Path
-) -> int:
-    if not steps:
-        raise UserError(f"{run_dir} holds no complete checkpoint.")
+def _choose(checkpointer: Checkpointer, step: int | str | None, abstract: State) -> State:
+    """Returns the state of the wanted checkpoint, without optimizer states."""
+    items = ("params", "stats", "ema", "extra")
+    steps, run_dir = checkpointer.steps(), checkpointer.run_dir
     if step in (None, "last"):
-        return steps[-1]
+        found, damaged = checkpointer.newest(abstract, items)
+        if found is None:
+            raise UserError(f"{run_dir} holds no complete checkpoint.")
+        for bad, reason in damaged.items():
+            checkpointer.tell(bad, reason, "It is left where it is")
+        return found[0]
     if step == "best":
-        best = checkpointer.best_step()
-        if best is None:
+        wanted = checkpointer.best_step()
+        if wanted is None:
             raise UserError(f"{run_dir} holds no measured checkpoint: use --step=last or a number.")
-        return best
-    try:
-        wanted = int(step)
-    except ValueError:
-        raise UserError(f"--step={step}: expected a number, 'last' or 'best'.") from None
-    if wanted not in steps:
-        raise UserError(
-            f"{run_dir} holds no checkpoint of step {wanted}. There are: "
-            f"{', '.join(map(str, steps))}."
-        )
-    return wanted
+    else:
+        try:
+            wanted = int(step)
+        except ValueError:
+            raise UserError(f"--step={step}: expected a number, 'last' or 'best'.") from None
+        if wanted not in steps:
+            known = ", ".join(map(str, steps))
+            raise UserError(f"{run_dir} holds no checkpoint of step {wanted}. There are: {known}.")
+    return checkpointer.restore_step(wanted, abstract, items)[0]

@@ -24,7 +24,7 @@ from jaxedit import method as method_lib
 from jaxedit.data import pipeline, sources
 from jaxedit.errors import UserError
 from jaxedit.method import Method, State
-from jaxedit.run import checkpoint, evaluate, sharding, stages, writer
+from jaxedit.run import checkpoint, evaluate, frozen, sharding, stages, writer
 from jaxedit.run.preemption import Preempted, StopRequest
 from jaxedit.run.sums import RunningSums
 
@@ -159,14 +159,14 @@ def _train_stage(
     sums = RunningSums()
     if restored:
         state, meta = restored
-        state = state.replace(frozen=_place(plan, checkpoint.load_frozen(run_dir, stage.name)))
+        state = state.replace(frozen=frozen.load(run_dir, stage.name, plan.replicated))
         batches.set_state(meta["data"])
         sums.restore(meta["sums"])
         output.rewind(stage.name, meta["rows"])
         output.purge_events_after(int(state.step))
     else:
         state = _initial_state(method, plan, root, stage, context.finished)
-        checkpoint.save_frozen(run_dir, stage.name, state.frozen)
+        frozen.save(run_dir, stage.name, state.frozen)
         output.rewind(stage.name, {})
     start = int(state.step)
     if sharding.is_first_process() and start < total:

@@ -1,0 +1,66 @@
+"""A folder's manifest: which files it held when it was finished, with their sizes and digests.
+
+One changed bit in a stored array comes back as a silently wrong number; the manifest is how a
+reader finds out first. It is the file `manifest.json` in the folder itself.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jaxedit.host import digests
+from jaxedit.host.atomic import atomic_file
+
+NAME = "manifest.json"
+
+
+def seal(
+    folder: pathlib.Path, about: Mapping[str, Any] | None = None, without: Iterable[str] = ()
+) -> None:
+    """Writes the manifest of a finished folder, replacing one that is there.
+
+    Args:
+      folder: what is described, with its sub-folders.
+      about: JSON-able facts to keep beside the files, see `about_of`.
+      without: paths below `folder` that may change later.
+    """
+    files = digests.describe(folder, [NAME, *without])
+    with atomic_file(folder / NAME) as temporary:
+        temporary.write_text(json.dumps({"about": dict(about or {}), "files": files}, indent=1))
+
+
+def is_sealed(folder: pathlib.Path) -> bool:
+    """Whether the folder has a manifest; those of older versions have none."""
+    return (folder / NAME).is_file()
+
+
+def damages(folder: pathlib.Path) -> list[str]:
+    """Returns a line for each file that is no longer what it was; no line where all are.
+
+    A folder without a manifest cannot be checked: no line. Files that came later are no damage.
+
+    Raises:
+      OSError: a file cannot be read just now, which is no damage.
+    """
+    try:
+        files = _read(folder)["files"]
+        return digests.damages(folder, files)
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [f"{NAME} is damaged"]
+
+
+def about_of(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns the facts that `seal` was given; {} without a readable manifest."""
+    try:
+        return _read(folder)["about"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _read(folder: pathlib.Path) -> dict[str, Any]:
+    return json.loads((folder / NAME).read_text(encoding="utf-8"))

@@ -1,0 +1,80 @@
+"""The frozen networks of a stage, `frozen/<stage>` in the run directory: saved once, verified."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from jaxedit.errors import UserError
+from jaxedit.host import manifests
+from jaxedit.run import damage, sharding, snapshot
+
+PyTree = Any
+
+
+def save(run_dir: pathlib.Path, stage: str, frozen: PyTree) -> None:
+    """Writes the frozen networks at the fresh start of a stage.
+
+    What is there from a start that came to nothing is replaced: it may have been of another
+    configuration.
+    """
+    folder = _folder(run_dir, stage)
+    if not jax.tree.leaves(frozen):
+        if sharding.is_first_process():
+            shutil.rmtree(folder, ignore_errors=True)
+        return
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(folder, snapshot.take(frozen), force=True)
+    if sharding.is_first_process():
+        manifests.seal(folder)
+    sharding.barrier(f"frozen_{stage}")
+
+
+def load(
+    run_dir: pathlib.Path, stage: str, where: jax.sharding.Sharding | None = None
+) -> PyTree:
+    """Returns the frozen networks of a stage, or {} if there are none.
+
+    Args:
+      run_dir: the run directory.
+      stage: the stage's name.
+      where: the sharding of every array, whatever it was when they were saved; by default the
+        arrays are replicated over all devices.
+
+    Raises:
+      UserError: they are damaged, or cannot be read just now.
+    """
+    folder = _folder(run_dir, stage)
+    if not folder.exists():
+        return {}
+    try:
+        return damage.retry(lambda: _read(folder, where or sharding.Plan().replicated))
+    except Exception as error:
+        if damage.is_passing(error):
+            raise damage.cannot_read_now(folder, damage.first_line(error)) from error
+        raise UserError(
+            f"The frozen networks of stage {stage!r} in {folder} are damaged "
+            f"({damage.first_line(error)}). Put that folder back from a copy. Without a copy, "
+            "train in a new --workdir; the checkpoints of this run need these networks."
+        ) from error
+
+
+def _folder(run_dir: pathlib.Path, stage: str) -> pathlib.Path:
+    return run_dir.resolve() / "frozen" / stage
+
+
+def _read(folder: pathlib.Path, where: jax.sharding.Sharding) -> PyTree:
+    found = manifests.damages(folder)
+    if found:
+        raise damage.Damaged(found[0])
+    with ocp.StandardCheckpointer() as checkpointer:
+        # What is written beside the arrays of the devices they were on may not exist here.
+        facts = checkpointer.metadata(folder).item_metadata.tree
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), facts
+        )
+        return checkpointer.restore(folder, abstract)

@@ -1,0 +1,200 @@
+"""Checkpoints: only damage sets one aside, one changed bit is found, nothing starts over."""
+
+import errno
+import json
+import math
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from jaxedit import config as config_lib
+from jaxedit import method as method_lib
+from jaxedit.errors import NonFiniteLoss, UserError
+from jaxedit.host import manifests
+from jaxedit.run import checkpoint, damage, frozen, sharding, stages
+from tests.run.test_train import assert_same, one_device, toy
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    """Returns (method, abstract state, state) of the toy; the optimizer is left out."""
+    method = method_lib.create(toy())
+    plan = sharding.Plan(one_device())
+    state = jax.jit(lambda rng: method.init(rng, method.spec(1)))(jax.random.key(0))
+    state = plan.place_state(state.replace(opt={}))
+    return method, checkpoint.abstract_state(method, plan).replace(opt={}), state
+
+
+@pytest.fixture
+def run(tmp_path, untrained):
+    """A run directory with checkpoints 1, 2 and 3."""
+    _, _, state = untrained
+    (tmp_path / "config.json").write_text(config_lib.to_json(toy()))
+    saver = checkpoint.Checkpointer(tmp_path, "train", keep_last=3)
+    for step in (1, 2, 3):
+        saver.save(state.replace(step=np.int32(step)), {"n": step}, None)
+    saver.close()
+    return tmp_path
+
+
+def folder(run, step=3):
+    return run / "checkpoints" / "train" / str(step)
+
+
+def restore(run, untrained):
+    saver = checkpoint.Checkpointer(run, "train", keep_last=3)
+    try:
+        return saver.restore(untrained[1])
+    finally:
+        saver.close()
+
+
+def flip(path):
+    """Changes one bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(bytes(data))
+
+
+def largest(where):
+    return max((p for p in where.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+
+
+def untouched(run):
+    return not (run / "broken_checkpoints").exists() and all(
+        folder(run, step).is_dir() for step in (1, 2, 3)
+    )
+
+
+def test_every_checkpoint_is_sealed_before_it_is_committed(run):
+    for step in (1, 2, 3):
+        assert manifests.is_sealed(folder(run, step)) and not manifests.damages(folder(run, step))
+    files = json.loads((folder(run) / manifests.NAME).read_text())["files"]
+    assert {p.split("/")[0] for p in files} >= {"params", "ema", "stats", "meta"}
+
+
+@pytest.mark.parametrize("item", ["params", "ema", "meta"])
+def test_one_changed_bit_falls_back(run, untrained, capsys, item):
+    flip(largest(folder(run) / item))
+    state, meta = restore(run, untrained)
+    assert (int(state.step), meta["n"]) == (2, 2)
+    assert_same(state.params, untrained[2].params)
+    assert (run / "broken_checkpoints" / "train-3" / item).is_dir() and not folder(run).exists()
+    assert "its SHA-256 has changed" in capsys.readouterr().err
+
+
+def test_a_checkpoint_without_manifest_is_still_read(run, untrained):
+    (folder(run) / manifests.NAME).unlink()
+    assert int(restore(run, untrained)[0].step) == 3
+
+
+def test_if_none_can_be_read_nothing_starts_over(run, untrained):
+    for step in (1, 2, 3):
+        shutil.rmtree(folder(run, step) / "params")
+    with pytest.raises(UserError, match="None of the checkpoints .*step 3: .*step 1: .*is missing"):
+        restore(run, untrained)
+    assert untouched(run)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "words"),
+    [
+        (OSError(errno.EIO, "Input/output error"), UserError, "cannot be read just now"),
+        (ValueError("UNAVAILABLE: [OS error 116: ESTALE]"), UserError, "cannot be read just now"),
+        (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
+        (TypeError("no such network"), UserError, "is whole, but does not fit .*no such network"),
+    ],
+)
+def test_what_is_no_damage_touches_nothing(run, untrained, monkeypatch, error, expected, words):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(damage.time, "sleep", lambda _: None)
+    monkeypatch.setattr(checkpoint.ocp.CheckpointManager, "restore", fail)
+    with pytest.raises(expected, match=words):
+        restore(run, untrained)
+    assert untouched(run)
+
+
+def test_an_error_that_passes_is_not_even_seen(run, untrained, monkeypatch):
+    real, answers = checkpoint.ocp.CheckpointManager.restore, [OSError(errno.EMFILE, "x")]
+
+    def once(*arguments, **rest):
+        if answers:
+            raise answers.pop()
+        return real(*arguments, **rest)
+
+    monkeypatch.setattr(damage.time, "sleep", lambda _: None)
+    monkeypatch.setattr(checkpoint.ocp.CheckpointManager, "restore", once)
+    assert int(restore(run, untrained)[0].step) == 3 and untouched(run)
+
+
+def test_parameters_that_are_not_finite_are_never_saved_and_never_used(
+    run, untrained, monkeypatch, capsys
+):
+    state = untrained[2].replace(step=np.int32(4))
+    bad = state.replace(ema=jax.tree.map(lambda x: x * math.nan, state.ema))
+    saver = checkpoint.Checkpointer(run, "train", keep_last=3)
+    with pytest.raises(NonFiniteLoss, match="Step 4: ema/painter/.* is NaN"):
+        saver.save(bad, {}, None)
+    assert saver.steps() == [1, 2, 3]
+    # As an older version did it.
+    monkeypatch.setattr(saver, "_check_finite", lambda *_: None)
+    saver.save(bad, {}, None)
+    saver.close()
+    assert int(restore(run, untrained)[0].step) == 3
+    assert "ema/painter" in capsys.readouterr().err
+    assert (run / "broken_checkpoints" / "train-4").is_dir()
+
+
+def test_a_reader_falls_back_and_moves_nothing(run, capsys):
+    flip(largest(folder(run) / "params"))
+    _, _, state = checkpoint.load_run(run)
+    message = capsys.readouterr().err
+    assert int(state.step) == 2 and "cannot be read" in message and "is left where it is" in message
+    assert untouched(run)
+    with pytest.raises(UserError, match=r"train/3 cannot be read .* others, of step 1, 2\."):
+        checkpoint.load_run(run, 3)
+
+
+def test_a_stage_that_has_saved_nothing_hides_no_other(run):
+    config = toy()
+    with config.unlocked():
+        config.stages = ({"name": "train", "overrides": {}}, {"name": "next", "overrides": {}})
+    (run / "config.json").write_text(config_lib.to_json(config))
+    (run / "checkpoints" / "next").mkdir()
+    (run / "checkpoints" / "next" / "4.orbax-checkpoint-tmp").mkdir()
+    assert [s.name for s in stages.read(config)] == ["train", "next"]
+    assert int(checkpoint.load_run(run)[2].step) == 3
+
+
+@pytest.mark.parametrize("metrics", [{"l1": 0.5}, {"psnr": math.nan}, {"psnr": None}, {}])
+def test_without_a_finite_best_figure_a_checkpoint_counts_as_unmeasured(
+    tmp_path, untrained, metrics
+):
+    saver = checkpoint.Checkpointer(tmp_path, "train", keep_last=1, best=("psnr", "max"))
+    for step, figures in enumerate([{"psnr": 3.0}, metrics, {"psnr": 2.0}, metrics], 1):
+        saver.save(untrained[2].replace(step=np.int32(step)), {}, figures)
+    saver.close()
+    assert saver.steps() == [1, 4]
+    assert checkpoint.Checkpointer(tmp_path, "train", read_only=True).best_step() == 1
+
+
+def test_frozen_networks_load_on_other_devices_and_name_their_damage(tmp_path):
+    plan = sharding.Plan()
+    networks = {"encoder": {"kernel": np.arange(600, dtype=np.float32).reshape(20, 30)}}
+    placed = jax.tree.map(lambda x: sharding.place(x, plan.replicated), networks)
+    frozen.save(tmp_path, "train", {"other": {"bias": placed["encoder"]["kernel"]}})
+    frozen.save(tmp_path, "train", placed)  # a fresh start replaces what it finds
+    one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    loaded = frozen.load(tmp_path, "train", one)
+    assert_same(loaded, networks)
+    assert loaded["encoder"]["kernel"].devices() == {jax.devices()[0]}
+    assert len(frozen.load(tmp_path, "train")["encoder"]["kernel"].devices()) == 8
+    flip(largest(tmp_path / "frozen" / "train"))
+    with pytest.raises(UserError, match="frozen networks of stage 'train' .* damaged .* a copy"):
+        frozen.load(tmp_path, "train")
+    frozen.save(tmp_path, "train", {})
+    assert frozen.load(tmp_path, "train") == {}
