@@ -18,7 +18,7 @@ def base() -> ConfigDict:
     config.train.evaluate_every = 500  # steps between evaluations; 0: only at the end
     config.train.checkpoint_every = 500  # steps between checkpoints
 
-    config.stages = ()  # ({"name", "overrides": {...}, "carry": ((from, to), ...)}, ...); () is one
+    config.stages = ()  # ({"name", "overrides": {...}, "start": ((from, to), ...)}, ...); () is one
 
     config.checkpoint = ConfigDict()
     config.checkpoint.keep_last = 2

@@ -1,5 +1,9 @@
 """The contract between the shared core and a paper: `Method`, `State`, `Task`, `Evaluation`.
 
+What a stage starts from is one idea, `StartingValue`: arrays of an earlier stage, of published
+weights, of a file or of an artefact that take their place in the new state, after the parameters
+are drawn and before optimizers and averages follow from them.
+
 The core (`train.py`, `evaluate.py`, `apply.py`) knows no paper by name. Everything that a paper
 decides stands behind the methods of `Method`, each of which is either pure (it may be traced,
 compiled for any platform and sharded) or runs on the host and says so.
@@ -13,12 +17,13 @@ from __future__ import annotations
 import abc
 import dataclasses
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import optax
@@ -57,6 +62,22 @@ class State:
     ema: dict[str, PyTree] = dataclasses.field(default_factory=dict)
     frozen: dict[str, PyTree] = dataclasses.field(default_factory=dict)
     extra: dict[str, PyTree] = dataclasses.field(default_factory=dict)
+
+
+@flax.struct.dataclass
+class StartingValue:
+    """Arrays that a stage starts from, and where in its state they belong.
+
+    Attributes:
+      tree: an array, or a nested dict of them.
+      source: where they come from, as the configuration writes it; for messages and for
+        `Method.fit`.
+      target: slash-separated path in the new state, of which the first part is a field of `State`.
+    """
+
+    tree: PyTree
+    source: str = flax.struct.field(pytree_node=False)
+    target: str = flax.struct.field(pytree_node=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,28 +159,71 @@ class Method(abc.ABC):
         """Returns the shapes and dtypes of a training batch of `batch_size` samples."""
 
     @abc.abstractmethod
-    def init(self, rng: jax.Array, spec: Mapping[str, jax.ShapeDtypeStruct]) -> State:
-        """Returns the state before the first step. Pure: it also runs under `jax.eval_shape`."""
+    def variables(self, rng: jax.Array, spec: Mapping[str, jax.ShapeDtypeStruct]) -> State:
+        """Returns a fresh state: step 0, `params`, and what it has of `stats` and `extra`. Pure.
 
-    def frozen(self) -> dict[str, PyTree]:
-        """Returns pretrained variables for `State.frozen`, read from disk on the host."""
+        Frozen networks that are drawn rather than read stand here too. Optimizer states and
+        averages do not: `init` makes them of the parameters that result.
+        """
+
+    def starting_values(self) -> tuple[tuple[str, str], ...]:
+        """Returns (from, to) pairs that hold for every stage, ahead of those of its own.
+
+        Written as in `config.stages`, see `run/stages.py`; a pretrained network that is never
+        trained is for example `("weights:vgg19", "frozen/vgg19")`.
+        """
+        return ()
+
+    def fit(self, value: StartingValue, fresh: PyTree | None) -> PyTree:
+        """Returns what takes the place of `fresh`; pure, for values that fill a network in part.
+
+        Args:
+          value: a starting value.
+          fresh: what stands at its target in the fresh state, or None.
+        """
+        del fresh
+        return value.tree
+
+    def optimizer_states(self, params: Mapping[str, PyTree]) -> dict[str, PyTree]:
+        """Returns `State.opt`. Pure; by default each optimizer trains the network of its name."""
+        optimizers = self.optimizers(self.config.train.steps)
+        return {name: tx.init(params[name]) for name, tx in optimizers.items()}
+
+    def averages(self, params: Mapping[str, PyTree]) -> dict[str, PyTree]:
+        """Returns `State.ema` before the first step, by default none. Pure."""
+        del params
         return {}
+
+    def init(
+        self,
+        rng: jax.Array,
+        spec: Mapping[str, jax.ShapeDtypeStruct],
+        start: Sequence[StartingValue] = (),
+    ) -> State:
+        """Returns the state before the first step. Pure: it also runs under `jax.eval_shape`.
+
+        First fresh variables, then the starting values in their order, then optimizer states and
+        averages of the parameters that result; values for those two come last.
+
+        Raises:
+          UserError: a starting value has no place in the state, or another shape.
+        """
+        state = self.variables(rng, spec)
+        follows = lambda value: value.target.startswith(("opt/", "ema/"))
+        for value in start:
+            if not follows(value):
+                state = put(state, value, self.fit)
+        state = state.replace(
+            opt=self.optimizer_states(state.params), ema=self.averages(state.params)
+        )
+        for value in filter(follows, start):
+            state = put(state, value, self.fit)
+        return state
 
     def phases(self, step: int) -> tuple[str, ...]:
         """Returns the phases of training step `step` (counted from 0), in order. Host side."""
         del step
         return ("step",)
-
-    def all_phases(self) -> tuple[str, ...]:
-        """Returns every phase that `phases` can name."""
-        return ("step",)
-
-    def warm_start(self, state: State) -> State:
-        """Returns the freshly initialised state with published weights where the method wants them.
-
-        Host side, once, before the first step of a stage and before anything is carried over.
-        """
-        return state
 
     @abc.abstractmethod
     def update(
@@ -226,3 +290,74 @@ def known_methods() -> list[str]:
 
     root = resources.files("jaxedit.methods")
     return sorted(p.name for p in root.iterdir() if p.is_dir() and (p / "method.py").is_file())
+
+
+_MAY_BE_NEW = ("ema", "frozen", "extra")
+
+
+def find(tree: PyTree, path: str) -> PyTree | None:
+    """Returns what a state, or a nested dict, holds at a slash-separated path, None for nothing."""
+    node = tree
+    for key in filter(None, path.split("/")):
+        node = node.get(key) if isinstance(node, Mapping) else getattr(node, key, None)
+        if node is None:
+            return None
+    return node
+
+
+def put(
+    state: State, value: StartingValue, fit: Callable[[StartingValue, PyTree | None], PyTree]
+) -> State:
+    """Returns `state` with a starting value in its place. Pure.
+
+    What it replaces must have the same keys and shapes, and lends its dtypes. In `ema`, `frozen`
+    and `extra` a value may stand where nothing was.
+
+    Raises:
+      UserError: it has no place there, or another shape; the message names keys and shapes.
+    """
+    field, *keys = value.target.split("/")
+    fresh = find(state, value.target)
+    new = fit(value, fresh)
+    if fresh is None:
+        if field not in _MAY_BE_NEW or not keys:
+            known = _known(state, value.target)
+            raise UserError(
+                f"The starting value {value.source!r} -> {value.target!r}: the new state has no "
+                f"such place. There are: {', '.join(known)}." + did_you_mean(value.target, known)
+            )
+    else:
+        _check_same(new, fresh, value)
+        new = jax.tree.map(lambda x, old: jnp.asarray(x, old.dtype), new, fresh)
+
+    def replaced(node: PyTree, keys: Sequence[str]) -> PyTree:
+        if not keys:
+            return new
+        return {**node, keys[0]: replaced(node.get(keys[0], {}), keys[1:])}
+
+    return state.replace(**{field: replaced(getattr(state, field), keys)})
+
+
+def _known(state: State, path: str) -> list[str]:
+    """Returns the paths beside the first step of `path` that leads nowhere."""
+    inside, (first, *rest) = "", path.split("/")
+    while isinstance(find(state, inside + first), Mapping) and rest:
+        inside, (first, *rest) = f"{inside}{first}/", rest
+    if not inside:
+        return [field.name for field in dataclasses.fields(state)]
+    return [inside + key for key in find(state, inside)]
+
+
+def _check_same(new: PyTree, fresh: PyTree, value: StartingValue) -> None:
+    there, here = (
+        {jax.tree_util.keystr(key, simple=True, separator="/"): tuple(leaf.shape)
+         for key, leaf in jax.tree.leaves_with_path(tree)}
+        for tree in (new, fresh)
+    )
+    for key in sorted(there.keys() | here.keys()):
+        if there.get(key) != here.get(key):
+            raise UserError(
+                f"The starting value {value.source!r} -> {value.target!r} does not fit at "
+                f"{key or value.target!r}: shape {there.get(key, 'absent')} there, "
+                f"{here.get(key, 'absent')} here."
+            )

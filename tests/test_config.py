@@ -80,7 +80,7 @@ def test_stages_lay_overrides_over_the_base(path):
         )
     a, b = stages.read(config_lib.from_json(config_lib.to_json(config)))
     assert (a.config.optim.lr, b.config.optim.lr) == (1.0, 1e-4)
-    assert b.carry == (("a:params/x", "params/x"),)
+    assert b.start == (("a:params/x", "params/x"),)
     with config.unlocked():
         config.stages = ({"name": "a", "overrides": {"optim": {"lrr": 1.0}}},)
     with pytest.raises(UserError, match=r"optim\.lrr.*optim\.lr"):

@@ -52,23 +52,21 @@ class Toy(Method):
             "mask": jax.ShapeDtypeStruct((batch_size, size, size, 1), jnp.float32),
         }
 
-    def init(self, rng, spec):
+    def variables(self, rng, spec):
         x = jnp.zeros((1,) + spec["image"].shape[1:])
         params = {
             name: network.init(jax.random.fold_in(rng, i), x)["params"]
             for i, (name, network) in enumerate(self.networks().items())
         }
-        opt = {name: tx.init(params[name]) for name, tx in self.optimizers(1).items()}
         return State(
-            step=jnp.zeros((), jnp.int32), params=params, opt=opt,
-            stats={"mean": jnp.zeros((3,))}, ema={"painter": params["painter"]},
+            step=jnp.zeros((), jnp.int32), params=params, stats={"mean": jnp.zeros((3,))}
         )
+
+    def averages(self, params):
+        return {"painter": params["painter"]}
 
     def phases(self, step):
         return ("critic", "paint") if step % 2 else ("paint",)
-
-    def all_phases(self):
-        return ("paint", "critic")
 
     def update(self, state, batch, rng, *, phase):
         name = {"paint": "painter", "critic": "critic"}[phase]

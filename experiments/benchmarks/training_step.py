@@ -26,7 +26,7 @@ from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
 from jaxedit.host import large_pages
-from jaxedit.run import sharding, stages, writer
+from jaxedit.run import sharding, stages, starting, writer
 
 
 def matrix_product_rate(size: int = 2048, dtype=jnp.float32, repeats: int = 5) -> float:
@@ -66,15 +66,14 @@ def measure(config: config_lib.ConfigDict, steps: int) -> dict:
     method = method_lib.create(config, plan.axis_name)
     spec = method.spec(config.train.batch_size)
     key = jax.random.key(0)
-    state = jax.jit(lambda rng: method.init(rng, spec))(key)
-    state = plan.place_state(state.replace(frozen=method.frozen()))
+    state = plan.place_state(starting.initial_state(method, plan, key))
     batch = plan.place_batch(random_batch(spec))
 
     rate = matrix_product_rate(8192 if jax.default_backend() != "cpu" else 2048)
     phases, compile_seconds, flops, temporary = {}, 0.0, 0.0, 0
-    for phase in method.phases(0):
-        last = phase == method.phases(0)[-1]
-        phases[phase], facts = plan.compile(method, phase, state, batch, key, last)
+    names = method.phases(0)
+    for phase in names:
+        phases[phase], facts = plan.compile(method, phase, state, batch, key)
         compile_seconds += facts.get("compile_seconds", 0.0)
         flops += facts.get("flops", 0.0)
         temporary = max(temporary, facts.get("temporary_bytes", 0))
@@ -82,8 +81,8 @@ def measure(config: config_lib.ConfigDict, steps: int) -> dict:
     times = []
     for _ in range(steps + 1):
         started = time.perf_counter()
-        for run in phases.values():
-            state, sums = run(state, batch, key)
+        for phase, run in phases.items():
+            state, sums = run(state, batch, key, np.int32(phase == names[-1]))
         jax.block_until_ready(sums)
         times.append(time.perf_counter() - started)
     times = times[1:]  # the first touches memory for the first time

@@ -31,7 +31,7 @@ from jaxedit import method as method_lib
 from jaxedit.errors import NonFiniteLoss, UserError
 from jaxedit.host import manifests
 from jaxedit.method import Method, State
-from jaxedit.run import damage, disk, frozen, sharding, snapshot, verdicts
+from jaxedit.run import damage, disk, frozen, sharding, snapshot, starting, verdicts
 
 ITEMS = ("params", "stats", "opt", "ema", "extra")
 # What must be finite before a checkpoint counts as good.
@@ -259,7 +259,7 @@ class Checkpointer:
     def _read(
         self, step: int, abstract: State, items: tuple[str, ...]
     ) -> tuple[State, dict[str, Any]]:
-        trees = {name: getattr(abstract, name) for name in items}
+        trees = starting.as_saved(abstract, items, self.folder / str(step))
         arguments = {
             name: ocp.args.StandardRestore(t) for name, t in trees.items() if jax.tree.leaves(t)
         }

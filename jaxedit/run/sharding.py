@@ -20,7 +20,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxedit.errors import UserError
 from jaxedit.host.names import check_choice
-from jaxedit.method import Method, State
+from jaxedit.method import Method, State, Sums
 
 AXIS = "data"
 PyTree = Any
@@ -115,24 +115,26 @@ class Plan:
             if isinstance(value, np.ndarray) and value.dtype.kind in "fiub"
         }
 
-    def compile(self, method: Method, phase: str, state: State, batch: PyTree, key: jax.Array,
-                last: bool) -> tuple[Callable, dict[str, float]]:
+    def compile(
+        self, method: Method, phase: str, state: State, batch: PyTree, key: jax.Array
+    ) -> tuple[Callable, dict[str, float]]:
         """Returns (compiled phase, facts about it).
 
-        The compiled phase maps (state, batch, key) to (state, Sums); it donates the state.
+        The compiled phase maps (state, batch, key, last) to (state, Sums); it donates the state.
+        `last`, an int32 scalar, is what `State.step` advances by: 1 after the last phase of a
+        step, else 0.
 
         Args:
           method: whose `update` is compiled.
           phase: the phase; static.
           state, batch, key: examples, already placed.
-          last: whether `State.step` advances after this phase.
         """
         function = jax.jit(
-            phase_function(method, phase, last, None),
+            phase_function(method, phase, None),
             donate_argnums=0,
             out_shardings=(jax.tree.map(lambda x: x.sharding, state), self.replicated),
         )
-        return compile_and_describe(function, state, batch, key)
+        return compile_and_describe(function, state, batch, key, np.int32(1))
 
 
 class PmapPlan(Plan):
@@ -167,16 +169,50 @@ class PmapPlan(Plan):
             if isinstance(value, np.ndarray) and value.dtype.kind in "fiub"
         }
 
-    def compile(self, method: Method, phase: str, state: State, batch: PyTree, key: jax.Array,
-                last: bool) -> tuple[Callable, dict[str, float]]:
+    def compile(
+        self, method: Method, phase: str, state: State, batch: PyTree, key: jax.Array
+    ) -> tuple[Callable, dict[str, float]]:
         mapped = jax.pmap(
-            phase_function(method, phase, last, AXIS), axis_name=AXIS, in_axes=(0, 0, None),
+            phase_function(method, phase, AXIS), axis_name=AXIS, in_axes=(0, 0, None, None),
             out_axes=(0, None), donate_argnums=0, devices=self._devices(),
         )
-        return compile_and_describe(mapped, state, batch, key)
+        return compile_and_describe(mapped, state, batch, key, np.int32(1))
 
     def _devices(self):
         return None if jax.process_count() > 1 else self.local
+
+
+class Phases:
+    """The phases of a stage, each compiled when it first runs, once.
+
+    Attributes:
+      facts: phase -> what compiling it took and what it costs, see `compile_and_describe`.
+    """
+
+    def __init__(self, plan: Plan, method: Method):
+        self.facts: dict[str, dict[str, float]] = {}
+        self._plan, self._method = plan, method
+        self._compiled: dict[str, Callable] = {}
+
+    def compiled(self, phase: str) -> bool:
+        """Whether `phase` runs without compiling first."""
+        return phase in self._compiled
+
+    def __call__(
+        self, phase: str, last: bool, state: State, batch: PyTree, key: jax.Array
+    ) -> tuple[State, Sums]:
+        """Returns the state after `phase` and its sums; donates the state.
+
+        Args:
+          phase: one of those that `Method.phases` names.
+          last: whether it is the last of its step, after which `State.step` advances.
+          state, batch, key: placed as the plan places them.
+        """
+        if phase not in self._compiled:
+            self._compiled[phase], self.facts[phase] = self._plan.compile(
+                self._method, phase, state, batch, key
+            )
+        return self._compiled[phase](state, batch, key, np.int32(last))
 
 
 def create_plan(config: Any, devices: list | None = None) -> Plan:
@@ -239,10 +275,10 @@ def enable_compilation_cache() -> str | None:
     return folder
 
 
-def phase_function(method: Method, phase: str, last: bool, axis_name: str | None) -> Callable:
+def phase_function(method: Method, phase: str, axis_name: str | None) -> Callable:
     """Returns the pure function of one phase: update, step count, and sums over devices."""
 
-    def run(state: State, batch: PyTree, key: jax.Array):
+    def run(state: State, batch: PyTree, key: jax.Array, last: jax.Array):
         rng = jax.random.fold_in(key, state.step)
         if axis_name is not None:
             rng = jax.random.fold_in(rng, jax.lax.axis_index(axis_name))
@@ -250,7 +286,7 @@ def phase_function(method: Method, phase: str, last: bool, axis_name: str | None
         sums = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), sums)
         if axis_name is not None:
             sums = jax.lax.psum(sums, axis_name)
-        return new_state.replace(step=state.step + 1 if last else state.step), sums
+        return new_state.replace(step=state.step + last), sums
 
     return run
 

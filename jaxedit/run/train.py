@@ -14,7 +14,6 @@ import pathlib
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -24,7 +23,7 @@ from jaxedit import method as method_lib
 from jaxedit.data import pipeline, sources
 from jaxedit.errors import UserError
 from jaxedit.method import Method, State
-from jaxedit.run import checkpoint, evaluate, frozen, sharding, stages, writer
+from jaxedit.run import checkpoint, evaluate, frozen, sharding, stages, starting, writer
 from jaxedit.run.preemption import Preempted, StopRequest
 from jaxedit.run.sums import RunningSums
 
@@ -165,7 +164,8 @@ def _train_stage(
         output.rewind(stage.name, meta["rows"])
         output.purge_events_after(int(state.step))
     else:
-        state = _initial_state(method, plan, root, stage, context.finished)
+        rng = jax.random.fold_in(root, INIT)
+        state = starting.initial_state(method, plan, rng, stage.start, context.finished)
         frozen.save(run_dir, stage.name, state.frozen)
         output.rewind(stage.name, {})
     start = int(state.step)
@@ -175,24 +175,20 @@ def _train_stage(
         output.file("versions.json", writer.versions())
 
     evaluator = evaluate.Evaluator(method, config, plan.mesh) if method.evaluation() else None
-    facts: dict[str, Any] = {"phases": {}, "parameters": _count(state.params)}
+    run_phase = sharding.Phases(plan, method)
+    facts: dict[str, Any] = {"phases": run_phase.facts, "parameters": _count(state.params)}
     progress = writer.Progress(total, start, config.train.batch_size, stage.name)
     state = plan.place_state(state)
     key = jax.random.fold_in(root, TRAIN)
-    compiled: dict[tuple[str, bool], Callable] = {}
     started = time.perf_counter()
 
     for step in range(start, total):
         batch = plan.place_batch(next(batches))
         phases = method.phases(step)
         for phase in phases:
-            last = phase == phases[-1]
-            if (phase, last) not in compiled:
-                with progress.pause():
-                    compiled[phase, last], facts["phases"][phase] = plan.compile(
-                        method, phase, state, batch, key, last
-                    )
-            state, step_sums = compiled[phase, last](state, batch, key)
+            pause = contextlib.nullcontext() if run_phase.compiled(phase) else progress.pause()
+            with pause:
+                state, step_sums = run_phase(phase, phase == phases[-1], state, batch, key)
             sums.add(step + 1, phase, step_sums)
         progress.advance()
 
@@ -235,22 +231,6 @@ def _train_stage(
     if report and report():
         print(report(), file=sys.stderr)
     return state, facts
-
-
-def _initial_state(
-    method: Method, plan: sharding.Plan, root: jax.Array, stage: stages.Stage,
-    earlier: dict[str, State],
-) -> State:
-    spec = method.spec(1)
-    # Runs once: on CPU, optimising hundreds of random draws takes longer than anything it saves.
-    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    initialise = jax.jit(lambda rng: method.init(rng, spec), compiler_options=options)
-    state = initialise(jax.random.fold_in(root, INIT))
-    state = method.warm_start(state)
-    state = state.replace(frozen=_place(plan, method.frozen()))
-    if isinstance(plan, sharding.PmapPlan):
-        return stages.carry_over(state, stage.carry, earlier)
-    return stages.carry_over(plan.place_state(state), stage.carry, earlier)
 
 
 def _open_batches(source: Any, method: Method, config: config_lib.ConfigDict, position: int):

@@ -6,7 +6,7 @@ import pytest
 
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
-from jaxedit.run import checkpoint, sharding, train
+from jaxedit.run import checkpoint, sharding, starting, train
 from tests.run.test_train import assert_same, flat, one_device, rows, toy
 
 
@@ -78,6 +78,27 @@ def test_fsdp_shards_large_leaves():
     specs = plan.state_shardings({"large": large, "small": small})
     assert specs["large"].spec == jax.sharding.PartitionSpec(None, None, None, "data")
     assert specs["small"].is_fully_replicated
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_each_phase_is_compiled_once(mode):
+    """A phase may end one step and begin another: its program knows no difference."""
+    config = toy(("sharding.mode", mode))
+    plan = sharding.create_plan(config, one_device())
+    method = method_lib.create(config, plan.axis_name)
+    compiled = []
+    plan.compile = lambda method, phase, *rest: (
+        compiled.append(phase) or type(plan).compile(plan, method, phase, *rest)
+    )
+    run_phase = sharding.Phases(plan, method)
+    key = jax.random.key(0)
+    state = plan.place_state(starting.initial_state(method, plan, key))
+    spec = method.spec(config.train.batch_size)
+    batch = plan.place_batch({k: np.zeros(s.shape, s.dtype) for k, s in spec.items()})
+    for phase, last in (("paint", True), ("critic", False), ("paint", False), ("critic", True)):
+        state, _ = run_phase(phase, last, state, batch, key)
+    assert int(plan.global_state(state).step) == 2
+    assert compiled == ["paint", "critic"] == list(run_phase.facts)
 
 
 @pytest.mark.parametrize(

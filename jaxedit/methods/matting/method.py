@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,11 +14,12 @@ import optax
 
 from jaxedit.errors import UserError
 from jaxedit.host.names import check_choice
-from jaxedit.method import Batch, Evaluation, Method, State, Sums, Task
+from jaxedit.method import Batch, Evaluation, Method, StartingValue, State, Sums, Task
 from jaxedit.methods.matting import evaluation, matte, objectives, optimization, update, weights
 from jaxedit.methods.matting.data import Transform
 from jaxedit.methods.matting.network import MattingNetwork
 
+PyTree = Any
 NETWORK = update.NETWORK
 _FRESH = 101  # purpose of the key that fills what published weights lack
 _DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -85,30 +87,25 @@ class Matting(Method):
             "foreground": entry(3), "background": entry(3),
         }
 
-    def init(self, rng: jax.Array, spec: Mapping[str, jax.ShapeDtypeStruct]) -> State:
+    def variables(self, rng: jax.Array, spec: Mapping[str, jax.ShapeDtypeStruct]) -> State:
         del spec
         params, stats = update.initial_variables(self.networks()[NETWORK], rng)
-        optimizer = self.optimizers(self.config.train.steps)[NETWORK]
         return State(
-            step=jnp.zeros((), jnp.int32),
-            params={NETWORK: params},
-            stats={NETWORK: stats},
-            opt={NETWORK: optimizer.init(params)},
+            step=jnp.zeros((), jnp.int32), params={NETWORK: params}, stats={NETWORK: stats}
         )
 
-    def warm_start(self, state: State) -> State:
-        """Returns `state` with the published weights that `network.initial` names.
+    def starting_values(self) -> tuple[tuple[str, str], ...]:
+        """Returns the published weights that `network.initial` names."""
+        name = self.config.network.initial
+        return weights.starting_values(name, NETWORK) if name else ()
 
-        Raises:
-          PretrainedWeightsMissing: they are not here; the message says how to get them.
-        """
-        if not self.config.network.initial:
-            return state
-        params, stats = weights.initialise(
-            self.config.network.initial, state.params[NETWORK], state.stats[NETWORK],
-            jax.random.fold_in(jax.random.key(self.config.train.seed), _FRESH),
-        )
-        return state.replace(params={NETWORK: params}, stats={NETWORK: stats})
+    def fit(self, value: StartingValue, fresh: PyTree | None) -> PyTree:
+        """Fills what ImageNet's Swin lacks, and checks the shapes of published networks."""
+        kind, _, name = value.source.partition(":")
+        if kind != "weights" or fresh is None:
+            return value.tree
+        rng = jax.random.fold_in(jax.random.key(self.config.train.seed), _FRESH)
+        return weights.fit(name, value.tree, fresh, rng)
 
     def update(
         self, state: State, batch: Batch, rng: jax.Array, *, phase: str

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -21,7 +20,6 @@ from flax import traverse_util
 from jaxedit.errors import UserError
 from jaxedit.layers import normalization, spectral
 from jaxedit.models import swin
-from jaxedit.weights import convert
 from jaxedit.weights.table import Entry
 
 PUBLISHED = ("matteformer", "dpt")
@@ -153,33 +151,40 @@ def _counts(names: Iterable[str], pattern: str) -> tuple[int, ...]:
     return tuple(found[key] for key in sorted(found))
 
 
-def initialise(
-    name: str,
-    params: Mapping[str, Any],
-    stats: Mapping[str, Any],
-    rng: jax.Array | None = None,
-    weights_dir: str | Path | None = None,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns (params, stats) of a network that starts from published weights.
+def starting_values(name: str, network: str) -> tuple[tuple[str, str], ...]:
+    """Returns the (from, to) pairs by which a network starts from published weights.
 
     Args:
       name: one of `PUBLISHED`, which fill everything, or `SWIN`, which fills the transformer.
-      params, stats: of the freshly initialised network; `stats` holds `batch_stats` and
-        `spectral`.
+      network: the name of the network in the state.
+    """
+    collections = () if name == SWIN else (normalization.COLLECTION, spectral.COLLECTION)
+    return (
+        *((f"weights:{name}:{key}", f"stats/{network}/{key}") for key in collections),
+        (f"weights:{name}:params", f"params/{network}"),
+    )
+
+
+def fit(
+    name: str, values: Mapping[str, Any], fresh: Mapping[str, Any], rng: jax.Array | None = None
+) -> Mapping[str, Any]:
+    """Returns what one of the `starting_values` puts in the place of `fresh`. Pure.
+
+    Args:
+      name: weights and collection, as `dpt:params`.
+      values: the published arrays of that collection.
+      fresh: those of the freshly initialised network.
       rng: for what `SWIN` leaves open, see `swin_initialisation`.
-      weights_dir: where converted weights are; the default folder where None.
 
     Raises:
-      PretrainedWeightsMissing: the weights are not there; the message says how to get them.
-      UserError: they do not fit this network.
+      UserError: the weights do not fit this network.
     """
-    weights = convert.load(name, weights_dir)
-    if name == SWIN:
-        return swin_initialisation(params, weights["params"], rng), dict(stats)
-    start = {"params": params, **stats}
-    _check_same_shapes(name, weights, start)
-    weights = jax.tree.map(jnp.asarray, weights)
-    return weights.pop("params"), weights
+    weights, _, collection = name.partition(":")
+    if name == f"{SWIN}:params":
+        return swin_initialisation(fresh, values, rng)
+    if weights in PUBLISHED:
+        _check_same_shapes(weights, {collection: values}, {collection: fresh})
+    return values
 
 
 def swin_initialisation(

@@ -98,31 +98,29 @@ class SCAT(Method):
             "mask": jax.ShapeDtypeStruct((batch_size, size, size, 1), jnp.float32),
         }
 
-    def init(self, rng: jax.Array, spec: Mapping[str, jax.ShapeDtypeStruct]) -> State:
+    def variables(self, rng: jax.Array, spec: Mapping[str, jax.ShapeDtypeStruct]) -> State:
         params, stats = update.initial_variables(
             self.networks(), rng, spec["image"].shape[1:3]
         )
+        stand_in = self.settings.uses_vgg and self.config.loss.features == "random_features"
         return State(
             step=jnp.zeros((), jnp.int32),
             params=params,
             stats=stats,
-            opt=update.initial_optimizer_states(params, self._optimizers()),
-            ema={"generator": params["generator"]} if self.settings.ema_decay else {},
+            frozen={"vgg19": random_features(self.networks()["vgg19"])} if stand_in else {},
         )
 
-    def frozen(self) -> dict[str, PyTree]:
-        """Returns VGG-19's variables where perceptual or style losses are on.
+    def starting_values(self) -> tuple[tuple[str, str], ...]:
+        """Returns VGG-19's weights where perceptual or style losses are on."""
+        if self.settings.uses_vgg and self.config.loss.features == "vgg19":
+            return (("weights:vgg19", "frozen/vgg19"),)
+        return ()
 
-        Raises:
-          PretrainedWeightsMissing: `loss.features` is vgg19 and its weights are not here.
-        """
-        if not self.settings.uses_vgg:
-            return {}
-        if self.config.loss.features == "vgg19":
-            from jaxedit.weights import convert
+    def optimizer_states(self, params: Mapping[str, PyTree]) -> dict[str, PyTree]:
+        return update.initial_optimizer_states(params, self._optimizers())
 
-            return {"vgg19": convert.load("vgg19")}
-        return {"vgg19": random_features(self.networks()["vgg19"])}
+    def averages(self, params: Mapping[str, PyTree]) -> dict[str, PyTree]:
+        return {"generator": params["generator"]} if self.settings.ema_decay else {}
 
     def update(
         self, state: State, batch: Batch, rng: jax.Array, *, phase: str

@@ -11,7 +11,7 @@ import pytest
 
 from jaxedit import method as method_lib
 from jaxedit.errors import PretrainedWeightsMissing, UserError
-from jaxedit.run import checkpoint, evaluate, stages, train
+from jaxedit.run import checkpoint, evaluate, stages, starting, train
 from tests import shrink
 
 SYSTEMS = {"model", "trimap"}
@@ -111,6 +111,5 @@ def test_unsound_configurations_are_named(key, value, words):
 def test_missing_published_weights_are_named(name, monkeypatch, tmp_path):
     monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
     method = method_lib.create(shrink.matting("finetune", **{"network.initial": name}))
-    state = jax.eval_shape(lambda: method.init(jax.random.key(0), {}))
     with pytest.raises(PretrainedWeightsMissing, match=name):
-        method.warm_start(state)
+        starting.read(method.starting_values(), {})

@@ -9,8 +9,10 @@ import safetensors.numpy
 from flax import traverse_util
 
 from jaxedit.errors import PretrainedWeightsMissing, UserError
+from jaxedit.method import State, put
 from jaxedit.methods.matting import weights
 from jaxedit.models import swin
+from jaxedit.run import starting
 from jaxedit.weights import convert, manifest, table
 from tests.methods.matting import networks
 from tests.parity import fill
@@ -95,8 +97,17 @@ def published(tmp_path, monkeypatch):
     return write
 
 
+def start_from(name, state):
+    def fit(value, fresh):
+        return weights.fit(value.source.removeprefix("weights:"), value.tree, fresh)
+
+    for value in starting.read(weights.starting_values(name, "network"), {}):
+        state = put(state, value, fit)
+    return state
+
+
 @pytest.mark.parametrize("name", weights.PUBLISHED)
-def test_start_from_a_published_network(published, name):
+def test_start_from_a_published_network(published, name, monkeypatch):
     tree = variables()
     layer = "module.encoder.layers.0.blocks.0.attn.relative_position_index"
     extra = {
@@ -105,17 +116,18 @@ def test_start_from_a_published_network(published, name):
     }
     folder = published(name, tree, extra)
     stats = {key: tree[key] for key in ("batch_stats", "spectral")}
+    monkeypatch.setenv("JAXEDIT_WEIGHTS", str(folder))
     zeros = jax.tree.map(np.zeros_like, (tree["params"], stats))
-    params, after = weights.initialise(name, *zeros, weights_dir=folder)
-    jax.tree.map(np.testing.assert_array_equal, params, tree["params"])
-    jax.tree.map(np.testing.assert_array_equal, after, stats)
+    started = start_from(name, State(0, {"network": zeros[0]}, {"network": zeros[1]}))
+    jax.tree.map(np.testing.assert_array_equal, started.params["network"], tree["params"])
+    jax.tree.map(np.testing.assert_array_equal, started.stats["network"], stats)
     other = variables(width=8)
     stats = {key: other[key] for key in stats}
     with pytest.raises(UserError, match=f"weights '{name}' do not fit this network: 'batch_stats/"):
-        weights.initialise(name, other["params"], stats, weights_dir=folder)
+        start_from(name, State(0, {"network": other["params"]}, {"network": stats}))
 
 
-def test_start_from_a_published_swin(published):
+def test_start_from_a_published_swin(published, monkeypatch):
     params = swin_weights()
     extra = {
         "norm.weight": np.ones(32, np.float32),
@@ -125,15 +137,18 @@ def test_start_from_a_published_swin(published):
     folder = published(weights.SWIN, {"params": params}, extra)
     tree = variables()
     stats = {key: tree[key] for key in ("batch_stats", "spectral")}
-    found, after = weights.initialise(weights.SWIN, tree["params"], stats, weights_dir=folder)
-    jax.tree.map(np.testing.assert_array_equal, after, stats)
+    monkeypatch.setenv("JAXEDIT_WEIGHTS", str(folder))
+    fresh = State(0, {"network": tree["params"]}, {"network": stats})
+    started = start_from(weights.SWIN, fresh)
+    jax.tree.map(np.testing.assert_array_equal, started.stats["network"], stats)
     expected = weights.swin_initialisation(tree["params"], params)
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    jax.tree.map(np.testing.assert_array_equal, started.params["network"], expected)
 
 
-def test_absent_weights_say_how_to_get_them(tmp_path):
+def test_absent_weights_say_how_to_get_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
     with pytest.raises(PretrainedWeightsMissing, match="weights convert matteformer FILE"):
-        weights.initialise("matteformer", {}, {}, weights_dir=tmp_path)
+        start_from("matteformer", State(0))
 
 
 @pytest.mark.parametrize("rng", [None, 0])

@@ -8,7 +8,7 @@ import pytest
 
 from jaxedit import method as method_lib
 from jaxedit.errors import PretrainedWeightsMissing, UserError
-from jaxedit.run import checkpoint, evaluate, train
+from jaxedit.run import checkpoint, evaluate, starting, train
 from tests import shrink
 
 
@@ -69,20 +69,20 @@ def test_missing_vgg_weights_are_named(monkeypatch, tmp_path):
     monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
     config = shrink.scat("aotgan", **{"loss.features": "vgg19"})
     with pytest.raises(PretrainedWeightsMissing, match="vgg19"):
-        method_lib.create(config).frozen()
+        starting.read(method_lib.create(config).starting_values(), {})
 
 
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("precision.compute", "float16", "float32, bfloat16"),
+        ("precision.compute", "float16", "'float32', 'bfloat16'"),
         ("optim.schedule", "cosin", "Did you mean 'cosine'"),
-        ("loss.features", "vgg16", "vgg19, random_features"),
+        ("loss.features", "vgg16", "'vgg19', 'random_features'"),
         ("loss.global_gan", "wgan", "hinge"),
         ("discriminator.kind", "unett", "unet"),
         ("generator.upsample", "cubic", "nearest"),
         ("data.mask", "pconvs", "Did you mean 'pconv'"),
-        ("evaluate.mask", "own", "free_form, strokes, files, record"),
+        ("evaluate.mask", "own", "'free_form', 'strokes', 'files', 'record'"),
     ],
 )
 def test_unknown_choices_are_named(key, value, words):

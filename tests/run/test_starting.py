@@ -1,0 +1,123 @@
+"""What a stage starts from: earlier stages, files, published weights; and what follows from it."""
+
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+from flax import traverse_util
+
+from jaxedit import method as method_lib
+from jaxedit.errors import PretrainedWeightsMissing, UserError
+from jaxedit.method import StartingValue, State
+from jaxedit.run import checkpoint, sharding, stages, starting, train
+from tests.run.test_train import assert_same, one_device, toy
+
+
+@pytest.fixture(scope="module")
+def method():
+    return method_lib.create(toy())
+
+
+def start(method, pairs, earlier=None):
+    plan = sharding.Plan(one_device())
+    return starting.initial_state(method, plan, jax.random.key(0), pairs, earlier)
+
+
+def tree(seed):
+    rng = np.random.default_rng(seed)
+    shapes = {"Conv_0": (3, 8), "Conv_1": (8, 3)}
+    return {
+        name: {"kernel": rng.normal(size=(3, 3, *shape)).astype(np.float32),
+               "bias": rng.normal(size=shape[-1:]).astype(np.float32)}
+        for name, shape in shapes.items()
+    }
+
+
+def test_averages_follow_from_what_parameters_start_from(method):
+    """Prediction prefers the average: it must not stay at random parameters."""
+    earlier = {"first": State(0, {"painter": tree(1)})}
+    state = start(method, (("first:params/painter", "params/painter"),), earlier)
+    assert_same(state.params["painter"], tree(1))
+    assert_same(state.ema["painter"], tree(1))
+    fresh = start(method, ())
+    assert_same(state.params["critic"], fresh.params["critic"])
+    assert_same(fresh.ema["painter"], fresh.params["painter"])
+    # An average of its own goes before what follows from the parameters.
+    pairs = (("first:params/painter", "ema/painter"),)
+    state = start(method, pairs, earlier)
+    assert_same(state.ema["painter"], tree(1))
+    assert_same(state.params["painter"], fresh.params["painter"])
+
+
+def test_files_fill_places_that_were_not_there(method, tmp_path):
+    file = tmp_path / "found.safetensors"
+    flat = traverse_util.flatten_dict({"a": tree(2), "b": tree(3)}, sep="/")
+    safetensors.numpy.save_file(flat, file)
+    pairs = ((f"{file}:a", "frozen/teacher"), (f"{file}:b/Conv_0/bias", "extra/mean"),
+             (f"{file}:b/Conv_0", "params/painter/Conv_0"))
+    state = start(method, pairs)
+    assert_same(state.frozen["teacher"], tree(2))
+    np.testing.assert_array_equal(state.extra["mean"], tree(3)["Conv_0"]["bias"])
+    assert_same(state.params["painter"]["Conv_0"], tree(3)["Conv_0"])
+
+
+def test_starting_values_are_traced(method):
+    value = StartingValue(
+        jax.eval_shape(lambda: jax.tree.map(jax.numpy.asarray, tree(0))), "a:b", "frozen/new"
+    )
+    state = jax.eval_shape(
+        lambda rng, start: method.init(rng, method.spec(1), start), jax.random.key(0), (value,)
+    )
+    assert state.frozen["new"]["Conv_0"]["kernel"].shape == (3, 3, 3, 8)
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        (("first:params/painter", "params/paintr"), "no such place.*Did you mean 'params/painter'"),
+        (("first:params/painter", "parms/painter"), "There are: step, params"),
+        (("first:params/other", "params/painter"), "stage 'first' holds no 'params/other'"),
+        (("last:params/painter", "params/painter"), r"neither an earlier stage \(first\)"),
+        (("none.safetensors:a", "params/painter"), "no file none.safetensors"),
+        (("first:params/painter/Conv_0", "params/painter/Conv_1"),
+         r"does not fit at 'bias': shape \(8,\) there, \(3,\) here"),
+        (("weights:vgg91", "frozen/vgg"), "Did you mean 'vgg19'"),
+    ],
+)
+def test_mistakes_are_named(method, pair, words):
+    earlier = {"first": State(0, {"painter": tree(1)})}
+    with pytest.raises(UserError, match=words):
+        start(method, (pair,), earlier)
+
+
+def test_absent_weights_say_how_to_get_them(method, monkeypatch, tmp_path):
+    monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
+    with pytest.raises(PretrainedWeightsMissing, match="weights convert vgg19"):
+        start(method, (("weights:vgg19:params", "frozen/vgg19"),))
+
+
+def test_unknown_key_of_a_stage_is_named():
+    config = toy()
+    with config.unlocked():
+        config.stages = ({"name": "a", "strat": ()},)
+    with pytest.raises(UserError, match="Did you mean 'start'"):
+        stages.read(config)
+
+
+def test_what_was_new_is_saved_and_restored(tmp_path):
+    """A resumed run, and one on another machine, needs nothing but the checkpoint."""
+    config = toy(("train.evaluate_every", "0"))
+    file = tmp_path / "found.safetensors"
+    safetensors.numpy.save_file({"mean": np.arange(3, dtype=np.float32)}, file)
+    with config.unlocked():
+        config.train.steps = 1
+        config.stages = (
+            {"name": "only", "start": ((f"{file}:mean", "extra/found/mean"),
+                                       (f"{file}:mean", "frozen/mean"))},
+        )
+    state = train.train(config, tmp_path / "run", one_device())
+    file.unlink()
+    assert_same(train.train(config, tmp_path / "run", one_device()), state)
+    _, _, loaded = checkpoint.load_run(tmp_path / "run")
+    np.testing.assert_array_equal(loaded.extra["found"]["mean"], [0, 1, 2])
+    np.testing.assert_array_equal(loaded.frozen["mean"], [0, 1, 2])
