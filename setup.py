@@ -17,10 +17,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["jaxedit", "jaxedit.*"]),
-    package_data={"jaxedit": ["**/*.json"]},
+    package_data={"jaxedit": ["**/*.json", "shipped/*.safetensors"]},
     install_requires=[
         "absl-py>=2.1",
         "array_record>=0.8; platform_system != 'Windows'",
+        "filelock>=3.12",
         "flax>=0.12",
         "grain>=0.2.12",
         "importlib_resources>=5.12",  # tensorflow-datasets imports it without declaring it
@@ -31,6 +32,8 @@ setup(
         "optax>=0.2.5",
         "orbax-checkpoint>=0.11.20",
         "pillow>=11.0",
+        "pooch>=1.8",  # downloads, checked by digest
+        "requests>=2.32",
         "safetensors>=0.5",
         "scikit-image>=0.24",
         "scikit-learn>=1.4",  # two photographs of the demo, and the classifier of U-IDS and P-IDS

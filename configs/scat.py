@@ -115,7 +115,7 @@ def aotgan() -> ConfigDict:
     """Returns the baseline: AOT-GAN (Zeng et al., 2022) as its published code trains it.
 
     The same generator with bilinear upsampling; L1, style, perceptual and soft mask-guided
-    adversarial losses. Needs VGG-19: `jaxedit weights convert vgg19 FILE`.
+    adversarial losses. Needs VGG-19: `jaxedit weights get vgg19`.
     """
     config = paper()
     config.image_size = 512

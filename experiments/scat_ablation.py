@@ -88,7 +88,7 @@ OTHERS = {
     "masks_centered": {"data.mask": "centered"},
 }
 
-# Needs the VGG-19 weights: jaxedit weights convert vgg19 FILE.
+# Needs the VGG-19 weights: jaxedit weights get vgg19.
 PRETRAINED = {
     "full": {},
     "aot_gan_losses_vgg19": {**_AOT_GAN, "loss.features": "vgg19"},

@@ -12,7 +12,7 @@ import safetensors.numpy
 from PIL import Image
 
 from jaxedit import cli
-from jaxedit.weights import convert, manifest, table
+from jaxedit.weights import catalogue, manifest, table
 from tests import fake_run, shrink
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -126,7 +126,8 @@ def test_wrong_usage(words, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["inpaint"], ["matte"], ["weights"], ["weights", "list"], ["weights", "convert"],
+    "words", [[], ["inpaint"], ["matte"], ["weights"], ["weights", "list"], ["weights", "get"],
+              ["weights", "convert"],
               ["sweep"], ["report"], ["doctor"], ["data"], ["data", "pack"], ["data", "compose"]]
 )
 def test_help_of_every_command(words, capsys):
@@ -181,7 +182,7 @@ def test_published_weights_from_file_to_picture(tmp_path, pair, capsys, monkeypa
     safetensors.numpy.save_file({**wrong, "odd": np.zeros(3, np.float32)}, file)
     message = fails(capsys, "weights", "convert", "scat-celeba", file)
     assert "missing 'middle.7" in message and "'odd'" in message
-    assert "absent" == next(r["state"] for r in convert.list_rows() if r["name"] == "scat-celeba")
+    assert "absent" == next(r["state"] for r in catalogue.list_rows() if r["name"] == "scat-celeba")
     fails(capsys, "weights", "convert", "scat-celeba", tmp_path / "nowhere.pt")
     fails(capsys, "weights", "convert", "scat", file)
 

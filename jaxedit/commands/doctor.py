@@ -18,8 +18,8 @@ from jaxedit.host import large_pages, machine
 
 PACKAGES = (
     "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scipy",
-    "scikit-image", "pillow", "safetensors", "ml_collections", "tensorboardX", "array_record",
-    "tensorflow-datasets", "scikit-learn", "matplotlib",
+    "scikit-image", "pillow", "safetensors", "pooch", "ml_collections", "tensorboardX",
+    "array_record", "tensorflow-datasets", "scikit-learn", "matplotlib",
 )  # fmt: skip
 _VARIABLES = ("JAX_", "JAXEDIT_", "XLA_", "CUDA_VISIBLE_DEVICES", "TPU_", "OMP_NUM_THREADS")
 
@@ -140,10 +140,10 @@ def small_program() -> str:
 
 def weights() -> list[tuple[str, str]]:
     """Returns which published weights are on this machine."""
-    from jaxedit.weights import convert
+    from jaxedit.weights import catalogue
 
-    return [("folder", str(convert.default_dir()))] + [
-        (row["name"], row["state"]) for row in convert.list_rows()
+    return [("folder", str(catalogue.default_dir()))] + [
+        (row["name"], row["state"]) for row in catalogue.list_rows()
     ]
 
 

@@ -1,4 +1,4 @@
-"""`jaxedit weights`: lists published weights and converts their files."""
+"""`jaxedit weights`: lists weights, fetches published ones and converts their files."""
 
 from __future__ import annotations
 
@@ -11,15 +11,24 @@ from jaxedit.commands import command
 def add(commands) -> None:
     """Adds the parsers of `jaxedit weights`."""
     parser = commands.add_parser(
-        "weights", help="list published weights and convert them", allow_abbrev=False,
-        description="Published weights: what there is, and how to make it ours.",
+        "weights", help="list weights, fetch published ones and convert them", allow_abbrev=False,
+        description="Weights: what there is, and how to make it ours.",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = command.add(
-        actions, "list", weights_list, "list all published weights that jaxedit can use",
-        "Shows where each file is, under which licence, and whether it is on this machine.",
+        actions, "list", weights_list, "list all weights that jaxedit can use",
+        "Shows where each file is, under which licence, and whether it is on this machine\n"
+        "(ready), comes with jaxedit (shipped) or is neither (absent).",
     )
     listing.add_argument("--names", action="store_true", help="names and states only")
+    getting = command.add(
+        actions, "get", weights_get, "download published weights and convert them",
+        "Downloads from the publisher, goes on where an earlier attempt broke off, compares size\n"
+        "and SHA-256 with the published ones, and converts as `jaxedit weights convert` does.\n"
+        "Says what to do where a file needs a person. Proxies: $HTTPS_PROXY.\n\n"
+        "  jaxedit weights get vgg19",
+    )
+    getting.add_argument("name", metavar="NAME", help="see `jaxedit weights list`")
     converting = command.add(
         actions, "convert", weights_convert, "convert a file as its publisher provides it",
         "Reads safetensors and torch files (the latter without executing anything in them),\n"
@@ -28,8 +37,10 @@ def add(commands) -> None:
         "  jaxedit weights convert scat-places2 G0000000.pt",
     )
     converting.add_argument("name", metavar="NAME", help="see `jaxedit weights list`")
-    converting.add_argument("file", type=pathlib.Path, metavar="FILE", help="the downloaded file")
-    converting.add_argument("--output", type=pathlib.Path, metavar="PATH",
+    converting.add_argument("file", type=pathlib.Path, metavar="FILE",
+                            help="the downloaded file; the folder where several belong together")
+    for parser in (getting, converting):
+        parser.add_argument("--output", type=pathlib.Path, metavar="PATH",
                             help="write here instead of where jaxedit looks for it")
     converting.add_argument("--no-verify", action="store_true",
                             help="accept another SHA-256 than the published one (a re-saved file)")
@@ -37,9 +48,9 @@ def add(commands) -> None:
 
 def weights_list(arguments: argparse.Namespace) -> int:
     """`jaxedit weights list`."""
-    from jaxedit.weights import convert
+    from jaxedit.weights import catalogue
 
-    for row in convert.list_rows():
+    for row in catalogue.list_rows():
         print(f"{row['name']:18} {row['state']:7} {row['what']}")
         if arguments.names:
             continue
@@ -47,6 +58,14 @@ def weights_list(arguments: argparse.Namespace) -> int:
         for label, value in (("from", source), ("size", row["size"]), ("digest", row["digest"]),
                              ("licence", row["licence"]), ("here", row["path"])):
             print(f"{'':18} {label:7} {value}")
+    return 0
+
+
+def weights_get(arguments: argparse.Namespace) -> int:
+    """`jaxedit weights get`."""
+    from jaxedit.weights import get
+
+    print(get.get(arguments.name, arguments.output, tell=command.tell))
     return 0
 
 

@@ -30,7 +30,7 @@ def create(
 
     Args:
       names: names in `NAMES`, each once or more.
-      weights_dir: the folder of converted weights, by default `weights.convert.default_dir()`.
+      weights_dir: the folder of converted weights, by default `weights.catalogue.default_dir()`.
 
     Returns:
       (metrics in the order of their first names, lines "NAME: absent: why, and how to get it").

@@ -1,14 +1,15 @@
-"""Turns public checkpoints into our files, and loads those.
+"""Turns public weights into our files, and loads those.
 
-Our file of the checkpoint NAME is `<weights folder>/NAME.safetensors`. Its keys are the paths of
-the variables joined by "/", its arrays have our layout, its metadata says where it came from.
+Our file of the weights NAME is `<weights folder>/NAME.safetensors`. Its keys are the paths of the
+variables joined by "/", below the network's name where there are several networks; its arrays have
+our layout, its metadata says where it came from. Other files that the networks need are arrays of
+bytes below "files/".
 """
 
 from __future__ import annotations
 
-import os
-import shlex
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,11 @@ from flax import traverse_util
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.host import digests
 from jaxedit.host.atomic import atomic_file
-from jaxedit.weights import manifest, reader, table
-from jaxedit.weights.entry import Published
+from jaxedit.weights import catalogue, manifest, shipped, source, table
+from jaxedit.weights.entry import Bundle, File, Network, Published
 
 FORMAT = "jaxedit weights 1"
-
-
-def default_dir() -> Path:
-    """Returns $JAXEDIT_WEIGHTS, or `jaxedit/weights` in the user's cache folder
-    ($XDG_CACHE_HOME, or ~/.cache)."""
-    if os.environ.get("JAXEDIT_WEIGHTS"):
-        return Path(os.environ["JAXEDIT_WEIGHTS"]).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "jaxedit" / "weights"
-
-
-def path_of(name: str, weights_dir: str | Path | None = None) -> Path:
-    """Returns where the converted weights `name` are, or would be."""
-    return Path(weights_dir or default_dir()).expanduser() / f"{name}.safetensors"
+_FILES = "files"  # where a bundle's other files stand beside its networks
 
 
 def convert(
@@ -48,46 +36,63 @@ def convert(
     weights_dir: str | Path | None = None,
     verify: bool = True,
 ) -> Path:
-    """Converts the published checkpoint `file` and returns the path of our file.
+    """Converts published weights and returns the path of our file.
 
     Args:
-      name: a name of the manifest, for example "scat-places2".
-      file: the file as published.
+      name: a name of the manifest, for example "vgg16".
+      file: the file as published; the folder where several belong together.
       output: where to write; the weights folder's own place for `name` by default, which is where
         `load` looks.
-      weights_dir: the weights folder, by default `default_dir()`.
-      verify: compare the file's SHA-256 with the manifest, where that has one. A re-saved file
-        has another digest; its keys and shapes are checked in any case.
+      weights_dir: the weights folder, by default `catalogue.default_dir()`.
+      verify: compare the SHA-256 of each file with the manifest, where that has one. A re-saved
+        file has another digest; its keys and shapes are checked in any case.
 
     Raises:
       UserError: unknown name, unreadable file, another digest than the published one, or keys or
-        shapes that are not this network's. Nothing is written then.
+        shapes that are not these networks'. Nothing is written then.
     """
     entry = manifest.get(name)
-    arrays = reader.read(
-        file, nested=entry.nested, prefix=entry.prefix, ignore=entry.ignore
-    )
-    digest = digests.digest(Path(file))
+    if isinstance(entry, shipped.Shipped):
+        raise UserError(f"The weights {name!r} come with jaxedit: there is nothing to convert.")
+    contents = source.read(entry, Path(file))
+    found = {key: digests.digest(path) for key, path in contents.files.items()}
     if verify:
-        _check_digest(entry, Path(file), digest)
-    arrays = {key: _as_float32(array) for key, array in arrays.items()}
-    variables = table.to_jax(
-        entry.table(), arrays, entry.expected(), f"{file}: the {name} weights"
-    )
+        _check_digests(entry, contents, found)
+    variables, problems = {}, list(contents.unused)
+    for network in entry.networks:
+        what = f"{file}: the {name} weights" + (
+            f" of {network.name!r}" if isinstance(entry, Bundle) else ""
+        )
+        try:
+            config = contents.configs.get(network.name, {})
+            variables[network.name] = _fill(network, contents.arrays[network.name], config, what)
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError("\n".join(problems))
     metadata = {
         "format": FORMAT,
         "name": name,
         "source": entry.address,
-        "source_sha256": digest,
+        "source_sha256": json.dumps(found) if isinstance(entry, Bundle) else _only(found),
         "licence": entry.licence,
     }
-    target = Path(output) if output is not None else path_of(name, weights_dir)
-    _write(traverse_util.flatten_dict(variables, sep="/"), metadata, target)
+    if contents.configs:
+        metadata["configs"] = json.dumps(contents.configs)
+    if isinstance(entry, Published):
+        variables = variables[name]
+    arrays = traverse_util.flatten_dict(variables, sep="/")
+    for path, data in contents.kept.items():
+        arrays[f"{_FILES}/{path}"] = np.frombuffer(data, np.uint8)
+    target = Path(output) if output is not None else catalogue.path_of(name, weights_dir)
+    _write(arrays, metadata, target)
     return target
 
 
 def load(name: str, weights_dir: str | Path | None = None) -> dict[str, Any]:
-    """Returns the converted weights `name` as nested variables ({"params": ...}) of NumPy arrays.
+    """Returns the weights `name` as nested variables ({"params": ...}) of NumPy arrays.
+
+    A bundle's are {network: variables}. Weights that come with the package need no weights folder.
 
     Raises:
       PretrainedWeightsMissing: they are not in the weights folder; the message says how to get
@@ -95,22 +100,17 @@ def load(name: str, weights_dir: str | Path | None = None) -> dict[str, Any]:
       UserError: unknown name, or a file that is damaged or holds other weights.
     """
     entry = manifest.get(name)
-    path = path_of(name, weights_dir)
-    if not path.is_file():
-        raise PretrainedWeightsMissing(how_to_get(name, weights_dir))
-    try:
-        with safetensors.safe_open(path, framework="np") as stream:
-            metadata = stream.metadata() or {}
-            arrays = {key: stream.get_tensor(key) for key in stream.keys()}
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path}: damaged ({error}). Convert {name} again.") from error
-    if metadata.get("name") != name:
-        raise UserError(
-            f"{path}: holds the weights {metadata.get('name')!r}, not {name!r}. "
-            f"Convert again: jaxedit weights convert {name} FILE"
-        )
+    if isinstance(entry, shipped.Shipped):
+        return shipped.load(entry)
+    path, metadata, arrays = _read(name, weights_dir, lambda key: not key.startswith(f"{_FILES}/"))
     variables = traverse_util.unflatten_dict(arrays, sep="/")
-    _check_shapes(entry, variables, path)
+    configs = _configs(path, metadata)
+    expected = {
+        network.name: network.expected(**network.options(configs.get(network.name, {})))
+        for network in entry.networks
+    }
+    _check_shapes(name, variables, expected[name] if isinstance(entry, Published) else expected,
+                  path)
     return variables
 
 
@@ -120,85 +120,139 @@ def load_all(names: Sequence[str], weights_dir: str | Path | None = None) -> lis
     Raises:
       PretrainedWeightsMissing: some are not in the weights folder; the message names all of those.
     """
-    missing = [name for name in names if not path_of(name, weights_dir).is_file()]
+    missing = [name for name in names if not catalogue.is_here(name, weights_dir)]
     if missing:
-        raise PretrainedWeightsMissing(". ".join(how_to_get(name, weights_dir) for name in missing))
+        raise PretrainedWeightsMissing(
+            ". ".join(catalogue.how_to_get(name, weights_dir) for name in missing)
+        )
     return [load(name, weights_dir) for name in names]
 
 
-def how_to_get(name: str, weights_dir: str | Path | None = None) -> str:
-    """Returns the line that says how to obtain the weights `name`."""
-    entry = manifest.get(name)
-    folder = path_of(name, weights_dir).parent
-    setting = "" if folder == default_dir() else f"JAXEDIT_WEIGHTS={shlex.quote(str(folder))} "
-    size = f" ({entry.bytes / 1e6:,.1f} MB)" if entry.bytes else ""
-    file = f" (the file {entry.file} in it)" if entry.file else ""
-    return (
-        f"The weights {name!r} are not in {folder}. Download {entry.address}{file}{size}, "
-        f"then run: {setting}jaxedit weights convert {name} FILE"
-    )
+def load_options(name: str, weights_dir: str | Path | None = None) -> dict[str, dict[str, Any]]:
+    """Returns network's name -> what its published configuration asks of it (`Network.options`).
 
-
-def list_rows(weights_dir: str | Path | None = None) -> list[dict[str, str]]:
-    """Returns one row per known entry, for `jaxedit weights list`.
-
-    Keys: name, state ("ready" or "absent"), what, path (ours), address, file, size, licence,
-    digest.
+    Raises:
+      PretrainedWeightsMissing, UserError: as `load`.
     """
-    rows = []
-    for name, entry in manifest.entries().items():
-        path = path_of(name, weights_dir)
-        if entry.sha256:
-            digest = f"SHA-256 {entry.sha256}"
-        elif entry.sha256_prefix:
-            digest = f"SHA-256 begins with {entry.sha256_prefix}"
-        else:
-            digest = "not published"
-        rows.append(
-            {
-                "name": name,
-                "state": "ready" if path.is_file() else "absent",
-                "what": entry.what,
-                "path": str(path),
-                "address": entry.address,
-                "file": entry.file,
-                "size": f"{entry.bytes:,} bytes" if entry.bytes else "not published",
-                "licence": entry.licence,
-                "digest": digest,
-            }
+    entry = manifest.get(name)
+    if isinstance(entry, shipped.Shipped):
+        raise UserError(f"The weights {name!r} come with jaxedit: their card describes them.")
+    path, metadata, _ = _read(name, weights_dir, lambda key: False)
+    configs = _configs(path, metadata)
+    return {
+        network.name: network.options(configs.get(network.name, {})) for network in entry.networks
+    }
+
+
+def load_file(name: str, path: str, weights_dir: str | Path | None = None) -> bytes:
+    """Returns a file that was published beside the weights, for example a vocabulary.
+
+    Args:
+      name: of a bundle that keeps the file.
+      path: of the file in the published folder.
+      weights_dir: the weights folder, by default `catalogue.default_dir()`.
+
+    Raises:
+      PretrainedWeightsMissing: the weights are not in the weights folder.
+      UserError: these weights have no such file.
+    """
+    ours, _, arrays = _read(name, weights_dir, lambda key: key == f"{_FILES}/{path}")
+    if not arrays:
+        raise UserError(f"{ours}: the weights {name!r} come without a file {path!r}.")
+    return arrays[f"{_FILES}/{path}"].tobytes()
+
+
+def _fill(
+    network: Network, arrays: dict[str, np.ndarray], config: Mapping[str, Any], what: str
+) -> dict[str, Any]:
+    """Returns the variables of one network, every key checked."""
+    try:
+        options = network.options(config)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{what}: {network.config} does not describe this network "
+            f"({type(error).__name__}: {error})."
+        ) from error
+    # Anything but an integer or bool is a float here, NumPy's own or bfloat16 (of kind "V").
+    arrays = {
+        key: array if array.dtype.kind in "iub" else array.astype(np.float32)
+        for key, array in arrays.items()
+    }
+    if network.prepare is not None:
+        try:
+            arrays = network.prepare(arrays)
+        except KeyError as error:
+            raise UserError(f"{what} do not fit this network: missing {error}.") from error
+    return table.to_jax(network.table(**options), arrays, network.expected(**options), what)
+
+
+def _read(name: str, weights_dir: str | Path | None, wanted):
+    """Returns path, metadata and those arrays of our file of `name` whose keys are `wanted`."""
+    path = catalogue.path_of(name, weights_dir)
+    if not path.is_file():
+        raise PretrainedWeightsMissing(catalogue.how_to_get(name, weights_dir))
+    try:
+        with safetensors.safe_open(path, framework="np") as stream:
+            metadata = stream.metadata() or {}
+            arrays = {key: stream.get_tensor(key) for key in stream.keys() if wanted(key)}
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path}: damaged ({error}). Convert {name} again.") from error
+    if metadata.get("name") != name:
+        raise UserError(
+            f"{path}: holds the weights {metadata.get('name')!r}, not {name!r}. "
+            f"Convert again: jaxedit weights convert {name} FILE"
         )
-    return rows
+    return path, metadata, arrays
 
 
-def _check_digest(entry: Published, path: Path, digest: str) -> None:
-    expected = entry.sha256 or entry.sha256_prefix
+def _configs(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        return json.loads(metadata.get("configs", "{}"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: damaged ({error}). Convert again.") from error
+
+
+def _check_digests(
+    entry: Published | Bundle, contents: source.Contents, found: Mapping[str, str]
+) -> None:
+    """Compares each file with the one that was published under its name."""
+    known = {file.path: file for file in entry.files}
+    for key, digest in found.items():
+        # One file may have been given another name.
+        file = entry.files[0] if len(entry.files) == 1 else known.get(key)
+        if file is not None:
+            _check_digest(entry, file, contents.files[key], digest)
+
+
+def _check_digest(entry: Published | Bundle, file: File, path: Path, digest: str) -> None:
+    expected = file.sha256 or file.sha256_prefix
     if expected is None or digest.startswith(expected):
         return
-    begins = "is" if entry.sha256 else "begins with"
+    begins = "is" if file.sha256 else "begins with"
     raise UserError(
         f"{path}: not the published file of {entry.name!r}: its SHA-256 is {digest}, the "
-        f"published one {begins} {expected}. Download it again from {entry.address} or, if "
+        f"published one {begins} {expected}. Download it again from {file.address} or, if "
         "you re-saved it yourself, convert it with --no-verify"
     )
 
 
-def _check_shapes(entry: Published, variables: Any, path: Path) -> None:
+def _check_shapes(name: str, variables: Any, expected: Any, path: Path) -> None:
     ours, expected = (
         {key: tuple(leaf.shape) for key, leaf in traverse_util.flatten_dict(tree, sep="/").items()}
-        for tree in (variables, entry.expected())
+        for tree in (variables, expected)
     )
     if ours != expected:
         odd = sorted(set(ours.items()) ^ set(expected.items()))[0][0]
         raise UserError(
             f"{path}: does not fit this version's network: {odd!r} has shape {ours.get(odd)}, "
             f"expected {expected.get(odd)}. Convert again: "
-            f"jaxedit weights convert {entry.name} FILE"
+            f"jaxedit weights convert {name} FILE"
         )
 
 
-def _as_float32(array: np.ndarray) -> np.ndarray:
-    # Anything but an integer or bool is a float here, NumPy's own or bfloat16 (of kind "V").
-    return array if array.dtype.kind in "iub" else array.astype(np.float32)
+def _only(found: Mapping[str, str]) -> str:
+    (digest,) = found.values()
+    return digest
 
 
 def _write(arrays: dict[str, np.ndarray], metadata: dict[str, str], target: Path) -> None:

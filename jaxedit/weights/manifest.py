@@ -1,4 +1,5 @@
-"""The public weights that jaxedit can use: those of shared networks, here, and each paper's own.
+"""The weights that jaxedit can use: public ones of shared networks, here, each paper's own, and
+those that come with the package (`shipped`).
 
 A paper names its weights in `methods/<paper>/published.py`, in a tuple `ENTRIES`; they are found
 there.
@@ -20,26 +21,31 @@ from typing import Any
 
 from jaxedit.errors import UserError
 from jaxedit.host.names import did_you_mean
-from jaxedit.weights.entry import Lazy, Published
+from jaxedit.weights import shipped
+from jaxedit.weights.entry import Bundle, Lazy, Published
+from jaxedit.weights.shipped import Shipped
 
 _PAPERS = "jaxedit.methods"
 
 
-def get(name: str) -> Published:
-    """Returns the entry called `name`.
+def get(name: str) -> Published | Bundle | Shipped:
+    """Returns the entry called `name`, or the weights of that name that come with the package.
 
     Raises:
       UserError: there is none; the message names the nearest and all others.
     """
     if name in entries():
         return entries()[name]
+    if ours := shipped.get(name):
+        return ours
+    known = [*entries(), *shipped.names()]
     raise UserError(
-        f"There are no weights called {name!r}.{did_you_mean(name, entries())} "
-        f"Known: {', '.join(entries())}."
+        f"There are no weights called {name!r}.{did_you_mean(name, known)} "
+        f"Known: {', '.join(known)}."
     )
 
 
-def entries() -> dict[str, Published]:
+def entries() -> dict[str, Published | Bundle]:
     """Returns name -> entry: the papers' own, then those of shared networks."""
     return _collected()[0]
 
@@ -51,14 +57,16 @@ def home(name: str) -> str:
     Raises:
       UserError: there are no such weights.
     """
-    get(name)
+    entry = get(name)
+    if isinstance(entry, Shipped):
+        return f"{_PAPERS}.{entry.card['method']}" if entry.card["method"] else ""
     return _collected()[1].get(name, "")
 
 
 @functools.cache
-def _collected() -> tuple[dict[str, Published], dict[str, str]]:
+def _collected() -> tuple[dict[str, Published | Bundle], dict[str, str]]:
     """Returns name -> entry and name -> package of its paper."""
-    found: dict[str, Published] = {}
+    found: dict[str, Published | Bundle] = {}
     homes: dict[str, str] = {}
     for paper in pkgutil.iter_modules(importlib.import_module(_PAPERS).__path__, f"{_PAPERS}."):
         module = f"{paper.name}.published"
@@ -71,9 +79,12 @@ def _collected() -> tuple[dict[str, Published], dict[str, str]]:
     return found, homes
 
 
-def _add(entry: Published, found: dict[str, Published]) -> None:
+def _add(entry: Published | Bundle, found: dict[str, Published | Bundle]) -> None:
     if entry.name in found:
         raise ValueError(f"Two entries of the manifest are called {entry.name!r}")
+    names = [network.name for network in entry.networks]
+    if len(set(names)) < len(names) or isinstance(entry, Bundle) and "files" in names:
+        raise ValueError(f"{entry.name!r} needs distinct names of networks, none of them 'files'")
     found[entry.name] = entry
 
 

@@ -42,7 +42,7 @@ def test_absent_weights_say_how_to_get_them(tmp_path):
     assert [metric.names for metric in created] == [("psnr",)]
     fid, lpips, lpips_vgg = absent
     assert fid.startswith("fid: absent: The weights 'inception-fid' are not in ")
-    assert "Download https://github.com/mseitzer/pytorch-fid/releases/" in fid
+    assert "Or by hand: download https://github.com/mseitzer/pytorch-fid/releases/" in fid
     assert fid.endswith("jaxedit weights convert inception-fid FILE")
     for line, names in ((lpips, ("lpips-alex", "alexnet")), (lpips_vgg, ("lpips-vgg", "vgg16"))):
         for name in names:

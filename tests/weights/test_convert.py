@@ -11,25 +11,10 @@ import safetensors
 import safetensors.numpy
 from flax import traverse_util
 
-from jaxedit.errors import PretrainedWeightsMissing, UserError
+from jaxedit.errors import UserError
 from jaxedit.weights import convert, manifest, table
-
-CHANNELS = (64, 192, 384, 256, 256)
-
-
-def heads() -> dict[str, np.ndarray]:
-    """The published arrays of the smallest checkpoint, lpips-alex, with other numbers."""
-    rng = np.random.default_rng(0)
-    return {
-        f"lin{index}.model.1.weight": rng.random((1, channels, 1, 1)).astype(np.float32)
-        for index, channels in enumerate(CHANNELS)
-    }
-
-
-def published(folder, arrays):
-    path = folder / "published.safetensors"
-    safetensors.numpy.save_file(arrays, path)
-    return path
+from tests.weights import examples
+from tests.weights.examples import CHANNELS, heads, published
 
 
 def test_convert_and_load(tmp_path):
@@ -129,23 +114,6 @@ def test_every_kind_of_network_converts(name, tmp_path):
     }
 
 
-def test_absent_weights_say_how_to_get_them(tmp_path, monkeypatch):
-    with pytest.raises(PretrainedWeightsMissing) as error:
-        convert.load("inception-fid", tmp_path)
-    assert str(error.value) == (
-        f"The weights 'inception-fid' are not in {tmp_path}. Download https://github.com/mseitzer/"
-        "pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth (95.6 MB), "
-        f"then run: JAXEDIT_WEIGHTS={tmp_path} jaxedit weights convert inception-fid FILE"
-    )
-    monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
-    with pytest.raises(PretrainedWeightsMissing) as error:
-        convert.load_all(["aotgan-places2", "lpips-vgg"])
-    first, second = (f"jaxedit weights convert {name} FILE" for name in ("aotgan-places2",
-                                                                         "lpips-vgg"))
-    assert f"(the file G*.pt in it), then run: {first}. The weights" in str(error.value)
-    assert str(error.value).endswith(f", then run: {second}")
-
-
 def test_unknown_names_suggest_the_nearest(tmp_path):
     for call in (convert.load, lambda name: convert.convert(name, tmp_path)):
         with pytest.raises(UserError, match="no weights called 'scat-places'. Did you mean "
@@ -169,35 +137,77 @@ def test_converted_files_are_checked_when_loaded(tmp_path):
         convert.load("lpips-alex", tmp_path)
 
 
-def test_list_rows(tmp_path):
-    convert.convert(
-        "lpips-alex", published(tmp_path, heads()), weights_dir=tmp_path, verify=False
+@pytest.fixture
+def bundles(monkeypatch):
+    for bundle in (examples.FOLDER, examples.ONE_FILE):
+        monkeypatch.setitem(manifest.entries(), bundle.name, bundle)
+
+
+def test_a_folder_whose_configurations_describe_its_networks(bundles, tmp_path):
+    folder = examples.pipeline(tmp_path / "published")
+    target = convert.convert("pipeline", folder, weights_dir=tmp_path)
+    assert target == tmp_path / "pipeline.safetensors"
+    loaded = convert.load("pipeline", tmp_path)
+    assert set(loaded) == {"unet", "vae"}
+    for name, sizes in (("unet", (3, 5)), ("vae", (2, 4))):
+        expected = examples.linear(*sizes)
+        np.testing.assert_array_equal(loaded[name]["params"]["kernel"], expected["weight"].T)
+        np.testing.assert_array_equal(loaded[name]["params"]["bias"], expected["bias"])
+    options = convert.load_options("pipeline", tmp_path)
+    assert options["vae"] == {"outputs": 4, "inputs": 2}
+    assert convert.load_file("pipeline", "tokenizer/vocab.json", tmp_path) == b'{"a": 0}'
+    with pytest.raises(UserError, match="without a file 'merges.txt'"):
+        convert.load_file("pipeline", "merges.txt", tmp_path)
+
+
+def test_a_bundle_in_one_file(bundles, tmp_path):
+    path = published(tmp_path, examples.inversion())
+    for given in (path, tmp_path):  # the file, or the folder that holds it under its own name
+        convert.convert("inversion", given, weights_dir=tmp_path)
+        loaded = convert.load("inversion", tmp_path)
+        np.testing.assert_array_equal(
+            loaded["encoder"]["params"]["kernel"], examples.linear(3, 5)["weight"].T
+        )
+        assert loaded["generator"]["params"]["bias"].shape == (2,)
+        assert loaded["average"]["code"].dtype == np.float32
+        path = path.rename(tmp_path / "inversion.pt")
+
+
+def test_all_that_does_not_fit_a_bundle_is_listed(bundles, tmp_path):
+    arrays = examples.inversion()
+    del arrays["residue.bias"]
+    arrays |= {"decoder.odd": np.zeros(1), "decoder.bias": np.zeros(7), "left": np.zeros(1)}
+    with pytest.raises(UserError) as error:
+        convert.convert("inversion", published(tmp_path, arrays), weights_dir=tmp_path / "new")
+    for part in ("of 'encoder' do not fit this network: missing 'bias'",
+                 "of 'generator' do not fit this network: unused 'odd'",
+                 r"'bias' has shape (7,)",
+                 "of 'average' do not fit this network: unused 'left'"):
+        assert part in str(error.value)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_converted_bundle_is_checked_when_loaded(bundles, tmp_path):
+    path = convert.convert("inversion", published(tmp_path, examples.inversion()),
+                           weights_dir=tmp_path)
+    with safetensors.safe_open(path, framework="np") as stream:
+        arrays = {key: stream.get_tensor(key) for key in stream.keys()}
+    arrays.pop("average/code")
+    safetensors.numpy.save_file(arrays, path, {"name": "inversion"})
+    with pytest.raises(UserError, match="'average/code' has shape None"):
+        convert.load("inversion", tmp_path)
+
+
+def test_digests_of_a_bundle(bundles, tmp_path, monkeypatch):
+    folder = examples.pipeline(tmp_path / "published")
+    files = tuple(
+        dataclasses.replace(file, sha256="0" * 64) if file.path.startswith("vae/w") else file
+        for file in examples.FOLDER.files
     )
-    rows = {row["name"]: row for row in convert.list_rows(tmp_path)}
-    assert set(rows) == set(manifest.entries())
-    assert [name for name, row in rows.items() if row["state"] == "ready"] == ["lpips-alex"]
-    assert rows["vgg19"]["digest"] == "SHA-256 begins with dcbb9e9d"
-    assert rows["scat-celeba"]["digest"] == "not published"
-    assert rows["lpips-alex"]["path"] == str(tmp_path / "lpips-alex.safetensors")
-    assert all(row["licence"] and row["address"].startswith("https://") for row in rows.values())
-
-
-def test_digests_begin_as_the_published_names_say():
-    for checkpoint in manifest.entries().values():
-        assert checkpoint.sha256 is None or len(checkpoint.sha256) == 64
-        if checkpoint.sha256_prefix:
-            assert f"-{checkpoint.sha256_prefix}.pth" in checkpoint.address
-            assert (checkpoint.sha256 or checkpoint.sha256_prefix).startswith(
-                checkpoint.sha256_prefix
-            )
-
-
-def test_the_default_folder(monkeypatch, tmp_path):
-    monkeypatch.delenv("JAXEDIT_WEIGHTS", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert convert.default_dir() == tmp_path / "jaxedit" / "weights"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert convert.default_dir() == tmp_path / ".cache" / "jaxedit" / "weights"
-    monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path / "mine"))
-    assert convert.path_of("vgg16") == tmp_path / "mine" / "vgg16.safetensors"
+    monkeypatch.setitem(
+        manifest.entries(), "pipeline", dataclasses.replace(examples.FOLDER, files=files)
+    )
+    with pytest.raises(UserError, match="vae/weights.safetensors: not the published file.*"
+                                        "from https://example.com/pipeline/vae/weights"):
+        convert.convert("pipeline", folder, weights_dir=tmp_path)
+    convert.convert("pipeline", folder, weights_dir=tmp_path, verify=False)

@@ -19,6 +19,7 @@ ENTRIES = (
         address="https://drive.google.com/file/d/1AU7uM1dtYjEhtOa_9OGfoQUE-tmW9mX5/view",
         licence="the publishing code is Apache-2.0; the weights were trained on Adobe's data, "
         "which allows no commercial use",
+        by_hand="Google Drive: a person has to press Download",
         **_MATTING,
     ),
     Published(
@@ -26,6 +27,7 @@ ENTRIES = (
         what="DPT's matting network (MatteFormer's layout), for Composition-1k as its page says",
         address="https://1drv.ms/u/s!AtQiYwqUDNqOjWtwYb0FC1MuTQ0O?e=5BIbCQ",
         licence="none stated by the publishing repository; Adobe's data allows no commercial use",
+        by_hand="OneDrive: a person has to press Download",
         **_MATTING,
     ),
 )

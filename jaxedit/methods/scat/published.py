@@ -8,6 +8,7 @@ _GENERATOR = {
     "table": Lazy("jaxedit.methods.scat.weights:generator_table"),
     "network": Lazy("jaxedit.methods.scat.generator:Generator"),
     "inputs": ((1, 64, 64, 3), (1, 64, 64, 1)),
+    "by_hand": "Google Drive: a person has to press Download",
 }
 
 ENTRIES = (

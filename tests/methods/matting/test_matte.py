@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxedit.apply import tiles
-from jaxedit.apply.applier import Applier
+from jaxedit.apply.applier import Applier, from_weights
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import matte as front_end
 from jaxedit.errors import PretrainedWeightsMissing
@@ -108,10 +108,10 @@ def test_published_networks(monkeypatch, tmp_path, variables, applier):
     monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
     for name in ("dpt", "matteformer"):
         with pytest.raises(PretrainedWeightsMissing, match=f"weights convert {name}"):
-            applier.from_weights(name, "matte")
+            from_weights(name, "matte")
     monkeypatch.setattr(matte, "MattingNetwork", networks.tiny)
     monkeypatch.setattr(matte.convert, "load", lambda name: variables)
-    tool = applier.from_weights("dpt", "matte", bucket=32)
+    tool = from_weights("dpt", "matte", bucket=32)
     photo, trimap = scene(64, 64)
     inputs = {"image": photo.for_network(), "trimap": labels(trimap)}
     np.testing.assert_allclose(tool(**inputs)["alpha"], applier(**inputs)["alpha"], atol=1e-6)

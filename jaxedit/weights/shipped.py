@@ -1,0 +1,163 @@
+"""Weights that this project trained and that come with the package: `jaxedit/shipped/`.
+
+Each is a pair: `NAME.safetensors`, whose keys are the paths of the variables joined by "/", stored
+as float16 where that can hold the numbers; and its card `NAME.json`:
+
+  what        one line on what it is for
+  licence     of the weights
+  data        [{"name": ..., "licence": ...}, ...]: what it was trained on
+  recipe      the command that trained it
+  figures     {metric: number, ...} as measured, and on what
+  method      the folder of `jaxedit/methods` whose network it is; "" for a shared network
+  sha256, bytes   of the safetensors file, written by `write`
+
+and whatever else the paper wants to know when it loads them, such as `config`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from flax import traverse_util
+
+from jaxedit.errors import UserError
+from jaxedit.host.atomic import atomic_file
+
+REQUIRED = ("what", "licence", "data", "recipe", "figures", "method")
+
+
+@dataclasses.dataclass(frozen=True)
+class Shipped:
+    """Weights in the package.
+
+    Attributes:
+      name: what the user types.
+      card: what `NAME.json` holds.
+      file: the safetensors file.
+    """
+
+    name: str
+    card: Mapping[str, Any]
+    file: Traversable
+
+    @property
+    def what(self) -> str:
+        """One line on what they are for."""
+        return self.card["what"]
+
+    @property
+    def licence(self) -> str:
+        """The licence of the weights, and of the data behind them."""
+        data = ", ".join(f"{data['name']} ({data['licence']})" for data in self.card["data"])
+        return f"{self.card['licence']}; trained on {data}"
+
+
+def folder() -> Traversable:
+    """Returns the folder of the package that holds the weights; it need not exist."""
+    return resources.files("jaxedit").joinpath("shipped")
+
+
+def names() -> list[str]:
+    """Returns the names of all weights that come with the package, sorted."""
+    place = folder()
+    if not place.is_dir():
+        return []
+    files = {entry.name for entry in place.iterdir()}
+    stems = (name.removesuffix(".safetensors") for name in files if name.endswith(".safetensors"))
+    return sorted(stem for stem in stems if f"{stem}.json" in files)
+
+
+def get(name: str) -> Shipped | None:
+    """Returns the weights called `name`, or None where none of that name come with the package.
+
+    Raises:
+      UserError: their card is damaged.
+    """
+    if name not in names():
+        return None
+    try:
+        card = json.loads(folder().joinpath(f"{name}.json").read_text(encoding="utf-8"))
+        lacking = [key for key in (*REQUIRED, "sha256", "bytes") if key not in card]
+    except (OSError, ValueError, TypeError) as error:
+        raise _damaged(name, f"its card cannot be read: {error}") from error
+    if lacking:
+        raise _damaged(name, f"its card lacks {', '.join(lacking)}")
+    return Shipped(name, card, folder().joinpath(f"{name}.safetensors"))
+
+
+def load(weights: Shipped) -> dict[str, Any]:
+    """Returns the nested variables, float16 as float32.
+
+    Raises:
+      UserError: the file is not the one that its card describes.
+    """
+    try:
+        data = weights.file.read_bytes()
+    except OSError as error:
+        raise _damaged(weights.name, str(error)) from error
+    if hashlib.sha256(data).hexdigest() != weights.card["sha256"]:
+        raise _damaged(weights.name, "the SHA-256 of its file is not the one on its card")
+    try:
+        arrays = safetensors.numpy.load(data)
+    except safetensors.SafetensorError as error:
+        raise _damaged(weights.name, str(error)) from error
+    arrays = {
+        key: array.astype(np.float32) if array.dtype == np.float16 else array
+        for key, array in arrays.items()
+    }
+    return traverse_util.unflatten_dict(arrays, sep="/")
+
+
+def write(
+    place: str | Path, name: str, variables: Mapping[str, Any], card: Mapping[str, Any]
+) -> Path:
+    """Writes weights and card so that they can come with the package; returns the weights' path.
+
+    Args:
+      place: the folder, `jaxedit/shipped` of a checkout.
+      name: lower-case letters, digits and hyphens.
+      variables: nested dict of arrays. Floats become float16, but an array with a number beyond
+        float16's range stays float32; all else is kept.
+      card: the keys of `REQUIRED`, and more where the paper wants it.
+
+    Raises:
+      UserError: the card lacks something, a number is not finite, or a file cannot be written.
+    """
+    lacking = [key for key in REQUIRED if key not in card]
+    if lacking:
+        raise UserError(f"The card of {name!r} lacks {', '.join(lacking)}.")
+    if not re.fullmatch(r"[a-z0-9-]+", name):
+        raise UserError(f"{name!r}: use lower-case letters, digits and hyphens for a name.")
+    arrays = {}
+    for key, array in traverse_util.flatten_dict(variables, sep="/").items():
+        array = np.asarray(array)
+        if array.dtype.kind not in "iub":
+            array = array.astype(np.float32)
+            if not np.isfinite(array).all():
+                raise UserError(f"{name!r}: {key} holds numbers that are not finite.")
+            if np.abs(array).max(initial=0) <= np.finfo(np.float16).max:
+                array = array.astype(np.float16)
+        arrays[key] = array
+    data = safetensors.numpy.save(arrays, {"name": name})
+    facts = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    target = Path(place) / f"{name}.safetensors"
+    with atomic_file(target) as temporary:
+        temporary.write_bytes(data)
+    with atomic_file(target.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps({**card, **facts}, indent=1) + "\n", encoding="utf-8")
+    return target
+
+
+def _damaged(name: str, why: str) -> UserError:
+    return UserError(f"The weights {name!r} of this package are damaged: {why}. Reinstall jaxedit.")
