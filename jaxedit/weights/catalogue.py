@@ -59,7 +59,8 @@ def by_hand(entry: Published | Bundle, setting: str = "") -> str:
     elif isinstance(entry, Published) and entry.file:
         details.append(f"the file {entry.file} in it")
     if entry.bytes:
-        details.append(f"{entry.bytes / 1e6:,.1f} MB")
+        large = entry.bytes >= 100_000
+        details.append(f"{entry.bytes / (1e6 if large else 1e3):,.1f} {'MB' if large else 'kB'}")
     if entry.by_hand:
         details.append(entry.by_hand)
     note = f" ({'; '.join(details)})" if details else ""

@@ -2,14 +2,15 @@
 
 Our file of the weights NAME is `<weights folder>/NAME.safetensors`. Its keys are the paths of the
 variables joined by "/", below the network's name where there are several networks; its arrays have
-our layout, its metadata says where it came from. Other files that the networks need are arrays of
-bytes below "files/".
+our layout. Other files that the networks need are arrays of bytes below "files/". Its metadata says
+where it came from, and holds a digest of what stands below each first key.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from flax import traverse_util
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.host import digests
 from jaxedit.host.atomic import atomic_file
+from jaxedit.host.names import check_choice
 from jaxedit.weights import catalogue, manifest, shipped, source, table
 from jaxedit.weights.entry import Bundle, File, Network, Published
 
@@ -65,7 +67,8 @@ def convert(
         )
         try:
             config = contents.configs.get(network.name, {})
-            variables[network.name] = _fill(network, contents.arrays[network.name], config, what)
+            arrays = contents.arrays.pop(network.name)  # freed when used: they can be gigabytes
+            variables[network.name] = _fill(network, arrays, config, what)
         except UserError as error:
             problems.append(str(error))
     if problems:
@@ -84,15 +87,26 @@ def convert(
     arrays = traverse_util.flatten_dict(variables, sep="/")
     for path, data in contents.kept.items():
         arrays[f"{_FILES}/{path}"] = np.frombuffer(data, np.uint8)
+    metadata["digests"] = json.dumps(_digests(arrays))
     target = Path(output) if output is not None else catalogue.path_of(name, weights_dir)
     _write(arrays, metadata, target)
     return target
 
 
-def load(name: str, weights_dir: str | Path | None = None) -> dict[str, Any]:
+def load(
+    name: str,
+    weights_dir: str | Path | None = None,
+    *,
+    networks: Sequence[str] | None = None,
+) -> dict[str, Any]:
     """Returns the weights `name` as nested variables ({"params": ...}) of NumPy arrays.
 
     A bundle's are {network: variables}. Weights that come with the package need no weights folder.
+
+    Args:
+      name: as `jaxedit weights list` shows it.
+      weights_dir: the weights folder, by default `catalogue.default_dir()`.
+      networks: of a bundle, those that are wanted; all where None. No others are read.
 
     Raises:
       PretrainedWeightsMissing: they are not in the weights folder; the message says how to get
@@ -102,12 +116,17 @@ def load(name: str, weights_dir: str | Path | None = None) -> dict[str, Any]:
     entry = manifest.get(name)
     if isinstance(entry, shipped.Shipped):
         return shipped.load(entry)
-    path, metadata, arrays = _read(name, weights_dir, lambda key: not key.startswith(f"{_FILES}/"))
+    if networks is not None:
+        for wanted in networks:
+            check_choice(f"the network of {name!r}", wanted, [n.name for n in entry.networks])
+    chosen = [n for n in entry.networks if networks is None or n.name in networks]
+    tops = None if isinstance(entry, Published) else {network.name for network in chosen}
+    path, metadata, arrays = _read(name, weights_dir, tops)
     variables = traverse_util.unflatten_dict(arrays, sep="/")
     configs = _configs(path, metadata)
     expected = {
         network.name: network.expected(**network.options(configs.get(network.name, {})))
-        for network in entry.networks
+        for network in chosen
     }
     _check_shapes(name, variables, expected[name] if isinstance(entry, Published) else expected,
                   path)
@@ -137,7 +156,7 @@ def load_options(name: str, weights_dir: str | Path | None = None) -> dict[str, 
     entry = manifest.get(name)
     if isinstance(entry, shipped.Shipped):
         raise UserError(f"The weights {name!r} come with jaxedit: their card describes them.")
-    path, metadata, _ = _read(name, weights_dir, lambda key: False)
+    path, metadata, _ = _read(name, weights_dir, set())
     configs = _configs(path, metadata)
     return {
         network.name: network.options(configs.get(network.name, {})) for network in entry.networks
@@ -156,8 +175,8 @@ def load_file(name: str, path: str, weights_dir: str | Path | None = None) -> by
       PretrainedWeightsMissing: the weights are not in the weights folder.
       UserError: these weights have no such file.
     """
-    ours, _, arrays = _read(name, weights_dir, lambda key: key == f"{_FILES}/{path}")
-    if not arrays:
+    ours, _, arrays = _read(name, weights_dir, {_FILES})
+    if f"{_FILES}/{path}" not in arrays:
         raise UserError(f"{ours}: the weights {name!r} come without a file {path!r}.")
     return arrays[f"{_FILES}/{path}"].tobytes()
 
@@ -186,15 +205,24 @@ def _fill(
     return table.to_jax(network.table(**options), arrays, network.expected(**options), what)
 
 
-def _read(name: str, weights_dir: str | Path | None, wanted):
-    """Returns path, metadata and those arrays of our file of `name` whose keys are `wanted`."""
+def _read(
+    name: str, weights_dir: str | Path | None, tops: Set[str] | None
+) -> tuple[Path, dict[str, str], dict[str, np.ndarray]]:
+    """Returns path, metadata and arrays of our file of `name`: those whose first key is in `tops`,
+    or all where that is None."""
     path = catalogue.path_of(name, weights_dir)
     if not path.is_file():
         raise PretrainedWeightsMissing(catalogue.how_to_get(name, weights_dir))
     try:
         with safetensors.safe_open(path, framework="np") as stream:
             metadata = stream.metadata() or {}
-            arrays = {key: stream.get_tensor(key) for key in stream.keys() if wanted(key)}
+            arrays = {
+                key: stream.get_tensor(key) for key in stream.keys()
+                if tops is None or key.split("/")[0] in tops
+            }
+        written = json.loads(metadata.get("digests", "{}"))  # earlier files have none
+        if any(digest != written.get(top, digest) for top, digest in _digests(arrays).items()):
+            raise ValueError("the SHA-256 of its arrays has changed")
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: damaged ({error}). Convert {name} again.") from error
     if metadata.get("name") != name:
@@ -203,6 +231,17 @@ def _read(name: str, weights_dir: str | Path | None, wanted):
             f"Convert again: jaxedit weights convert {name} FILE"
         )
     return path, metadata, arrays
+
+
+def _digests(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Returns first key -> SHA-256 of the names, types, shapes and bytes of all arrays below it."""
+    found: dict[str, Any] = {}
+    for key in sorted(arrays):
+        array = np.ascontiguousarray(arrays[key])
+        digest = found.setdefault(key.split("/")[0], hashlib.sha256())
+        digest.update(f"{key} {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.reshape(-1).view(np.uint8))
+    return {top: digest.hexdigest() for top, digest in found.items()}
 
 
 def _configs(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

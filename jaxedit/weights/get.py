@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +83,8 @@ def _get(
     try:
         paths = [download.fetch(file, folder, tell) for file in entry.files]
     except UserError as error:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # where nothing has come that could be gone on with
         raise UserError(f"{error}\nTo do it by hand: {catalogue.by_hand(entry)}") from error
     file = folder if isinstance(entry, Bundle) else paths[0]
     try:

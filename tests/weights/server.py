@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 
 class Server(ThreadingHTTPServer):
@@ -33,7 +34,7 @@ class Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        path, wanted = self.path.lstrip("/"), self.headers["Range"]
+        path, wanted = urlsplit(self.path).path.lstrip("/"), self.headers["Range"]
         self.server.requests.append((path, wanted))
         plan = self.server.plans.pop(0) if self.server.plans else {}
         if path not in self.server.files or "status" in plan:

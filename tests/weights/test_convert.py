@@ -128,6 +128,9 @@ def test_converted_files_are_checked_when_loaded(tmp_path):
     (tmp_path / "alexnet.safetensors").write_bytes(data)
     with pytest.raises(UserError, match="holds the weights 'lpips-alex', not 'alexnet'"):
         convert.load("alexnet", tmp_path)
+    target.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))  # one bit: the length is as it was
+    with pytest.raises(UserError, match="damaged .the SHA-256 of its arrays has changed"):
+        convert.load("lpips-alex", tmp_path)
     target.write_bytes(data[:-1])
     with pytest.raises(UserError, match="damaged .* Convert lpips-alex again"):
         convert.load("lpips-alex", tmp_path)
@@ -153,6 +156,10 @@ def test_a_folder_whose_configurations_describe_its_networks(bundles, tmp_path):
         expected = examples.linear(*sizes)
         np.testing.assert_array_equal(loaded[name]["params"]["kernel"], expected["weight"].T)
         np.testing.assert_array_equal(loaded[name]["params"]["bias"], expected["bias"])
+    alone = convert.load("pipeline", tmp_path, networks=["vae"])
+    assert set(alone) == {"vae"}
+    with pytest.raises(UserError, match="'pipeline'='uvae' is unknown: use one of 'unet', 'vae'"):
+        convert.load("pipeline", tmp_path, networks=["uvae"])
     options = convert.load_options("pipeline", tmp_path)
     assert options["vae"] == {"outputs": 4, "inputs": 2}
     assert convert.load_file("pipeline", "tokenizer/vocab.json", tmp_path) == b'{"a": 0}'

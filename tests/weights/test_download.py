@@ -121,6 +121,13 @@ def test_no_connection_at_all(file, tmp_path):
         download.fetch(gone, tmp_path, print)
 
 
+def test_a_proxy_is_used(server, file, tmp_path, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", server.address(""))
+    monkeypatch.setenv("http_proxy", server.address(""))
+    fetch(dataclasses.replace(file, address="http://nowhere.invalid/a/weights.pt"), tmp_path)
+    assert server.requests == [("a/weights.pt", None)]
+
+
 def test_a_folder_that_cannot_be_made(file, tmp_path):
     (tmp_path / "a").write_text("in the way")
     with pytest.raises(UserError, match="cannot be written.*JAXEDIT_WEIGHTS"):
