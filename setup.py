@@ -17,7 +17,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["jaxedit", "jaxedit.*"]),
-    package_data={"jaxedit": ["**/*.json", "shipped/*.safetensors"]},
+    package_data={"jaxedit": ["**/*.json", "report/templates/*", "shipped/*.safetensors"]},
     install_requires=[
         "absl-py>=2.1",
         "array_record>=0.8; platform_system != 'Windows'",
@@ -26,12 +26,15 @@ setup(
         "grain>=0.2.12",
         "importlib_resources>=5.12",  # tensorflow-datasets imports it without declaring it
         "jax>=0.7",
+        "jinja2>=3.1",  # the report
         "ml_collections>=1.0",
         "numpy>=1.26",
         "opencv-python-headless>=4.8",  # warps and resizes of matting, as published
         "optax>=0.2.5",
         "orbax-checkpoint>=0.11.20",
+        "pandas>=2.2",  # tables and comparisons
         "pillow>=11.0",
+        "plotly>=6.0",  # the curves of the report: its one file of JavaScript
         "pooch>=1.8",  # downloads, checked by digest
         "requests>=2.32",
         "safetensors>=0.5",

@@ -148,6 +148,6 @@ def weights() -> list[tuple[str, str]]:
 
 
 def _size(count: int | None) -> str:
-    from jaxedit.report.page import size
+    from jaxedit.report.wording import bytes_of
 
-    return "unknown" if count is None else size(count)
+    return "unknown" if count is None else bytes_of(count)

@@ -14,32 +14,41 @@ def add(commands) -> None:
     parser = command.add(
         commands, "report", main, "write the report of a run, or compare several",
         "For one run: its page report.html, and its evaluation here. For a sweep directory, or\n"
-        "several runs: the comparison with mean and spread, as Markdown, CSV and a plot.\n\n"
+        "several runs: the comparison with mean and spread, as Markdown, CSV and a plot.\n"
+        "With --beside, one page that shows two runs side by side.\n\n"
         "  jaxedit report runs/scat-demo\n"
+        "  jaxedit report runs/scat-demo --beside runs/mine\n"
         "  jaxedit report runs/scat_ablation",
     )
     parser.add_argument("folders", nargs="+", type=pathlib.Path, metavar="RUN_OR_SWEEP",
                         help="a run, a sweep, or several runs")
     parser.add_argument("--output", type=pathlib.Path, metavar="FOLDER",
                         help="where a comparison is written (default: the sweep directory, or "
-                        "beside the runs)")
+                        "beside the runs), or a page (default: the run)")
+    parser.add_argument("--beside", type=pathlib.Path, metavar="RUN",
+                        help="a second run to show beside the one: curves in the same charts, "
+                        "tables and pictures next to each other")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """`jaxedit report`."""
     from jaxedit.report import comparison, page
 
-    folders = arguments.folders
-    for folder in folders:
+    folders, beside = arguments.folders, arguments.beside
+    for folder in (*folders, *([beside] if beside else [])):
         if not folder.is_dir():
             raise UserError(f"{folder} is no folder. Give a run or a sweep directory.")
-    if len(folders) > 1 or comparison.is_sweep(folders[0]):
+    several = len(folders) > 1 or comparison.is_sweep(folders[0])
+    if several and beside:
+        raise UserError("--beside shows one run beside another. Give one run before it, or leave "
+                        "--beside out for the comparison of several.")
+    if several:
         result = comparison.compare(folders if len(folders) > 1 else folders[0], arguments.output)
         print(result.markdown)
         for path in result.files:
             command.tell(f"written: {path}")
         return 0
-    path = page.write(folders[0])
+    path = page.write(folders[0], beside, arguments.output)
     evaluation = page.read_json(folders[0] / "evaluation.json")
     if evaluation:
         print(page.text_table(evaluation))

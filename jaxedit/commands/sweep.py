@@ -306,9 +306,9 @@ def _figure(job: Run) -> str:
     run = comparison.read_run(job.run_dir)
     if run is None:
         return ""
-    for metric in tables.present_metrics(run.evaluation):
-        for value in comparison.values([run], metric, comparison.OVERALL):
-            return f", {metric} {tables.figure(value)}"
+    figures = comparison.frame([run])
+    for row in figures[figures["group"] == comparison.OVERALL].itertuples():
+        return f", {row.metric} {tables.figure(row.value)}"
     return ""
 
 

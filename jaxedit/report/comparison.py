@@ -7,19 +7,19 @@ own.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import io
-import json
 import math
 import os
 import pathlib
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import pandas
+
 from jaxedit.errors import UserError
-from jaxedit.report import tables
+from jaxedit.host.atomic import atomic_file
+from jaxedit.report import reading, tables
 
 OVERALL = "all"  # the group of every sample
 
@@ -63,7 +63,7 @@ def compare(
     folders = [pathlib.Path(path) for path in paths]
     about: dict[str, Any] = {}
     if len(folders) == 1 and is_sweep(folders[0]):
-        about = json.loads((folders[0] / "sweep.json").read_text(encoding="utf-8"))
+        about = reading.read_object(folders[0] / "sweep.json")
         candidates = sorted(p.parent for p in folders[0].glob("*/seed-*/config.json"))
         output = pathlib.Path(output or folders[0])
     else:
@@ -84,25 +84,21 @@ def compare(
     order = about.get("variants") or list(dict.fromkeys(run.variant for run in runs))
     runs.sort(key=lambda r: (order.index(r.variant) if r.variant in order else len(order), r.seed))
     output.mkdir(parents=True, exist_ok=True)
+    figures = frame(runs)
     text = markdown(runs, about, lacking)
     files = {
-        "comparison.md": text.encode("utf-8"),
-        "comparison.csv": _csv_of_means(runs).encode("utf-8"),
-        "runs.csv": _csv_of_runs(runs).encode("utf-8"),
+        "comparison.csv": means(figures).reset_index().to_csv(index=False).encode("utf-8"),
+        "runs.csv": figures.to_csv(index=False).encode("utf-8"),
     }
     try:
         files["comparison.png"] = plot(runs)
     except ImportError:
         text += "\nNo plot: matplotlib is not installed (pip install matplotlib).\n"
-        files["comparison.md"] = text.encode("utf-8")
         (output / "comparison.png").unlink(missing_ok=True)
+    files = {"comparison.md": text.encode("utf-8"), **files}
     for name, data in files.items():
-        part = output / f".{name}.{os.getpid()}.part"
-        try:
-            part.write_bytes(data)
-            os.replace(part, output / name)
-        finally:
-            part.unlink(missing_ok=True)
+        with atomic_file(output / name) as temporary:
+            temporary.write_bytes(data)
     return Comparison(text, tuple(output / name for name in files))
 
 
@@ -124,72 +120,85 @@ def read_run(folder: pathlib.Path) -> Run | None:
     if not (folder / "evaluation.json").is_file():
         return None
 
-    def read(name: str) -> dict[str, Any]:
-        path = folder / name
-        try:
-            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        except ValueError as error:
-            raise UserError(f"{path} is not valid JSON ({error}).") from None
-
     place = folder.resolve()
     of_sweep = place.name.startswith("seed-") and is_sweep(place.parent.parent)
+    config = reading.read_object(folder / "config.json")
+    with reading.understood(folder / "config.json"):
+        seed = int(config.get("train", {}).get("seed", 0))
     return Run(
         path=folder,
         variant=place.parent.name if of_sweep else place.name,
-        seed=read("config.json").get("train", {}).get("seed", 0),
-        evaluation=read("evaluation.json"),
-        summary=read("summary.json"),
+        seed=seed,
+        evaluation=reading.read_evaluation(folder / "evaluation.json"),
+        summary=reading.read_object(folder / "summary.json"),
     )
 
 
-def model_of(evaluation: dict[str, Any]) -> str:
-    """Returns the system that was trained, which comes first; the others are baselines."""
-    return evaluation["systems"][0]
+def frame(runs: Sequence[Run]) -> pandas.DataFrame:
+    """Returns one row per finite figure of a trained system: variant, seed, metric, group, value.
+
+    The trained system comes first in an evaluation; the others are baselines. Variants stand in
+    the order of `runs`, metrics and groups in that of the evaluations, all samples first.
+    """
+    parts = []
+    for run in runs:
+        part = tables.frame(run.evaluation)
+        part = part[(part["system"] == run.evaluation["systems"][0])
+                    & part["value"].map(math.isfinite)]
+        parts.append(part.assign(variant=run.variant, seed=run.seed))
+    found = pandas.concat(parts, ignore_index=True)
+    orders = {
+        "variant": [run.variant for run in runs],
+        "metric": [m for run in runs for m in run.evaluation["metrics"]],
+        "group": [OVERALL, *(g for run in runs for g in run.evaluation["groups"])],
+    }
+    for column, order in orders.items():
+        found[column] = pandas.Categorical(found[column], list(dict.fromkeys(order)), ordered=True)
+    found = found[["variant", "seed", "metric", "group", "value"]]
+    return found.sort_values(["variant", "seed", "metric", "group"], ignore_index=True)
 
 
-def values(runs: Iterable[Run], metric: str, group: str) -> list[float]:
-    """Returns the trained system's figures over `runs`, without those that were not measured."""
-    found = (
-        tables.value_of(run.evaluation, model_of(run.evaluation), group, metric) for run in runs
-    )
-    return [value for value in found if tables.is_number(value) and math.isfinite(value)]
-
-
-def spread(numbers: Sequence[float]) -> float | None:
-    """Returns the sample standard deviation, None of fewer than two numbers."""
-    return statistics.stdev(numbers) if len(numbers) > 1 else None
+def means(figures: pandas.DataFrame) -> pandas.DataFrame:
+    """Returns (variant, metric, group) -> mean, standard_deviation, seeds; NaN for no spread."""
+    by_seed = figures.groupby(["variant", "metric", "group"], observed=True)["value"]
+    return by_seed.agg(mean="mean", standard_deviation="std", seeds="count")
 
 
 def markdown(runs: Sequence[Run], about: dict[str, Any], lacking: Sequence[str]) -> str:
     """Returns the comparison as Markdown: a table per metric, cost, and what is missing."""
-    variants = _by_variant(runs)
     first = runs[0].evaluation
+    figures = frame(runs)
+    seeds = _seeds(runs)
     lines = [f"# {about.get('name', 'Comparison')}", ""]
     if about.get("table"):
-        lines += [about["table"], ""]
+        lines += [str(about["table"]), ""]
     lines += [
         f"Measured on {first['source']}, {first['count']} samples. Mean ± sample standard "
         "deviation over the seeds; the best mean of each column is bold.", "",
     ]
-    for metric in _metrics(runs):
+    groups = list(figures["group"].cat.categories)
+    baselines = tables.frame(first)
+    for metric, part in means(figures).groupby(level="metric", observed=True):
         higher = first["higher_is_better"].get(metric)
         lines += [f"## {metric} {tables.arrow(higher)}".rstrip(), ""]
-        groups = _groups(runs)
-        leading = {
-            g: tables.best([_mean(values(v, metric, g)) for v in variants.values()], higher)
-            for g in groups
-        }
+        wide = part.droplevel("metric").unstack("group")
+        wide = wide.reindex(index=list(seeds), columns=[
+            (kind, group) for kind in ("mean", "standard_deviation") for group in groups
+        ])
+        leading = {group: tables.best(wide["mean"][group], higher) for group in groups}
         rows = [
-            [name, str(len(members)), *(_cell(values(members, metric, g), leading[g])
-                                        for g in groups)]
-            for name, members in variants.items()
+            [name, str(seeds[name]), *(
+                _cell(row["mean"][g], row["standard_deviation"][g], leading[g]) for g in groups
+            )]
+            for name, row in wide.iterrows()
         ]
         for system in first["systems"][1:]:
-            figures = [tables.value_of(first, system, g, metric) for g in groups]
-            if any(map(tables.is_number, figures)):
-                rows.append([f"*{system}*", "", *map(tables.figure, figures)])
+            own = baselines[(baselines["system"] == system) & (baselines["metric"] == metric)]
+            values = own.set_index("group")["value"]
+            if len(values):
+                rows.append([f"*{system}*", "", *(tables.figure(values.get(g)) for g in groups)])
         lines += [tables.as_markdown(["variant", "seeds", *groups], rows), ""]
-    lines += _cost(variants)
+    lines += _cost(runs)
     lines += _warnings(runs, lacking)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -205,98 +214,95 @@ def plot(runs: Sequence[Run]) -> bytes:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    variants, metrics = _by_variant(runs), _metrics(runs)
+    figures = frame(runs)
+    summary = means(figures)
+    variants = list(_seeds(runs))
+    metrics = list(summary.index.unique("metric"))
     # More lines than this in one panel cannot be told apart.
-    by_group = len(_groups(runs)) > 1 and 1 < len(variants) <= 8
+    by_group = len(figures["group"].cat.categories) > 1 and 1 < len(variants) <= 8
     higher = runs[0].evaluation["higher_is_better"]
     height = 1.1 + 0.32 * len(variants)
-    figure, axes = pyplot.subplots(
+    sheet, axes = pyplot.subplots(
         len(metrics), 1 + by_group, squeeze=False, layout="constrained",
         figsize=(6.4 * (1 + by_group), max(2.6, height) * len(metrics)),
     )
     for metric, row in zip(metrics, axes, strict=True):
         title = f"{metric} {tables.arrow(higher.get(metric))}"
-        for place, members in enumerate(variants.values()):
-            numbers = values(members, metric, OVERALL)
-            if numbers:
+        overall = figures[(figures["metric"] == metric) & (figures["group"] == OVERALL)]
+        for place, name in enumerate(variants):
+            numbers = overall[overall["variant"] == name]["value"]
+            if len(numbers):
                 row[0].plot(numbers, [place] * len(numbers), ".", color="#9aa5b1", ms=5, zorder=2)
-                row[0].errorbar(_mean(numbers), place, xerr=spread(numbers) or 0, fmt="o",
+                spread = numbers.std() if len(numbers) > 1 else 0
+                row[0].errorbar(numbers.mean(), place, xerr=spread, fmt="o",
                                 color=f"C{place % 10}", capsize=3, zorder=3)
-        row[0].set(title=title, yticks=range(len(variants)), yticklabels=list(variants),
+        row[0].set(title=title, yticks=range(len(variants)), yticklabels=variants,
                    ylim=(len(variants) - 0.5, -0.5))
         row[0].grid(axis="x", alpha=0.3)
         # The names in their colours are the legend of the panel beside them.
         for place, label in enumerate(row[0].get_yticklabels()):
             label.set_color(f"C{place % 10}")
         if by_group:
-            _plot_differences(row[1], variants, metric, _groups(runs))
+            _plot_differences(row[1], variants, metric, summary.xs(metric, level="metric"))
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    pyplot.close(figure)
+    sheet.savefig(buffer, format="png", dpi=110)
+    pyplot.close(sheet)
     return buffer.getvalue()
 
 
-def _plot_differences(axis, variants: dict[str, list[Run]], metric: str, groups: list[str]) -> None:
+def _plot_differences(axis, variants: list[str], metric: str, summary: pandas.DataFrame) -> None:
     """Draws each variant's mean minus the first variant's, per group, with its spread."""
-    first, *others = variants
-    groups = [g for g in groups if g != OVERALL and values(variants[first], metric, g)]
-    if not groups:
+    mean, deviation = (summary[key].unstack("group") for key in ("mean", "standard_deviation"))
+    mean = mean.drop(columns=OVERALL, errors="ignore")
+    if variants[0] not in mean.index or mean.loc[variants[0]].dropna().empty:
         axis.set_axis_off()
         return
+    reference = mean.loc[variants[0]].dropna()
     axis.axhline(0, color="#9aa5b1", lw=1)
-    for place, name in enumerate(others, 1):
-        found = [(i, g, values(variants[name], metric, g)) for i, g in enumerate(groups)]
-        found = [(i, g, numbers) for i, g, numbers in found if numbers]
+    for place, name in enumerate(variants[1:], 1):
+        if name not in mean.index:
+            continue
         shift = 0.08 * (place - len(variants) / 2)
         axis.errorbar(
-            [i + shift for i, _, _ in found],
-            [_mean(numbers) - _mean(values(variants[first], metric, g)) for _, g, numbers in found],
-            yerr=[spread(numbers) or 0 for _, _, numbers in found],
+            [position + shift for position in range(len(reference))],
+            mean.loc[name, reference.index] - reference,
+            yerr=deviation.loc[name, reference.index].fillna(0),
             color=f"C{place % 10}", marker="o", ms=3, lw=1, capsize=2,
         )
-    axis.set(title=f"{metric}: mean minus {first}'s", xticks=range(len(groups)), xticklabels=groups)
+    axis.set(title=f"{metric}: mean minus {variants[0]}'s", xticks=range(len(reference)),
+             xticklabels=list(reference.index))
     axis.grid(alpha=0.3)
 
 
-def _by_variant(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    result: dict[str, list[Run]] = {}
+def _seeds(runs: Sequence[Run]) -> dict[str, int]:
+    """Returns variant -> number of its runs."""
+    found: dict[str, int] = {}
     for run in runs:
-        result.setdefault(run.variant, []).append(run)
-    return result
+        found[run.variant] = found.get(run.variant, 0) + 1
+    return found
 
 
-def _metrics(runs: Sequence[Run]) -> list[str]:
-    return list(dict.fromkeys(m for run in runs for m in tables.present_metrics(run.evaluation)))
-
-
-def _groups(runs: Sequence[Run]) -> list[str]:
-    groups = dict.fromkeys(g for run in runs for g in run.evaluation["groups"])
-    return [OVERALL, *(g for g in groups if g != OVERALL)]
-
-
-def _mean(numbers: Sequence[float]) -> float | None:
-    return statistics.fmean(numbers) if numbers else None
-
-
-def _cell(numbers: Sequence[float], leading: float | None) -> str:
-    mean, deviation = _mean(numbers), spread(numbers)
-    if mean is None:
-        return "-"
+def _cell(mean: float, deviation: float, leading: float | None = None) -> str:
     text = tables.figure(mean, deviation)
     return f"**{text}**" if mean == leading else text
 
 
-def _cost(variants: dict[str, list[Run]]) -> list[str]:
+def _cost(runs: Sequence[Run]) -> list[str]:
     keys = (("train_seconds", "training s", 1.0), ("peak_memory_bytes", "peak memory MiB", 2**20))
-    rows = []
-    for name, members in variants.items():
-        row = [name]
-        for key, _, unit in keys:
-            found = [run.summary[key] / unit for run in members if run.summary.get(key)]
-            row.append(_cell(found, None))
-        rows.append(row)
-    head = ["variant", *(label for _, label, _ in keys)]
-    return ["## Cost", "", tables.as_markdown(head, rows), ""]
+    found = pandas.DataFrame([
+        {"variant": run.variant} | {
+            label: run.summary[key] / unit for key, label, unit in keys
+            if tables.is_number(run.summary.get(key)) and run.summary[key]
+        }
+        for run in runs
+    ]).reindex(columns=["variant", *(label for _, label, _ in keys)])
+    by_variant = found.groupby("variant", sort=False)
+    mean, deviation = by_variant.mean(), by_variant.std()
+    rows = [
+        [name, *(_cell(row[label], deviation.loc[name, label]) for label in mean.columns)]
+        for name, row in mean.iterrows()
+    ]
+    return ["## Cost", "", tables.as_markdown(["variant", *mean.columns], rows), ""]
 
 
 def _warnings(runs: Sequence[Run], lacking: Sequence[str]) -> list[str]:
@@ -305,41 +311,9 @@ def _warnings(runs: Sequence[Run], lacking: Sequence[str]) -> list[str]:
     if len(measured) > 1:
         what = "; ".join(f"{source} ({count})" for source, count in sorted(measured))
         lines.append(f"- The runs were not measured on the same samples: {what}.")
-    sizes = {len(members) for members in _by_variant(runs).values()}
-    if len(sizes) > 1:
+    if len(set(_seeds(runs).values())) > 1:
         lines.append("- The variants have different numbers of seeds.")
     lines += [f"- Not evaluated: {folder}." for folder in lacking]
-    for line in dict.fromkeys(a for run in runs for a in run.evaluation.get("absent", ())):
+    for line in dict.fromkeys(a for run in runs for a in run.evaluation.get("absent") or ()):
         lines.append(f"- {line}")
     return ["## Notes", "", *lines, ""] if lines else []
-
-
-def _csv_of_means(runs: Sequence[Run]) -> str:
-    rows = []
-    for name, members in _by_variant(runs).items():
-        for metric in _metrics(runs):
-            for group in _groups(runs):
-                numbers = values(members, metric, group)
-                if numbers:
-                    rows.append([name, metric, group, _mean(numbers), spread(numbers),
-                                 len(numbers)])
-    return _csv(["variant", "metric", "group", "mean", "standard_deviation", "seeds"], rows)
-
-
-def _csv_of_runs(runs: Sequence[Run]) -> str:
-    rows = [
-        [run.variant, run.seed, metric, group, values([run], metric, group)[0]]
-        for run in runs
-        for metric in _metrics(runs)
-        for group in _groups(runs)
-        if values([run], metric, group)
-    ]
-    return _csv(["variant", "seed", "metric", "group", "value"], rows)
-
-
-def _csv(head: list[str], rows: Iterable[list[Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return buffer.getvalue()

@@ -1,18 +1,74 @@
-"""Evaluation tables: systems x groups for each metric, as text, HTML or Markdown.
+"""Evaluation tables: systems x groups for each metric, as a panel of cells, text or Markdown.
 
 An evaluation is the content of `evaluation.json`: `systems`, `groups`, `metrics`, `counts`
 (group -> number of samples), `higher_is_better` (metric -> bool), `absent` (a line for each metric
-that could not be computed) and `table[system][group][metric]`, a number or None.
+that could not be computed) and `table[system][group][metric]`, a number or None. Newer ones say
+`stage` and `name`, and have `curves`, see `jaxedit.report.curves`.
 """
 
 from __future__ import annotations
 
-import html
-import math
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import pandas
+
+from jaxedit.report.wording import figure, is_number
+
 Evaluation = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """The table of one metric, ready to be shown.
+
+    Attributes:
+      metric: its name.
+      arrow: where better values are, "" where that is not known.
+      better: the same in words.
+      groups: (group, number of samples) of each column.
+      rows: system -> (figure, whether it is the best of its column) of each cell.
+    """
+
+    metric: str
+    arrow: str
+    better: str
+    groups: list[tuple[str, str]]
+    rows: dict[str, list[tuple[str, bool]]]
+
+
+def check(evaluation: Evaluation) -> None:
+    """Raises TypeError, KeyError or AttributeError where it is no evaluation, and says why."""
+    for key in ("systems", "groups", "metrics"):
+        _check_words(key, evaluation[key])
+    for key in ("absent", "notes"):
+        _check_words(key, evaluation.get(key) or [])
+    if not evaluation["systems"]:
+        raise TypeError("'systems' is empty")
+    if missing := {"source", "count"} - evaluation.keys():
+        raise KeyError(*missing)
+    for key in ("counts", "higher_is_better", "table"):
+        _check_mapping(key, evaluation[key])
+    for groups in evaluation["table"].values():
+        _check_mapping("table", groups)
+        for figures in groups.values():
+            _check_mapping("table", figures)
+    for curve in evaluation.get("curves") or ():
+        _check_mapping("systems", curve["systems"])
+        for points in curve["systems"].values():
+            if any(len(point) != 3 or not all(map(is_number, point[1:])) for point in points):
+                raise TypeError("a curve has a point that is not [parameter, x, y]")
+
+
+def _check_words(key: str, value: Any) -> None:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise TypeError(f"{key!r} is no list of words")
+
+
+def _check_mapping(key: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{key!r} holds no object")
 
 
 def best(values: Iterable[float | None], higher: bool | None) -> float | None:
@@ -23,77 +79,74 @@ def best(values: Iterable[float | None], higher: bool | None) -> float | None:
     return max(found) if higher else min(found)
 
 
-def is_number(value: Any) -> bool:
-    """Whether `value` is a number that can be ranked; None and NaN are not, infinity is."""
-    return isinstance(value, int | float) and not math.isnan(value)
-
-
-def figure(value: float | None, spread: float | None = None) -> str:
-    """Returns a figure with four significant digits, or a dash where there is none.
-
-    With a `spread`, returns `value ± spread`, both to the same decimal.
-    """
-    if not is_number(value):
-        return "-"
-    if math.isinf(value):
-        return "inf" if value > 0 else "-inf"
-    size = math.floor(math.log10(abs(value))) if value else 0
-    decimals = min(max(0, 3 - size), 5)
-    text = f"{value:.{decimals}f}" if -4 < size < 7 else f"{value:.3e}"
-    return text if spread is None else f"{text} ± {spread:.{decimals}f}"
-
-
 def arrow(higher: bool | None) -> str:
     """Returns the arrow that points where better values are."""
     return "" if higher is None else "↑" if higher else "↓"
 
 
-def value_of(evaluation: Evaluation, system: str, group: str, metric: str) -> float | None:
-    """Returns one cell, None where it was not measured."""
-    return evaluation["table"].get(system, {}).get(group, {}).get(metric)
-
-
-def present_metrics(evaluation: Evaluation) -> list[str]:
-    """Returns the metrics that have at least one number, in the evaluation's order."""
-    return [m for m in evaluation["metrics"] if measured_groups(evaluation, m)]
-
-
-def measured_groups(evaluation: Evaluation, metric: str) -> list[str]:
-    """Returns the groups for which some system has a number: FID is not computed per group."""
-    return [
-        group
+def frame(evaluation: Evaluation) -> pandas.DataFrame:
+    """Returns one row per number that was measured: system, metric, group, value, in their order.
+    """
+    rows = [
+        (system, metric, group, evaluation["table"].get(system, {}).get(group, {}).get(metric))
+        for system in evaluation["systems"]
+        for metric in evaluation["metrics"]
         for group in evaluation["groups"]
-        if any(is_number(value_of(evaluation, s, group, metric)) for s in evaluation["systems"])
     ]
+    rows = [(*names, float(value)) for *names, value in rows if is_number(value)]
+    return pandas.DataFrame(rows, columns=["system", "metric", "group", "value"])
+
+
+def panels(evaluation: Evaluation) -> list[Panel]:
+    """Returns a panel for each metric that has a number, with the groups and systems that have one.
+
+    The best of a column is marked where there is more than one system.
+    """
+    measured = frame(evaluation)
+    found = []
+    for metric in measured["metric"].unique():
+        wide = measured[measured["metric"] == metric].pivot(
+            index="system", columns="group", values="value"
+        )
+        # FID, for one, is not computed per group.
+        groups = [g for g in evaluation["groups"] if g in wide.columns]
+        wide = wide.reindex(index=evaluation["systems"], columns=groups)
+        higher = evaluation["higher_is_better"].get(metric)
+        leading = {
+            group: best(wide[group], higher) if len(wide) > 1 else None for group in groups
+        }
+        found.append(Panel(
+            metric=metric,
+            arrow=arrow(higher),
+            better="" if higher is None else f"{'higher' if higher else 'lower'} is better",
+            groups=[(group, str(evaluation["counts"].get(group, "-"))) for group in groups],
+            rows={
+                system: [(figure(row[g]), bool(row[g] == leading[g])) for g in groups]
+                for system, row in wide.iterrows()
+            },
+        ))
+    return found
 
 
 def title(evaluation: Evaluation) -> str:
-    """Returns one line: what was measured, on what, at which step."""
-    step = evaluation.get("step")
+    """Returns one line: what was measured, of which stage, on what, at which step."""
+    name, stage, step = (evaluation.get(key) for key in ("name", "stage", "step"))
+    what = "Evaluation" + (f" {name}" if name else "") + (f" of {stage}" if stage else "")
     at = "" if step is None else f" at step {step}"
-    return f"Evaluation{at} on {evaluation['source']}, {evaluation['count']} samples"
+    return f"{what}{at} on {evaluation['source']}, {evaluation['count']} samples"
 
 
 def as_text(evaluation: Evaluation) -> str:
     """Returns the tables for a terminal; the best value of each group carries a star."""
-    systems = evaluation["systems"]
     lines = [title(evaluation)]
-    for metric in present_metrics(evaluation):
-        higher = evaluation["higher_is_better"].get(metric)
-        groups = measured_groups(evaluation, metric)
-        leading = _best_per_group(evaluation, metric)
-        rows = [[f"{metric} {arrow(higher)}".strip(), *groups]]
-        for system in systems:
-            row = [system]
-            for group in groups:
-                value = value_of(evaluation, system, group, metric)
-                mark = "*" if value is not None and value == leading[group] else " "
-                row.append(figure(value) + mark)
-            rows.append(row)
-        rows.append(["samples", *(f"{evaluation['counts'].get(g, '-')} " for g in groups)])
+    for panel in panels(evaluation):
+        rows = [[f"{panel.metric} {panel.arrow}".strip(), *(group for group, _ in panel.groups)]]
+        for system, cells in panel.rows.items():
+            rows.append([system, *(text + ("*" if is_best else " ") for text, is_best in cells)])
+        rows.append(["samples", *(f"{count} " for _, count in panel.groups)])
         lines += ["", *align(rows)]
-    lines += ["", "* best of its column"] if len(systems) > 1 and len(lines) > 1 else []
-    lines += [*evaluation.get("absent", ()), *evaluation.get("notes", ())]
+    lines += ["", "* best of its column"] if len(evaluation["systems"]) > 1 < len(lines) else []
+    lines += [*(evaluation.get("absent") or ()), *(evaluation.get("notes") or ())]
     return "\n".join(lines)
 
 
@@ -111,36 +164,6 @@ def align(rows: Sequence[Sequence[str]]) -> list[str]:
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 
-def as_html(evaluation: Evaluation) -> str:
-    """Returns one `<table>` per metric; the best value of each group has the class `best`."""
-    systems = evaluation["systems"]
-    parts = []
-    for metric in present_metrics(evaluation):
-        higher = evaluation["higher_is_better"].get(metric)
-        groups = measured_groups(evaluation, metric)
-        leading = _best_per_group(evaluation, metric)
-        better = "" if higher is None else f"{'higher' if higher else 'lower'} is better"
-        head = "".join(
-            f"<th>{html.escape(g)}<small>n = {evaluation['counts'].get(g, '-')}</small></th>"
-            for g in groups
-        )
-        body = ""
-        for system in systems:
-            body += f"<tr><th>{html.escape(system)}</th>"
-            for group in groups:
-                value = value_of(evaluation, system, group, metric)
-                is_best = value is not None and value == leading[group]
-                cell = "<td class='best'>" if is_best else "<td>"
-                body += f"{cell}{figure(value)}</td>"
-            body += "</tr>"
-        parts.append(
-            f'<table><caption>{html.escape(metric)} <b title="{better}">{arrow(higher)}</b> '
-            f"<small>{better}</small></caption><thead><tr><th></th>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table>"
-        )
-    return "".join(parts)
-
-
 def as_markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Returns a Markdown table, the first column flush left and the others right."""
     def cells(row: Sequence[str]) -> str:
@@ -148,14 +171,3 @@ def as_markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
     rule = "|" + "|".join([" --- "] + [" ---: "] * (len(head) - 1)) + "|"
     return "\n".join([cells(head), rule, *(cells(row) for row in rows)])
-
-
-def _best_per_group(evaluation: Evaluation, metric: str) -> dict[str, float | None]:
-    higher = evaluation["higher_is_better"].get(metric)
-    systems = evaluation["systems"]
-    if len(systems) < 2:
-        return dict.fromkeys(evaluation["groups"])
-    return {
-        group: best((value_of(evaluation, s, group, metric) for s in systems), higher)
-        for group in evaluation["groups"]
-    }

@@ -1,54 +1,74 @@
-"""The report page, the terminal table, the charts and the comparison of runs."""
+"""The report page of a run, and of two."""
 
-import csv
+import base64
+import gzip
 import html.parser
 import json
-import math
+import os
 import re
-import statistics
-import xml.etree.ElementTree
+import shutil
 
+import numpy as np
 import pytest
-from PIL import Image
 
 from jaxedit.errors import UserError
-from jaxedit.report import comparison, curves, tables
 from jaxedit.report import page as report
+from jaxedit.report import pictures
 from tests import fake_run
 
 
 class Page(html.parser.HTMLParser):
-    """Checks nesting, collects the cells of tables and every address that a browser would load."""
+    """Checks nesting, collects text, scripts, cells and every address that a browser would load."""
 
-    EMPTY = {"meta", "img"}
+    EMPTY = {"meta", "img", "input"}
+    TAGS = EMPTY | set(
+        "html head body title style script noscript section header div span h1 h2 h3 h4 p b small "
+        "table caption thead tbody tr th td ul li figure figcaption label output details "
+        "summary".split()
+    )
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.loads, self.best, self.text = [], [], [], []
+        self.open, self.loads, self.best, self.text, self.images = [], [], [], [], []
+        self.scripts = {}
         self._in_best = False
         self.feed(text)
         assert not self.open, f"never closed: {self.open}"
 
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)
+        assert tag in self.TAGS and not any(name.startswith("on") for name in values), tag
         self.loads += [values[a] for a in ("src", "href", "srcset", "data") if a in values]
-        assert tag not in ("script", "link", "iframe", "object")
+        self.images += [values] if tag == "img" else []
         self._in_best = values.get("class") == "best"
+        self._script = values.get("id", "page") if tag == "script" else None
         if tag not in self.EMPTY:
             self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        pass
 
     def handle_endtag(self, tag):
         assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
         self.open.pop()
 
     def handle_data(self, data):
+        if self.open and self.open[-1] == "script":
+            self.scripts[self._script] = self.scripts.get(self._script, "") + data
+            return
         self.text.append(data)
         if self._in_best:
             self.best.append(data)
             self._in_best = False
+
+    @property
+    def words(self):
+        return re.sub(r"\s+", " ", " ".join(self.text))
+
+    @property
+    def figures(self):
+        return json.loads(self.scripts["figures"])
+
+
+def change(path, **values):
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
 @pytest.fixture
@@ -62,7 +82,7 @@ def test_page_is_self_contained_and_complete(run):
     page = Page(text)
     assert page.loads and all(a.startswith("data:image/png;base64,") for a in page.loads)
     assert "url(http" not in text and "@import" not in text
-    words = " ".join(page.text)
+    words = page.words
     for wanted in ("my-run", "scat · demo", "120", "12.5 s", "3.0 GiB", "123k", "n = 9",
                    "higher is better", "loss/l1", "loss/odd", "jax", "0.10.2", "train.seed",
                    "seconds_per_step", "250 ms",
@@ -82,7 +102,8 @@ def test_stages_are_not_added_up_to_a_larger_network(run):
     facts["parameters"] = {"pretrain": 7_000_000, "scratch": 2_000_000, "finetune": 2_000_000}
     facts["flops_per_step"] = {"pretrain/step": 9e9, "finetune/one": 1e9, "finetune/two": 3e9}
     path.write_text(json.dumps(facts))
-    tiles = re.findall(r"<b>([^<]*)</b>(parameters|FLOPs per step)", report.write(run).read_text())
+    text = report.write(run).read_text()
+    tiles = re.findall(r"<b>([^<]*)</b>(parameters|FLOPs per step)", text)
     assert tiles == [("2M", "parameters"), ("4e9", "FLOPs per step")]
 
 
@@ -93,13 +114,129 @@ def test_a_running_run_gives_a_partial_page(tmp_path):
     (run / "metrics.jsonl").write_text('{"stage": "train", "step": 1, "split": "train", "a": 2}\n'
                                        '{"stage": "train", "st')
     page = Page(report.write(run).read_text())
-    assert "of 1 200 steps" in page.text and "a" in page.text
+    assert "of 1 200 steps" in page.words and "a" in page.text
+    assert page.figures[0]["data"][0]["y"] == [2]
 
 
 def test_other_evaluations_are_shown_too(run):
     (run / "evaluation-step80-faces.json").write_text(json.dumps(fake_run.evaluation(10.0, 80)))
     text = report.write(run).read_text()
     assert text.index("Evaluation at step 120") < text.index("Evaluation at step 80")
+
+
+def test_the_curves_are_drawn_by_what_is_in_the_page(run):
+    page = Page(report.write(run).read_text())
+    assert b"plotly.js v" in gzip.decompress(base64.b64decode(page.scripts["plotly"]))[:100]
+    names = {trace["name"] for figure in page.figures for trace in figure["data"]}
+    assert {"train", "eval", "(0.01,0.1]"} <= names
+    # Nothing that a reader clicks sends the data anywhere.
+    assert "showSendToCloud: false" in page.scripts["page"]
+    assert "default-src 'none'" in report.write(run).read_text()
+
+
+def test_earlier_pictures_are_there_to_leaf_through(run):
+    for step in range(10, 130, 10):
+        picture = np.full((20, 30, 3), step, np.uint8)
+        pictures.record(run / "pictures", "train-samples", step, picture)
+    text = report.write(run).read_text()
+    images = Page(text).images
+    steps = [int(image["data-step"]) for image in images]
+    assert steps == sorted(steps) and steps[0] == 10 and steps[-1] == 120 and len(steps) > 5
+    assert [i for i, image in enumerate(images) if "hidden" not in image] == [len(images) - 1]
+    newest = base64.b64encode((run / "pictures" / "train-samples.png").read_bytes()).decode()
+    assert images[-1]["src"] == f"data:image/png;base64,{newest}"
+    assert f'data-steps="{steps}"' in text and "<output>120</output>" in text
+
+
+def test_every_measured_stage_has_its_table_and_curves(run):
+    folder = run / "evaluations"
+    folder.mkdir()
+    curve = {"title": "Trade-off", "parameter": "strength", "x": "lpips", "y": "clip",
+             "systems": {"model": [[0, 0.1, 0.2], [1, 0.3, 0.4]]}}
+    first = fake_run.evaluation(22.0, 80) | {"stage": "pretrain", "name": "faces"}
+    (folder / "pretrain-faces.json").write_text(json.dumps(first | {"curves": [curve]}))
+    shutil.copy(run / "evaluation.json", folder / "train.json")  # the run's own, once more
+    page = Page(report.write(run).read_text())
+    assert page.words.count("Evaluation at step 120 on photos") == 1
+    assert "Evaluation faces of pretrain at step 80" in page.words and "Trade-off" in page.words
+    assert page.figures[0]["data"][0]["text"] == ["0", "1"]
+
+
+def test_what_host_stages_made(run):
+    folder = run / "artifacts" / "bank"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({
+        "stage": "bank", "method": "toy", "facts": {"segments": 1234, "of": {"classes": 7}},
+        "files": {"one.npz": {"bytes": 2048, "sha256": "ab" * 32}}, "seconds": 12.25,
+    }))
+    words = Page(report.write(run).read_text()).words
+    for wanted in ("bank", "segments", "1234", "of.classes", "2.0 KiB in 1 file", "one.npz",
+                   "ab" * 32, "12.2 s"):
+        assert wanted in words, wanted
+
+
+def test_two_runs_side_by_side(run, tmp_path):
+    other = fake_run.write(tmp_path / "sweep" / "full" / "seed-3", 21.0, seed=3)
+    pictures.record(other / "pictures", "only-here", 5, np.zeros((9, 9, 3), np.uint8))
+    path = report.write(run, other)
+    assert path == run / "report-beside-full-seed-3.html" and not (run / "report.html").exists()
+    page = Page(path.read_text())
+    assert "What was set differently my-run full/seed-3 train.seed 0 3" in page.words
+    assert "my-run: Evaluation at step 120" in page.words
+    assert "full/seed-3: Evaluation at step 120" in page.words
+    assert page.best.count("25.00") == 1 and page.best.count("21.00") == 1
+    psnr = next(f for f in page.figures if f["data"][0]["name"].startswith("eval"))
+    assert [(t["name"], t["line"]["dash"]) for t in psnr["data"]] == [
+        ("eval · my-run", "solid"), ("eval · full/seed-3", "dash"),
+    ]
+    assert len(page.images) == 3 and "no such picture" in page.words
+    assert report.write(run, other, tmp_path / "out").parent == tmp_path / "out"
+    same_name = fake_run.write(tmp_path / "elsewhere" / "my-run")
+    page = Page(report.write(run, same_name).read_text())
+    assert {t["name"] for t in page.figures[0]["data"]} == {
+        "eval · my-run", "eval · elsewhere/my-run"
+    }
+
+
+HOSTILE = "<img src=x onerror=y>\"'&</script></style><b>{{ 7 * 7 }}"
+
+
+def spoil(value):
+    """Puts markup into every name and every word."""
+    if isinstance(value, dict):
+        names = set(fake_run.evaluation()) | {"stage", "split", "step", "files", "bytes", "facts",
+                                              "method", "preset", "curves", "systems"}
+        return {k if k in names else k + HOSTILE: spoil(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [spoil(v) for v in value]
+    return value + HOSTILE if isinstance(value, str) else value
+
+
+def test_whatever_a_run_holds_is_text(run):
+    artifact = run / "artifacts" / "bank" / "manifest.json"
+    artifact.parent.mkdir(parents=True)
+    artifact.write_text(json.dumps({"facts": {"a": "b"}, "method": "m",
+                                    "files": {"f": {"bytes": 1, "sha256": "c"}}}))
+    change(run / "evaluation.json", notes=["note"], stage="s", name="n", curves=[
+        {"title": "t", "parameter": "p", "x": "x", "y": "y", "systems": {"model": [["q", 1, 2]]}}
+    ])
+    count = 0
+    for path in [*run.rglob("*.json"), *run.glob("*.jsonl")]:
+        lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+        path.write_text("\n".join(json.dumps(spoil(json.loads(line))) for line in lines))
+        count += 1
+    assert count == 7
+    change(run / "evaluation.json", counts=dict.fromkeys(
+        json.loads((run / "evaluation.json").read_text())["groups"], HOSTILE))
+    (run / "pictures" / "train-samples.png").rename(run / "pictures" / "<i>'\"&.png")
+    hostile = run.with_name("<b>\"'&")
+    os.rename(run, hostile)
+    for path in (report.write(hostile), report.write(hostile, hostile)):
+        text = path.read_text()
+        page = Page(text)  # knows no tag and no attribute of what was put in
+        assert all(address.startswith("data:image/png;base64,") for address in page.loads)
+        assert page.words.count("<img src=x onerror=y>") > 30 and "49" not in page.words
+        assert "n = <img" in page.words
 
 
 def test_bad_folders_and_files(run, tmp_path):
@@ -109,167 +246,36 @@ def test_bad_folders_and_files(run, tmp_path):
     (run / "metrics.jsonl").write_text("\n".join([lines[0], "{broken", lines[1]]))
     with pytest.raises(UserError, match="line 2"):
         report.write(run)
-    (run / "metrics.jsonl").unlink()
-    (run / "summary.json").write_text("{")
-    with pytest.raises(UserError, match=r"summary\.json"):
-        report.write(run)
     assert not (run / "report.html").exists()
 
 
-def test_text_table():
-    text = report.text_table(fake_run.evaluation())
-    lines = text.splitlines()
-    assert lines[0] == "Evaluation at step 120 on photos, 9 samples"
-    model = next(line for line in lines if line.startswith("model"))
-    assert model.split() == ["model", "25.00*", "24.00*", "23.00*"]
-    assert "psnr ↑" in text and "l1 ↓" in text
-    fid = lines[next(i for i, line in enumerate(lines) if line.startswith("fid ↓")) :]
-    assert fid[0].split() == ["fid", "↓", "all"] and fid[2].split() == ["model", "65.00*"]
-    assert "samples" in text and "lpips_alex: absent" in text
-    assert "lpips_alex ↓" not in text
+@pytest.mark.parametrize("name", [
+    "config.json", "versions.json", "summary.json", "evaluation.json", "evaluations/a.json",
+    "artifacts/bank/manifest.json", "metrics.jsonl", "timing.jsonl",
+])
+def test_damaged_files_are_named(run, name):
+    path = run / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    good = path.read_bytes() if path.exists() else b"{}"
+    damages = [b"[1]\n{}", b"\xff\xfe\n{}", b"\"x\"\n{}", good[: len(good) // 2] + b"\n{}"]
+    if name == "config.json":
+        damages += [b'{"train": 3}', b'{"train": {"steps": "many"}}', b'{"stages": [4]}']
+    if name == "summary.json":
+        damages += [b'{"parameters": 3}', b'{"peak_memory_bytes": "x"}', b'{"flops_per_step": [1]}']
+    if name == "artifacts/bank/manifest.json":
+        damages += [b'{"files": [1]}', b'{"files": {"a": {}}}', b'{"seconds": "x"}']
+    if name.endswith(".jsonl"):
+        damages += [b'{"a": 1, "step": "x"}\n{}', b'{"a": 1, "step": [1]}\n{}']
+    for damage in damages:
+        path.write_bytes(damage)
+        with pytest.raises(UserError, match=name.replace(".", r"\.")):
+            report.write(run)
+    assert not (run / "report.html").exists()
 
 
-def test_figures():
-    figures = [25.123456, 0.01234567, 123.456, 12345.6, 0.0, 1.0, -3.14159, 3.2e-7, None, math.nan]
-    assert [tables.figure(f) for f in figures] == [
-        "25.12", "0.01235", "123.5", "12346", "0.000", "1.000", "-3.142", "3.200e-07", "-", "-",
-    ]
-    assert tables.figure(25.1234, 0.0567) == "25.12 ± 0.06"
-    assert tables.figure(math.inf) == "inf"
-
-
-def test_best_knows_the_direction_and_leaves_gaps_out():
-    assert tables.best([1.0, None, 3.0, math.nan], True) == 3.0
-    assert tables.best([1.0, None, 3.0], False) == 1.0
-    assert tables.best([None], True) is None
-    assert tables.best([1.0], None) is None
-
-
-def test_markdown_cells_are_escaped():
-    assert tables.as_markdown(["a|b", "c"], [["x", "1"]]).splitlines()[0] == "| a\\|b | c |"
-
-
-def parse(svg):
-    return xml.etree.ElementTree.fromstring(svg)
-
-
-def test_chart_draws_the_values_where_they_belong():
-    root = parse(curves.chart("loss", {"train": [(0, 0.0), (50, 5.0), (100, 10.0)]}))
-    circles = [(float(c.get("cx")), float(c.get("cy"))) for c in root.iter("circle")]
-    assert len(circles) == 3
-    (x0, y0), (x1, y1), (x2, y2) = circles
-    assert math.isclose(x1 - x0, x2 - x1, abs_tol=0.11) and x0 < x1
-    assert math.isclose(y0 - y1, y1 - y2, abs_tol=0.11) and y0 > y1  # upwards is larger
-    labels = [t.text for t in root.iter("text")]
-    assert "loss" in labels and "train" in labels and "10" in labels and "0" in labels
-
-
-def test_chart_gaps_outliers_and_nothing():
-    root = parse(curves.chart("a", {"": [(0, 1.0), (1, math.nan), (2, 3.0)]}))
-    line = [p.get("d") for p in root.iter("path") if "line" in p.get("class")][0]
-    assert line.count("M") == 2
-    points = [(i, 1.0 + 0.01 * (i % 3)) for i in range(200)] + [(200, 1e6)]
-    root = parse(curves.chart("b", {"": points}))
-    labels = [t.text for t in root.iter("text")]
-    assert not any("M" in label or "k" in label for label in labels)  # no axis up to a million
-    assert "no finite value" in curves.chart("c", {"": [(0, math.nan)]})
-    parse(curves.chart("d <&>", {"": [(3, 0.5)]}))
-
-
-def test_chart_of_many_lines_names_them_all_inside_its_frame():
-    lines = {f"({i / 10},{(i + 1) / 10}]": [(0, i), (1, i + 1)] for i in range(7)}
-    root = parse(curves.chart("psnr", lines))
-    _, _, width, height = map(float, root.get("viewBox").split())
-    texts = {t.text: (float(t.get("x")), float(t.get("y"))) for t in root.iter("text")}
-    for name in lines:
-        x, y = texts[name]
-        assert x + 6 * len(name) <= width + 10 and y <= height
-
-
-def test_long_lines_are_thinned_without_losing_their_course():
-    points = [(i, math.sin(i / 500)) for i in range(5000)]
-    root = parse(curves.chart("a", {"": points}))
-    pale = next(p.get("d") for p in root.iter("path") if "pale" in p.get("class"))
-    assert 200 < len(re.findall("[ML]", pale)) <= 400
-
-
-@pytest.mark.parametrize("low, high", [(0, 1), (-3, 17), (0.001, 0.0013), (1e6, 3e6), (0, 1e-7)])
-def test_ticks_span_the_range(low, high):
-    found = curves.ticks(low, high)
-    assert found[0] <= low + 1e-12 and found[-1] >= high - 1e-12 and 3 <= len(found) <= 9
-
-
-def test_axis_numbers():
-    numbers = [0, 0.25, 1500, 12_000, 3_400_000, 0.00031, 2.5e10]
-    assert [curves.number(n) for n in numbers] == [
-        "0", "0.25", "1500", "12k", "3.4M", "3.1e-4", "2.5e10",
-    ]
-
-
-def test_compare_a_sweep(tmp_path):
-    figures = {"full": [25.0, 26.0, 27.0], "less": [24.0, 24.5, 26.5]}
-    folder = fake_run.write_sweep(tmp_path / "sweep", figures)
-    result = report.compare(folder)
-    assert {p.name for p in result.files} == {
-        "comparison.md", "comparison.csv", "comparison.png", "runs.csv"
-    }
-    with open(folder / "comparison.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    for name, values in figures.items():
-        row = next(r for r in rows
-                   if (r["variant"], r["metric"], r["group"]) == (name, "psnr", "(0.01,0.1]"))
-        assert math.isclose(float(row["mean"]), statistics.fmean(values))
-        assert math.isclose(float(row["standard_deviation"]), statistics.stdev(values))
-        assert row["seeds"] == "3"
-    with open(folder / "runs.csv", newline="") as file:
-        assert len(list(csv.DictReader(file))) == 2 * 3 * (3 + 3 + 1)
-    text = result.markdown
-    assert text.startswith("# an ablation\n\nMirrors Table 9.")
-    row = next(line for line in text.splitlines() if line.startswith("| full | 3 | **24.00"))
-    assert "**26.00 ± 1.00**" in row
-    assert "*mean fill*" in text and "- lpips_alex: absent" in text
-    assert "different numbers of seeds" not in text
-    assert Image.open(folder / "comparison.png").size[0] > 500
-
-
-def test_compare_plain_runs_and_uneven_ones(tmp_path):
-    one = fake_run.write(tmp_path / "one", 25.0)
-    two = fake_run.write(tmp_path / "two", 24.0)
-    other = json.loads((two / "evaluation.json").read_text())
-    (two / "evaluation.json").write_text(json.dumps(other | {"count": 5}))
-    three = tmp_path / "three"
-    three.mkdir()
-    (three / "config.json").write_text("{}")
-    result = comparison.compare([one, two, three], tmp_path / "out")
-    assert "| one | 1 | **23.00** | **25.00** |" in result.markdown  # no spread of one run
-    assert "not measured on the same samples" in result.markdown
-    assert f"Not evaluated: {three}" in result.markdown
-    assert (tmp_path / "out" / "comparison.csv").is_file()
-
-
-def test_compare_without_matplotlib_says_so(tmp_path, monkeypatch):
-    run = fake_run.write(tmp_path / "one")
-
-    def missing(runs):
-        raise ImportError("No module named 'matplotlib'")
-
-    monkeypatch.setattr(comparison, "plot", missing)
-    result = comparison.compare([run], tmp_path / "out")
-    assert "matplotlib is not installed" in (tmp_path / "out" / "comparison.md").read_text()
-    assert not (tmp_path / "out" / "comparison.png").exists()
-    assert all(p.exists() for p in result.files)
-
-
-def test_compare_nothing(tmp_path):
-    with pytest.raises(UserError, match="neither a run"):
-        comparison.compare(tmp_path)
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(UserError, match="Nothing to compare"):
-        comparison.compare([tmp_path])
-
-
-def test_sizes_and_durations():
-    assert [report.size(n) for n in (12, 2048, 3 * 2**20, 2**31, 2**41)] == [
-        "12 B", "2.0 KiB", "3.0 MiB", "2.0 GiB", "2.0 TiB",
-    ]
-    assert [report.duration(s) for s in (4.25, 185, 7620)] == ["4.2 s", "3 min 05 s", "2 h 07 min"]
+def test_a_picture_that_is_none(run):
+    pictures.record(run / "pictures", "a", 1, np.zeros((9, 9, 3), np.uint8))
+    pictures.record(run / "pictures", "a", 2, np.zeros((9, 9, 3), np.uint8))
+    (run / "pictures" / "a" / "00000001.png").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"00000001\.png is no picture"):
+        report.write(run)

@@ -1,0 +1,60 @@
+"""Evaluation tables: panels, for a terminal, as Markdown."""
+
+import math
+
+import pytest
+
+from jaxedit.report import tables
+from tests import fake_run
+
+
+def test_text_table():
+    text = tables.as_text(fake_run.evaluation())
+    lines = text.splitlines()
+    assert lines[0] == "Evaluation at step 120 on photos, 9 samples"
+    model = next(line for line in lines if line.startswith("model"))
+    assert model.split() == ["model", "25.00*", "24.00*", "23.00*"]
+    assert "psnr ↑" in text and "l1 ↓" in text
+    fid = lines[next(i for i, line in enumerate(lines) if line.startswith("fid ↓")) :]
+    assert fid[0].split() == ["fid", "↓", "all"] and fid[2].split() == ["model", "65.00*"]
+    assert "samples" in text and "lpips_alex: absent" in text
+    assert "lpips_alex ↓" not in text
+
+
+def test_best_knows_the_direction_and_leaves_gaps_out():
+    assert tables.best([1.0, None, 3.0, math.nan], True) == 3.0
+    assert tables.best([1.0, None, 3.0], False) == 1.0
+    assert tables.best([None], True) is None
+    assert tables.best([1.0], None) is None
+
+
+def test_markdown_cells_are_escaped():
+    assert tables.as_markdown(["a|b", "c"], [["x", "1"]]).splitlines()[0] == "| a\\|b | c |"
+
+
+def test_a_stage_and_a_name_stand_in_the_title():
+    evaluation = fake_run.evaluation() | {"stage": "pretrain", "name": "faces"}
+    assert tables.title(evaluation) == (
+        "Evaluation faces of pretrain at step 120 on photos, 9 samples"
+    )
+
+
+def test_the_worst_figure_is_infinite_and_gaps_are_dashes():
+    evaluation = fake_run.evaluation()
+    evaluation["table"]["mean fill"]["all"] |= {"psnr": math.inf, "l1": None}
+    psnr, l1, fid = tables.panels(evaluation)
+    assert psnr.rows["mean fill"][-1] == ("inf", True) and psnr.rows["model"][-1][1] is False
+    assert l1.rows["mean fill"][-1] == ("-", False) and l1.rows["model"][-1][1] is True
+    assert fid.groups == [("all", "9")]
+
+
+@pytest.mark.parametrize("change", [
+    {"systems": []}, {"systems": "model"}, {"groups": [1]}, {"counts": [1]},
+    {"table": {"model": 1}}, {"table": {"model": {"all": 2}}}, {"notes": "a"},
+    {"curves": [{"systems": {"a": [[1, 2]]}}]}, {"curves": [{"systems": {"a": [[1, "x", 2]]}}]},
+    {"curves": [{}]},
+])
+def test_check_refuses_what_is_no_evaluation(change):
+    tables.check(fake_run.evaluation())
+    with pytest.raises((KeyError, TypeError)):
+        tables.check(fake_run.evaluation() | change)
