@@ -32,6 +32,7 @@ from jaxedit.errors import UserError
 from jaxedit.host import levels
 from jaxedit.host.names import did_you_mean
 from jaxedit.layers.convolution import formulation
+from jaxedit.metrics import Keys, Metric
 
 PyTree = Any
 Batch = Mapping[str, jax.Array]
@@ -105,7 +106,10 @@ class Evaluation:
       task: the name of the task whose outputs are measured.
       prediction: the output key that is compared with `target`.
       target: the batch key that holds the truth.
-      metrics: names of metrics in `jaxedit.metrics` (see `metrics.create`).
+      metrics: names of metrics in `jaxedit.metrics` or in `own`, and metrics that are made already
+        (see `metrics.create`).
+      region: the batch key of the mask where figures of a region count, such as `psnr_hole`.
+      own: name -> maker, of metrics that only this paper knows.
       groups: ordered group labels; every table has a column group for each and one for `all`.
       group: batch -> one label per sample, each in `groups`, or None for none of them.
       baselines: name -> function from an input batch to an array like `prediction`.
@@ -119,7 +123,9 @@ class Evaluation:
     task: str
     prediction: str
     target: str
-    metrics: tuple[str, ...]
+    metrics: tuple[str | Metric, ...]
+    region: str | None = None
+    own: Mapping[str, Callable[[Keys], Metric]] = dataclasses.field(default_factory=dict)
     groups: tuple[str, ...] = ()
     group: Callable[[Mapping[str, np.ndarray]], list[str | None]] | None = None
     baselines: Mapping[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]] = dataclasses.field(

@@ -1,20 +1,25 @@
 """What a metric is: measured per sample, added up in a stream, merged over processes.
 
-    rows = metric.measure(prediction, target, mask)      once per batch, the expensive part
+    rows = metric.measure(outputs, batch)                once per batch, the expensive part
     everything.add(rows)                                 one accumulator for all samples,
     bins[0].add(select(rows, in_bin_0))                  and one per group of samples
     merged = metric.new().merge(gather(everything.state()))
     merged.result()                                      name -> figure
 
-Conventions: images are NumPy float32 (B, H, W, 3) in [-1, 1], masks float or bool (B, H, W, 1)
-with 1 in the hole; padding samples are left out before. Rows are arrays with the samples as first
-axis. A figure that cannot be had is NaN, and `notes` says why; it is never a silent stand-in.
+A metric sees all outputs of a system and the whole batch that they were made from: captions, the
+source picture, a second mask. Which keys it reads, it is told when it is made (`Keys`).
+
+Conventions: images are NumPy float32 (B, H, W, C) in [-1, 1], masks float or bool (B, H, W, 1);
+padding samples are left out before. Rows are arrays with the samples as first axis. A figure that
+cannot be had is NaN, and `notes` says why; it is never a silent stand-in.
 """
 
 from __future__ import annotations
 
 import abc
+import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +27,33 @@ from jaxedit.errors import UserError
 
 Rows = dict[str, np.ndarray]
 AccumulatorState = dict[str, np.ndarray]
+Outputs = Mapping[str, np.ndarray]
+Batch = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """Where a metric that compares a picture with its truth finds the two.
+
+    Attributes:
+      prediction: key of the outputs.
+      target: key of the batch.
+      region: key of the batch for the mask (B, H, W, 1) of the pixels that count in figures of a
+        region (`psnr_hole`); None where there is none.
+    """
+
+    prediction: str = "prediction"
+    target: str = "target"
+    region: str | None = None
+
+    def read(self, outputs: Outputs, batch: Batch) -> tuple[np.ndarray, np.ndarray,
+                                                            np.ndarray | None]:
+        """Returns (prediction, target, region); the region is None where the batch has none."""
+        region = None if self.region is None else batch.get(self.region)
+        return outputs[self.prediction], batch[self.target], region
+
+
+PLAIN_KEYS = Keys()
 
 
 class Metric(abc.ABC):
@@ -37,26 +69,19 @@ class Metric(abc.ABC):
     titles: Mapping[str, str]
     higher_is_better: Mapping[str, bool]
 
-    def prepare(self, target: np.ndarray) -> Rows:
-        """Returns what `measure` can reuse for every system that is compared with `target`."""
-        del target
+    def prepare(self, batch: Batch) -> Rows:
+        """Returns what `measure` can reuse for every system that is measured on `batch`."""
+        del batch
         return {}
 
     @abc.abstractmethod
-    def measure(
-        self,
-        prediction: np.ndarray,
-        target: np.ndarray,
-        mask: np.ndarray | None,
-        prepared: Rows | None = None,
-    ) -> Rows:
+    def measure(self, outputs: Outputs, batch: Batch, prepared: Rows | None = None) -> Rows:
         """Returns one row per sample.
 
         Args:
-          prediction: (B, H, W, 3) in [-1, 1].
-          target: like `prediction`.
-          mask: (B, H, W, 1), 1 = hole; only the figures of the hole need it.
-          prepared: what `prepare(target)` returned, to save its work.
+          outputs: what a system made of the batch: output key -> array, samples first.
+          batch: what it was made from, and the truth.
+          prepared: what `prepare(batch)` returned, to save its work.
 
         Raises:
           UserError: shapes or ranges that this metric cannot measure.
@@ -83,11 +108,9 @@ class Accumulator(abc.ABC):
     def add(self, rows: Rows) -> None:
         """Adds rows that `metric.measure` returned, all or a selection of them."""
 
-    def update(
-        self, prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None
-    ) -> None:
+    def update(self, outputs: Outputs, batch: Batch) -> None:
         """Measures a batch and adds its rows."""
-        self.add(self.metric.measure(prediction, target, mask))
+        self.add(self.metric.measure(outputs, batch))
 
     @abc.abstractmethod
     def state(self) -> AccumulatorState:
@@ -127,25 +150,46 @@ class MeanMetric(Metric):
         self.higher_is_better = {name: higher_is_better}
 
     @abc.abstractmethod
-    def values(
-        self, prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def values(self, outputs: Outputs, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         """Returns (values, defined), both (B,): a float and whether this sample has one."""
 
-    def measure(
-        self,
-        prediction: np.ndarray,
-        target: np.ndarray,
-        mask: np.ndarray | None,
-        prepared: Rows | None = None,
-    ) -> Rows:
+    def measure(self, outputs: Outputs, batch: Batch, prepared: Rows | None = None) -> Rows:
         del prepared
-        check(prediction, target, mask)
-        values, defined = self.values(prediction, target, mask)
+        values, defined = self.values(outputs, batch)
         return {"value": np.asarray(values, np.float64), "defined": np.asarray(defined, bool)}
 
     def new(self) -> MeanAccumulator:
         return MeanAccumulator(self)
+
+
+class PairMetric(MeanMetric):
+    """A mean of one comparison per sample: of a predicted picture with its truth.
+
+    Attributes:
+      keys: where the two are found.
+    """
+
+    def __init__(self, name: str, title: str, higher_is_better: bool, undefined: str = "",
+                 keys: Keys = PLAIN_KEYS):
+        super().__init__(name, title, higher_is_better, undefined)
+        self.keys = keys
+
+    @abc.abstractmethod
+    def compare(
+        self, prediction: np.ndarray, target: np.ndarray, region: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (values, defined) as `values` does.
+
+        Args:
+          prediction: (B, H, W, C).
+          target: like `prediction`.
+          region: (B, H, W, 1), set where figures of a region count; None where there is none.
+        """
+
+    def values(self, outputs: Outputs, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        pair = self.keys.read(outputs, batch)
+        check(*pair)
+        return self.compare(*pair)
 
 
 class MeanAccumulator(Accumulator):
@@ -205,6 +249,16 @@ def select(rows: Rows, index: np.ndarray | Sequence[int]) -> Rows:
     if index.size == 0:
         index = index.astype(np.int64)
     return {key: values[index] for key, values in rows.items()}
+
+
+def has_value(values: np.ndarray, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Returns for each sample (B,) whether its value counts.
+
+    A NaN that the pictures do not explain means that this sample has no such value; one that they
+    do explain has to show.
+    """
+    finite = np.all(np.isfinite(prediction) & np.isfinite(target), axis=(1, 2, 3))
+    return ~(np.isnan(values) & finite)
 
 
 def check(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None) -> None:

@@ -31,11 +31,13 @@ class FeatureMetric(base.Metric):
     Attributes:
       kinds: figure name -> its kind, a key of `KINDS`.
       extractor: images -> features.
+      keys: where predictions and targets are found.
     """
 
-    def __init__(self, extractor: Extractor, suffix: str = ""):
+    def __init__(self, extractor: Extractor, suffix: str = "", keys: base.Keys = base.PLAIN_KEYS):
         """`suffix` is what the extractor adds to titles, empty for the published one."""
         self.extractor = extractor
+        self.keys = keys
         self.kinds: dict[str, str] = {}
         self._suffix = suffix
 
@@ -55,18 +57,15 @@ class FeatureMetric(base.Metric):
     def higher_is_better(self) -> dict[str, bool]:
         return {name: KINDS[kind][1] for name, kind in self.kinds.items()}
 
-    def prepare(self, target: np.ndarray) -> base.Rows:
-        return {"target": self.extractor(target)}
+    def prepare(self, batch: base.Batch) -> base.Rows:
+        return {"target": self.extractor(batch[self.keys.target])}
 
     def measure(
-        self,
-        prediction: np.ndarray,
-        target: np.ndarray,
-        mask: np.ndarray | None,
-        prepared: base.Rows | None = None,
+        self, outputs: base.Outputs, batch: base.Batch, prepared: base.Rows | None = None
     ) -> base.Rows:
-        base.check(prediction, target, mask)
-        return {"prediction": self.extractor(prediction), **(prepared or self.prepare(target))}
+        prediction, target, _ = self.keys.read(outputs, batch)
+        base.check(prediction, target, None)
+        return {"prediction": self.extractor(prediction), **(prepared or self.prepare(batch))}
 
     def new(self) -> FeatureAccumulator:
         return FeatureAccumulator(self)

@@ -1,7 +1,6 @@
-"""Pixel metrics of inpainting: PSNR, SSIM, L1, and AOT-GAN's relative error, one value per image.
+"""Pixel metrics: PSNR, SSIM and L1, one value per image, over whole images or inside holes.
 
-PSNR, SSIM and L1 follow the evaluation script of SCAT (arXiv 2303.13133; its published code):
-values are not rounded, PSNR and SSIM are on the 0..255 scale, L1 is on the [-1, 1] scale. SSIM is
+Values are not rounded, PSNR and SSIM are on the 0..255 scale, L1 is on the [-1, 1] scale. SSIM is
 that of Wang et al., IEEE TIP 2004, section III, as pytorch-msssim computes it. Figures are means
 over images of per-image values.
 """
@@ -31,7 +30,7 @@ def psnr(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None = N
     Returns:
       (B,) float64: inf where the images are equal, NaN where the mask is empty.
     """
-    squares = np.square(_to_255(prediction) - _to_255(target))
+    squares = np.square(to_255(prediction) - to_255(target))
     with np.errstate(divide="ignore"):
         return 10 * np.log10(_PEAK**2 / _mean(squares, mask))
 
@@ -63,7 +62,7 @@ def ssim(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
             f"SSIM needs images of at least {_WINDOW}x{_WINDOW} pixels, got "
             f"{prediction.shape[1]}x{prediction.shape[2]}."
         )
-    x, y = _to_255(prediction), _to_255(target)
+    x, y = to_255(prediction), to_255(target)
     constant_1, constant_2 = ((k * _PEAK) ** 2 for k in _K)
     mean_x, mean_y = _gaussian(x), _gaussian(y)
     variance_x = _gaussian(x * x) - mean_x**2
@@ -74,20 +73,8 @@ def ssim(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.mean(luminance * structure, axis=(1, 2, 3))
 
 
-def aotgan_mae(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Returns sum|a - b| / sum(a + b) of each image (B,), float64, on the 0..255 scale.
-
-    AOT-GAN (arXiv 2104.01431) reports it as "MAE"; it is a relative error, not comparable with
-    `l1`. Its script reads 8-bit files; here the values are not rounded. NaN where both images
-    are black.
-    """
-    a, b = _to_255(prediction), _to_255(target)
-    total = np.sum(a + b, axis=(1, 2, 3))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.sum(np.abs(a - b), axis=(1, 2, 3)) / total
-
-
-def _to_255(images: np.ndarray) -> np.ndarray:
+def to_255(images: np.ndarray) -> np.ndarray:
+    """Returns images of [-1, 1] on the scale 0..255, float64, not rounded."""
     return (images.astype(np.float64) + 1) * (_PEAK / 2)
 
 
@@ -113,24 +100,21 @@ def _gaussian(images: np.ndarray) -> np.ndarray:
     return images[:, reach:-reach, reach:-reach]
 
 
-class ImageMetric(base.MeanMetric):
-    """One of the functions above over whole images, or over holes only."""
+class ImageMetric(base.PairMetric):
+    """One of the functions above over whole images, or over holes (`keys.region`) only."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, keys: base.Keys = base.PLAIN_KEYS):
         self._function, self._in_hole, title, higher_is_better = _METRICS[name]
-        undefined = "there is no hole" if self._in_hole else "the images are black"
-        super().__init__(name, title, higher_is_better, undefined)
+        super().__init__(name, title, higher_is_better, "there is no hole", keys)
 
-    def values(self, prediction, target, mask):
+    def compare(self, prediction, target, region):
         if not self._in_hole:
             values = self._function(prediction, target)
-        elif mask is None:
+        elif region is None:
             raise UserError(f"{self.names[0]} is measured inside holes and needs masks.")
         else:
-            values = self._function(prediction, target, mask)
-        # A NaN that the images do not explain means that this sample has no such value.
-        finite = np.all(np.isfinite(prediction) & np.isfinite(target), axis=(1, 2, 3))
-        return values, ~(np.isnan(values) & finite)
+            values = self._function(prediction, target, region)
+        return values, base.has_value(values, prediction, target)
 
 
 # name -> (function, over the hole only, title, higher is better)
@@ -140,6 +124,5 @@ _METRICS = {
     "ssim": (ssim, False, "SSIM", True),
     "l1": (l1, False, "L1 on the [-1, 1] scale", False),
     "l1_hole": (l1, True, "L1 inside the hole, on the [-1, 1] scale", False),
-    "aotgan_mae": (aotgan_mae, False, "AOT-GAN's MAE, sum|a-b| / sum(a+b)", False),
 }
 NAMES = tuple(_METRICS)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.host.names import did_you_mean
-from jaxedit.metrics import feature_metrics, features, image, lpips, matting
-from jaxedit.metrics.base import Metric
+from jaxedit.metrics import feature_metrics, features, image, lpips
+from jaxedit.metrics.base import PLAIN_KEYS, Keys, Metric
 
 _STAND_IN = "random_features"
 _LPIPS = {"lpips": "alex", "lpips_alex": "alex", "lpips_vgg": "vgg"}
@@ -17,40 +17,49 @@ _LPIPS = {"lpips": "alex", "lpips_alex": "alex", "lpips_vgg": "vgg"}
 _FEATURES = {kind: (kind, False) for kind in feature_metrics.KINDS} | {
     f"{kind}_{_STAND_IN}": (kind, True) for kind in feature_metrics.KINDS
 }
-NAMES = (*image.NAMES, *matting.NAMES, *_LPIPS, *_FEATURES)
+NAMES = (*image.NAMES, *_LPIPS, *_FEATURES)
 
 
 def create(
-    names: Sequence[str], weights_dir: str | Path | None = None
+    wanted: Sequence[str | Metric],
+    keys: Keys = PLAIN_KEYS,
+    weights_dir: str | Path | None = None,
+    own: Mapping[str, Callable[[Keys], Metric]] | None = None,
 ) -> tuple[list[Metric], list[str]]:
-    """Returns the metrics called `names`, and a line for each that is absent.
+    """Returns the metrics that are `wanted`, and a line for each that is absent.
 
     Figures on the same features come from one metric, so that features are computed once; a
     metric's `names` say which figures it yields.
 
     Args:
-      names: names in `NAMES`, each once or more.
+      wanted: names in `NAMES` or `own`, each once or more, and metrics that are made already.
+      keys: where the metrics called by name find what they compare.
       weights_dir: the folder of converted weights, by default `weights.catalogue.default_dir()`.
+      own: name -> maker, of the metrics that a paper brings along; they go before `NAMES`.
 
     Returns:
       (metrics in the order of their first names, lines "NAME: absent: why, and how to get it").
 
     Raises:
-      UserError: an unknown name (the message names the nearest), or a damaged weights file.
+      UserError: an unknown name (the message names the nearest), two metrics that yield figures
+        of one name, or a damaged weights file.
     """
-    names = list(dict.fromkeys(names))
-    for name in names:
-        _check_name(name)
+    wanted, own = list(dict.fromkeys(wanted)), own or {}
+    for name in wanted:
+        if isinstance(name, str):
+            _check_name(name, (*own, *NAMES))
     metrics, absent = [], []
     groups = {False: [], True: []}
-    for name in names:
+    for name in wanted:
         try:
-            if name in image.NAMES:
-                metrics.append(image.ImageMetric(name))
-            elif name in matting.NAMES:
-                metrics.append(matting.MattingMetric(name))
+            if isinstance(name, Metric):
+                metrics.append(name)
+            elif name in own:
+                metrics.append(own[name](keys))
+            elif name in image.NAMES:
+                metrics.append(image.ImageMetric(name, keys))
             elif name in _LPIPS:
-                metrics.append(lpips.LPIPS(name, _LPIPS[name], weights_dir))
+                metrics.append(lpips.LPIPS(name, _LPIPS[name], weights_dir, keys))
             elif name.startswith(("u_ids", "p_ids")) and not _has_scikit_learn():
                 absent.append(
                     f"{name}: absent: it needs scikit-learn. Install it: pip install scikit-learn"
@@ -58,31 +67,39 @@ def create(
             else:
                 kind, is_stand_in = _FEATURES[name]
                 if not groups[is_stand_in]:
-                    metrics.append(_feature_metric(is_stand_in, weights_dir))
+                    metrics.append(_feature_metric(is_stand_in, weights_dir, keys))
                     groups[is_stand_in].append(metrics[-1])
                 groups[is_stand_in][0].add_figure(name, kind)
         except PretrainedWeightsMissing as missing:
             absent.append(f"{name}: absent: {missing}")
+    _check_different(metrics)
     return metrics, absent
 
 
 def _feature_metric(
-    is_stand_in: bool, weights_dir: str | Path | None
+    is_stand_in: bool, weights_dir: str | Path | None, keys: Keys
 ) -> feature_metrics.FeatureMetric:
     if is_stand_in:
         return feature_metrics.FeatureMetric(
-            features.random_extractor(), " (on random features, a stand-in)"
+            features.random_extractor(), " (on random features, a stand-in)", keys
         )
-    return feature_metrics.FeatureMetric(features.inception_extractor(weights_dir))
+    return feature_metrics.FeatureMetric(features.inception_extractor(weights_dir), keys=keys)
 
 
-def _check_name(name: str) -> None:
-    if name in NAMES:
+def _check_name(name: str, known: Sequence[str]) -> None:
+    if name in known:
         return
     raise UserError(
-        f"There is no metric called {name!r}.{did_you_mean(name, NAMES)} "
-        f"Known: {', '.join(NAMES)}."
+        f"There is no metric called {name!r}.{did_you_mean(name, known)} "
+        f"Known: {', '.join(known)}."
     )
+
+
+def _check_different(metrics: Sequence[Metric]) -> None:
+    names = [name for metric in metrics for name in metric.names]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"Two metrics yield a figure called {twice[0]!r}; give one another name.")
 
 
 def _has_scikit_learn() -> bool:

@@ -98,7 +98,10 @@ class Evaluator:
         self.source_name = name
         self.source = sources.create(name, split)
         self.transform = method.transform(train=False)
-        self.metrics, absent = metrics.create(wanted.metrics)
+        self.metrics, absent = metrics.create(
+            wanted.metrics, metrics.Keys(wanted.prediction, wanted.target, wanted.region),
+            own=wanted.own,
+        )
         self.absent = [*absent, *wanted.absent]
         task = wanted.task
         self._predict = jax.jit(
@@ -140,15 +143,14 @@ class Evaluator:
             members = [np.asarray([lab == g for lab in labels], bool) for g in self.wanted.groups]
             members.append(np.ones(int(valid.sum()), bool))
             counts += [int(m.sum()) for m in members]
-            predictions = {name: outputs[name][self.wanted.prediction] for name in states}
             for name in systems[len(states) :]:
-                predictions[name] = self.wanted.baselines[name](batch)
-            self._measure(table, groups, members, batch, predictions)
+                outputs[name] = {self.wanted.prediction: self.wanted.baselines[name](batch)}
+            self._measure(table, groups, members, batch, outputs)
             shown = sum(len(next(iter(g.values()))) for g in grids)
             if shown < self.config.evaluate.pictures and valid.any():
                 columns = self.method.pictures(batch, outputs[MODEL])
                 for name in systems[1:]:
-                    columns[name] = self.wanted.picture(predictions[name])
+                    columns[name] = self.wanted.picture(outputs[name][self.wanted.prediction])
                 grids.append(columns)
 
         figures, notes = self._merge(table)
@@ -189,14 +191,13 @@ class Evaluator:
             limit=limit or None,
         )
 
-    def _measure(self, table, groups, members, batch, predictions) -> None:
+    def _measure(self, table, groups, members, batch, outputs) -> None:
         if not members[-1].any():
             return
-        target, mask = batch[self.wanted.target], batch.get("mask")
         for position, metric in enumerate(self.metrics):
-            prepared = metric.prepare(target)  # the same for every system
-            for system, prediction in predictions.items():
-                rows = metric.measure(prediction, target, mask, prepared)
+            prepared = metric.prepare(batch)  # the same for every system
+            for system, found in outputs.items():
+                rows = metric.measure(found, batch, prepared)
                 for group, chosen in zip(groups, members, strict=True):
                     if chosen.any():
                         table[system][group][position].add(metrics.select(rows, chosen))

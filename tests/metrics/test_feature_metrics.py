@@ -35,8 +35,8 @@ def test_streams_and_merges_equal_the_definition(kinds, sizes):
     metric = metric_of(*kinds)
     stream, parts = metric.new(), [metric.new(), metric.new()]
     for index, (prediction, target) in enumerate(batches(*sizes)):
-        stream.update(prediction, target, None)
-        parts[index % 2].update(prediction, target, None)
+        stream.update({"prediction": prediction}, {"target": target})
+        parts[index % 2].update({"prediction": prediction}, {"target": target})
     merged = metric.new().merge([part.state() for part in parts])
     x, y = (metric.extractor(np.concatenate(z)) for z in zip(*batches(*sizes), strict=True))
     expected = {}
@@ -56,7 +56,7 @@ def test_streams_and_merges_equal_the_definition(kinds, sizes):
 def test_sums_take_the_place_of_rows_once_they_are_smaller():
     accumulator = metric_of("fid").new()
     for prediction, target in batches(4, 4, 3):
-        accumulator.update(prediction, target, None)
+        accumulator.update({"prediction": prediction}, {"target": target})
     state = accumulator.state()
     assert state["prediction/folded"] == 8
     assert state["prediction/rows"].shape == (3, 6)
@@ -66,7 +66,7 @@ def test_sums_take_the_place_of_rows_once_they_are_smaller():
 def test_rows_are_kept_for_the_figures_that_need_them():
     accumulator = metric_of("fid", "kid").new()
     for prediction, target in batches(4, 4, 3):
-        accumulator.update(prediction, target, None)
+        accumulator.update({"prediction": prediction}, {"target": target})
     assert accumulator.state()["target/rows"].shape == (11, 6)
 
 
@@ -75,7 +75,7 @@ def test_too_few_samples_have_no_figure(count):
     kinds = ("fid", "fid_population", "kid", "u_ids", "p_ids")
     accumulator = metric_of(*kinds).new()
     for prediction, target in batches(count):
-        accumulator.update(prediction, target, None)
+        accumulator.update({"prediction": prediction}, {"target": target})
     assert all(np.isnan(value) for value in accumulator.result().values())
     assert accumulator.notes()["kid"] == f"kid: absent: needs at least 2 samples, has {count}"
     assert set(accumulator.notes()) == set(kinds)
@@ -84,10 +84,10 @@ def test_too_few_samples_have_no_figure(count):
 def test_singular_covariances_are_noted():
     accumulator = metric_of("fid").new()
     for prediction, target in batches(6):
-        accumulator.update(prediction, target, None)
+        accumulator.update({"prediction": prediction}, {"target": target})
     assert "6 samples for 6 features: the covariances are singular" in accumulator.notes()["fid"]
     for prediction, target in batches(1):
-        accumulator.update(prediction, target, None)
+        accumulator.update({"prediction": prediction}, {"target": target})
     assert accumulator.notes() == {}
 
 
@@ -96,7 +96,7 @@ def test_features_that_are_not_finite_have_no_figure():
         accumulator = metric_of("fid").new()
         for prediction, target in batches(count):
             prediction[1] = np.nan
-            accumulator.update(prediction, target, None)
+            accumulator.update({"prediction": prediction}, {"target": target})
         assert np.isnan(accumulator.result()["fid"])
         assert accumulator.notes()["fid"] == "fid: absent: some predictions are not finite"
 
@@ -104,9 +104,9 @@ def test_features_that_are_not_finite_have_no_figure():
 def test_prepared_targets_are_not_measured_again():
     metric = metric_of("fid")
     (prediction, target), = batches(4)
-    prepared = metric.prepare(target)
+    prepared = metric.prepare({"target": target})
     metric.extractor = lambda images: pytest.fail() if images is target else Plain()(images)
-    rows = metric.measure(prediction, target, None, prepared)
+    rows = metric.measure({"prediction": prediction}, {"target": target}, prepared)
     np.testing.assert_array_equal(rows["target"], Plain()(target))
 
 

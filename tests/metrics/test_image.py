@@ -66,12 +66,6 @@ def test_equal_images():
     assert image.l1(images, images) == [0.0]
 
 
-def test_aotgan_mae_is_relative():
-    a = np.full((1, 4, 4, 3), 0.0, np.float32)  # 127.5
-    b = np.full((1, 4, 4, 3), 1.0, np.float32)  # 255
-    assert image.aotgan_mae(a, b) == pytest.approx(127.5 / 382.5)
-
-
 def test_ssim_refuses_images_below_its_window():
     small = np.zeros((1, 10, 30, 3), np.float32)
     with pytest.raises(UserError, match="at least 11x11 pixels, got 10x30"):

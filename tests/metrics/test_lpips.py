@@ -60,15 +60,15 @@ def test_the_metric_does_not_depend_on_batches(metric):
     a, b = rng.uniform(-1, 1, (2, 11, 33, 35, 3)).astype(np.float32)
     b[4] = a[4]
     whole, parts = metric.new(), metric.new()
-    whole.update(a, b, None)
-    parts.update(a[:3], b[:3], None)
-    parts.update(a[3:], b[3:], None)
+    whole.update({"prediction": a}, {"target": b})
+    parts.update({"prediction": a[:3]}, {"target": b[:3]})
+    parts.update({"prediction": a[3:]}, {"target": b[3:]})
     assert parts.result()["lpips"] == pytest.approx(whole.result()["lpips"], rel=1e-6)
-    values = metric.measure(a, b, None)["value"]
+    values = metric.measure({"prediction": a}, {"target": b})["value"]
     assert values[4] < 1e-9 < 1e-3 < np.min(np.delete(values, 4))
 
 
 def test_small_images_are_refused(metric):
     images = np.zeros((1, 30, 40, 3), np.float32)
     with pytest.raises(UserError, match="lpips needs images of at least 31 pixels a side"):
-        metric.measure(images, images, None)
+        metric.measure({"prediction": images}, {"target": images})

@@ -15,12 +15,12 @@ from tests.parity import fill
 
 def test_an_unknown_name_suggests_the_nearest(tmp_path):
     with pytest.raises(UserError, match=r"'pnsr'. Did you mean 'psnr'\? Known: psnr, "):
-        metrics.create(["l1", "pnsr"], tmp_path)
+        metrics.create(["l1", "pnsr"], weights_dir=tmp_path)
 
 
 def test_figures_on_the_same_features_share_one_metric(tmp_path):
     names = ["kid_random_features", "l1", "fid_random_features", "l1", "psnr"]
-    created, absent = metrics.create(names, tmp_path)
+    created, absent = metrics.create(names, weights_dir=tmp_path)
     assert [metric.names for metric in created] == [
         ("kid_random_features", "fid_random_features"), ("l1",), ("psnr",)
     ]
@@ -32,13 +32,13 @@ def test_figures_on_the_same_features_share_one_metric(tmp_path):
 
 
 def test_accumulators_of_two_requests_do_not_mix(tmp_path):
-    (first,), _ = metrics.create(["fid_random_features"], tmp_path)
-    (second,), _ = metrics.create(["kid_random_features"], tmp_path)
+    (first,), _ = metrics.create(["fid_random_features"], weights_dir=tmp_path)
+    (second,), _ = metrics.create(["kid_random_features"], weights_dir=tmp_path)
     assert (first.names, second.names) == (("fid_random_features",), ("kid_random_features",))
 
 
 def test_absent_weights_say_how_to_get_them(tmp_path):
-    created, absent = metrics.create(["fid", "lpips", "lpips_vgg", "psnr"], tmp_path)
+    created, absent = metrics.create(["fid", "lpips", "lpips_vgg", "psnr"], weights_dir=tmp_path)
     assert [metric.names for metric in created] == [("psnr",)]
     fid, lpips, lpips_vgg = absent
     assert fid.startswith("fid: absent: The weights 'inception-fid' are not in ")
@@ -51,7 +51,8 @@ def test_absent_weights_say_how_to_get_them(tmp_path):
 
 def test_scikit_learn_is_optional(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "_has_scikit_learn", lambda: False)
-    created, absent = metrics.create(["u_ids_random_features", "kid_random_features"], tmp_path)
+    names = ["u_ids_random_features", "kid_random_features"]
+    created, absent = metrics.create(names, weights_dir=tmp_path)
     assert [metric.names for metric in created] == [("kid_random_features",)]
     assert absent == [
         "u_ids_random_features: absent: it needs scikit-learn. "
@@ -62,7 +63,7 @@ def test_scikit_learn_is_optional(tmp_path, monkeypatch):
 def test_damaged_weights_are_an_error_not_an_absence(tmp_path):
     (tmp_path / "inception-fid.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{}")
     with pytest.raises(UserError, match="inception-fid.safetensors: damaged"):
-        metrics.create(["fid"], tmp_path)
+        metrics.create(["fid"], weights_dir=tmp_path)
 
 
 def test_fid_from_a_weights_file(tmp_path):
@@ -79,12 +80,12 @@ def test_fid_from_a_weights_file(tmp_path):
     convert.convert(
         "inception-fid", tmp_path / "published.safetensors", weights_dir=tmp_path, verify=False
     )
-    (metric,), absent = metrics.create(["fid", "kid"], tmp_path)
+    (metric,), absent = metrics.create(["fid", "kid"], weights_dir=tmp_path)
     assert (metric.names, absent) == (("fid", "kid"), [])
     rng = np.random.default_rng(0)
     target = rng.uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32)
     accumulator = metric.new()
-    prepared = metric.prepare(target)
+    prepared = metric.prepare({"target": target})
     accumulator.add({"prediction": prepared["target"], **prepared})
     assert accumulator.result()["fid"] == pytest.approx(0, abs=1e-9)
     assert "2 samples for 2048 features" in accumulator.notes()["fid"]

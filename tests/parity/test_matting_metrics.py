@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxedit import metrics
-from jaxedit.metrics import matting
+from jaxedit.methods.matting import metrics as matting
+from jaxedit.metrics import Keys
 from tests.parity import golden
 
 # The name in the files -> ours; a file may leave some out.
@@ -35,16 +35,17 @@ def test_metrics_have_the_recorded_values(path):
     for case, prediction, target, unknown in pairs(file):
         recorded = file.info["values"][case]
         assert set(NAMES) & set(recorded)
-        inputs = [
-            array[None, ..., None].astype(np.float32) / scale
-            for array, scale in ((prediction, 255), (target, 255), (unknown, 1))
-        ]
+        outputs, batch, mask = (
+            {name: array[None, ..., None].astype(np.float32) / scale}
+            for name, array, scale in (
+                ("prediction", prediction, 255), ("target", target, 255), ("unknown", unknown, 1)
+            )
+        )
         for name, ours in NAMES.items():
             if name not in recorded:
                 continue
-            (metric,), _ = metrics.create([ours])
-            accumulator = metric.new()
-            accumulator.update(*inputs)
+            accumulator = matting.MattingMetric(ours, Keys(region="unknown")).new()
+            accumulator.update(outputs, batch | mask)
             found = accumulator.result()[ours]
             assert found == pytest.approx(recorded[name], rel=RTOL), (case, name)
 

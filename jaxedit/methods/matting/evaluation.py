@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxedit.host import levels
 from jaxedit.method import Evaluation
-from jaxedit.methods.matting import baselines, inference
+from jaxedit.methods.matting import baselines, inference, metrics
 
 _THUMBNAIL = 256  # pictures of any size are shown at most this large
 
@@ -27,6 +27,8 @@ def create(config: ml_collections.ConfigDict) -> Evaluation:
         prediction="alpha",
         target="alpha",
         metrics=tuple(config.evaluate.metrics),
+        region="mask",  # where the trimap is unknown
+        own=metrics.OWN,
         groups=KINDS if config.evaluate.source.partition(":")[0] == "scenes" else (),
         group=kinds,
         baselines=baselines.create(classical),

@@ -16,7 +16,7 @@ from jaxedit.host import levels
 from jaxedit.host.names import check_choice
 from jaxedit.losses import perceptual
 from jaxedit.method import Batch, Evaluation, Method, State, Sums, Task
-from jaxedit.methods.scat import baselines, contrastive, discriminators, inpaint, update
+from jaxedit.methods.scat import baselines, contrastive, discriminators, inpaint, metrics, update
 from jaxedit.methods.scat.data import Transform
 from jaxedit.methods.scat.generator import Generator
 from jaxedit.methods.scat.objectives import Settings
@@ -152,11 +152,14 @@ class SCAT(Method):
         return Transform(self.config, train)
 
     def evaluation(self) -> Evaluation:
+        """Returns the published evaluation: PSNR, SSIM and L1 on values that are not rounded."""
         return Evaluation(
             task="inpaint",
             prediction="composite",
             target="image",
             metrics=tuple(self.config.evaluate.metrics),
+            region="mask",
+            own=metrics.OWN,
             groups=baselines.LABELS,
             group=baselines.bin_labels,
             baselines=baselines.BASELINES,

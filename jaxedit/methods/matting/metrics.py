@@ -13,6 +13,7 @@ component", as a widespread Python port does.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -159,24 +160,24 @@ def _largest_label(mask: np.ndarray) -> np.ndarray:
     return labels == np.argmax(np.bincount(labels.ravel()))
 
 
-class MattingMetric(base.MeanMetric):
+class MattingMetric(base.PairMetric):
     """One of the functions above on float alphas (B, H, W, 1) in [0, 1].
 
-    They are rounded to 8 bits first: scores on floats differ from those on files. `mask` is 1
-    where the trimap is unknown; an image without such a pixel has no value.
+    They are rounded to 8 bits first: scores on floats differ from those on files. `keys.region`
+    is 1 where the trimap is unknown; an image without such a pixel has no value.
     """
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, keys: base.Keys = base.PLAIN_KEYS):
         self._function, title = _METRICS[name]
-        super().__init__(name, title, False, "no trimap has an unknown pixel")
+        super().__init__(name, title, False, "no trimap has an unknown pixel", keys)
 
-    def values(self, prediction, target, mask):
+    def compare(self, prediction, target, region):
         name = self.names[0]
-        if mask is None:
+        if region is None:
             raise UserError(f"{name} is measured where the trimap is unknown and needs that mask.")
         if prediction.shape[-1] != 1:
             raise UserError(f"{name} compares alphas of one channel, got {prediction.shape}.")
-        unknown = np.asarray(mask)[..., 0] > 0.5
+        unknown = np.asarray(region)[..., 0] > 0.5
         finite = np.isfinite(prediction).all((1, 2, 3)) & np.isfinite(target).all((1, 2, 3))
         values = np.full(len(prediction), np.nan)
         for index in np.flatnonzero(finite & unknown.any((1, 2))):
@@ -201,3 +202,5 @@ _METRICS: dict[str, tuple[Callable[..., float], str]] = {
     ),
 }
 NAMES = tuple(_METRICS)
+# name -> maker, for `metrics.create`
+OWN = {name: functools.partial(MattingMetric, name) for name in NAMES}

@@ -7,7 +7,7 @@ import skimage.measure
 
 from jaxedit import metrics
 from jaxedit.errors import UserError
-from jaxedit.metrics import matting
+from jaxedit.methods.matting import metrics as matting
 
 EVERYWHERE = np.ones((12, 12), bool)
 
@@ -25,9 +25,10 @@ def batch(*alphas):
 
 
 def figures(name, prediction, target, mask):
-    (metric,), _ = metrics.create([name])
+    keys = metrics.Keys("alpha", "truth", "unknown")
+    (metric,), _ = metrics.create([name], keys, own=matting.OWN)
     accumulator = metric.new()
-    accumulator.update(prediction, target, mask)
+    accumulator.update({"alpha": prediction}, {"truth": target, "unknown": mask})
     return accumulator
 
 
