@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import json
 import math
 import pathlib
 import time
@@ -19,9 +20,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxedit import config as config_lib
+from jaxedit import method as method_lib
 from jaxedit.errors import UserError
 from jaxedit.host import machine
-from jaxedit.method import Task
+from jaxedit.method import Method, State, Task
 from jaxedit.run import sharding
 
 BUCKET = 64
@@ -179,14 +182,8 @@ def from_run(
     """
     from jaxedit.run import checkpoint
 
-    config, method, state = checkpoint.load_run(pathlib.Path(run_dir), step)
-    if task not in method.tasks:
-        known = ", ".join(method.tasks) or "none"
-        raise UserError(
-            f"{run_dir} is a run of {config.method!r}, which cannot {task!r}. Its tasks: {known}."
-        )
-    predict = functools.partial(method.predict, task=task)
-    return Applier(predict, state.replace(opt={}), method.tasks[task], **options)
+    _, method, state = checkpoint.load_run(pathlib.Path(run_dir), step)
+    return _of_method(method, state.replace(opt={}), task, f"{run_dir} is a run of", options)
 
 
 def from_weights(name: str, task: str, **options: Any) -> Applier:
@@ -200,13 +197,31 @@ def from_weights(name: str, task: str, **options: Any) -> Applier:
     Raises:
       UserError: unknown or absent weights, or weights of a network that does not do `task`.
     """
-    from jaxedit.weights import manifest
+    from jaxedit.weights import manifest, shipped
 
+    entry = manifest.get(name)
+    if isinstance(entry, shipped.Shipped) and "config" in entry.card:
+        config = config_lib.from_json(json.dumps(entry.card["config"]))
+        state = State(step=np.zeros((), np.int32)).replace(**shipped.load(entry))
+        return _of_method(method_lib.create(config), state, task, f"{name} holds", options)
     module = f"{manifest.home(name)}.{task}"
     if module.startswith(".") or importlib.util.find_spec(module) is None:
         raise UserError(
-            f"The weights {name!r} ({manifest.get(name).what}) are not of a network that can "
+            f"The weights {name!r} ({entry.what}) are not of a network that can "
             f"{task}. `jaxedit weights list` says what each is for."
         )
     predict, variables, description = importlib.import_module(module).published(name)
     return Applier(predict, variables, description, **options)
+
+
+def _of_method(
+    method: Method, state: State, task: str, what: str, options: Mapping[str, Any]
+) -> Applier:
+    """Returns `task` of a method with the parameters of `state`."""
+    if task not in method.tasks:
+        known = ", ".join(method.tasks) or "none"
+        raise UserError(
+            f"{what} {method.config.method!r}, which cannot {task!r}. Its tasks: {known}."
+        )
+    predict = functools.partial(method.predict, task=task)
+    return Applier(predict, state, method.tasks[task], **options)

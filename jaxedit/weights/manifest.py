@@ -51,15 +51,13 @@ def entries() -> dict[str, Published | Bundle]:
 
 
 def home(name: str) -> str:
-    """Returns the package of the paper whose network the weights `name` fill, or "" for a shared
-    network's.
+    """Returns the package of the paper whose network the weights `name` fill, or "" for those of
+    shared networks and those that come with the package.
 
     Raises:
       UserError: there are no such weights.
     """
-    entry = get(name)
-    if isinstance(entry, Shipped):
-        return f"{_PAPERS}.{entry.card['method']}" if entry.card["method"] else ""
+    get(name)
     return _collected()[1].get(name, "")
 
 

@@ -8,10 +8,11 @@ as float16 where that can hold the numbers; and its card `NAME.json`:
   data        [{"name": ..., "licence": ...}, ...]: what it was trained on
   recipe      the command that trained it
   figures     {metric: number, ...} as measured, and on what
-  method      the folder of `jaxedit/methods` whose network it is; "" for a shared network
   sha256, bytes   of the safetensors file, written by `write`
+  config      the configuration of the stage that trained it, where a task of its method is to be
+              applied by name; the keys then begin with fields of `method.State`: params, stats ...
 
-and whatever else the paper wants to know when it loads them, such as `config`.
+and whatever else the paper wants to know when it loads them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from flax import traverse_util
 from jaxedit.errors import UserError
 from jaxedit.host.atomic import atomic_file
 
-REQUIRED = ("what", "licence", "data", "recipe", "figures", "method")
+REQUIRED = ("what", "licence", "data", "recipe", "figures")
 
 
 @dataclasses.dataclass(frozen=True)

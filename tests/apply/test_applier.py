@@ -1,5 +1,7 @@
 """Applying a network to pictures of any size: padding, buckets, compilations, memory."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.host import machine
 from jaxedit.method import Task
 from jaxedit.run import checkpoint
+from jaxedit.weights import shipped
 from tests import toy_method
 
 TASK = Task(("image", "mask"), ("composite", "seen"), multiple=4, minimum=16)
@@ -143,6 +146,22 @@ def test_a_run_predicts_what_its_method_does(toy_run):
     expected = method.predict(state, batch, jax.random.key(0), task="inpaint")
     outputs = tool(**inputs)
     np.testing.assert_allclose(outputs["prediction"], expected["prediction"][0], atol=1e-6)
+
+
+def test_weights_that_come_with_the_package(toy_run, tmp_path, monkeypatch):
+    """Their card holds the configuration, so they do what the run did that they come from."""
+    method, state = toy_run
+    card = {"what": "a toy", "licence": "Apache-2.0", "data": [], "recipe": "none", "figures": {},
+            "config": json.loads(config_lib.to_json(method.config))}
+    painter = {"ema": {"painter": state.ema["painter"]}}
+    shipped.write(tmp_path, "toy-small", painter, card)
+    monkeypatch.setattr(shipped, "folder", lambda: tmp_path)
+    tool = applier.from_weights("toy-small", "inpaint", bucket=16)
+    expected = applier.from_run("somewhere", "inpaint", bucket=16)(**inputs_of(16, 32))
+    outputs = tool(**inputs_of(16, 32))
+    np.testing.assert_allclose(outputs["prediction"], expected["prediction"], atol=5e-3)
+    with pytest.raises(UserError, match=r"toy-small holds .*, which cannot 'matte'"):
+        applier.from_weights("toy-small", "matte")
 
 
 def test_unknown_tasks_runs_and_weights(toy_run, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from jaxedit.weights import shipped
 def tiny(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "folder", lambda: tmp_path)
     card = {"what": "a tiny network", "licence": "Apache-2.0", "recipe": "none", "figures": {},
-            "data": [{"name": "photos", "licence": "CC0"}], "method": ""}
+            "data": [{"name": "photos", "licence": "CC0"}]}
     return shipped.write(tmp_path, "tiny-small", {"params": {}, "code": [1.0]}, card)
 
 

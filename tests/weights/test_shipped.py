@@ -22,7 +22,6 @@ CARD = {
     "data": [{"name": "photos", "licence": "CC0"}],
     "recipe": "python -m jaxedit.main --config=configs/tiny.py",
     "figures": {"psnr": 30.5, "on": "32 photographs"},
-    "method": "scat",
     "config": {"width": 4},
 }
 VARIABLES = {
@@ -48,7 +47,7 @@ def test_halves_on_disk_and_float32_when_loaded(tiny, tmp_path):
     np.testing.assert_array_equal(loaded["batch_stats"]["variance"], [1e6, 1])
     assert loaded["batch_stats"]["count"].dtype == np.int64
     assert manifest.get("tiny-small").card["config"] == {"width": 4}
-    assert manifest.home("tiny-small") == "jaxedit.methods.scat"
+    assert manifest.home("tiny-small") == ""
 
 
 def test_every_door_knows_them(tiny):
@@ -86,7 +85,7 @@ def test_what_cannot_be_shipped(tmp_path):
     bad = {"params": {"scale": np.asarray([np.nan])}}
     for arguments, message in (
         (("a", bad, CARD), "params/scale holds numbers that are not finite"),
-        (("a", VARIABLES, {"what": "x"}), "lacks licence, data, recipe, figures, method"),
+        (("a", VARIABLES, {"what": "x"}), "lacks licence, data, recipe, figures"),
         (("A b", VARIABLES, CARD), "lower-case letters"),
     ):
         with pytest.raises(UserError, match=message):
@@ -96,7 +95,7 @@ def test_what_cannot_be_shipped(tmp_path):
 
 def test_what_comes_with_this_package_is_whole():
     for name in shipped.names():
-        assert convert.load(name) and manifest.home(name)
+        assert convert.load(name)
 
 
 def test_an_installed_package_brings_its_weights(tmp_path):
@@ -111,14 +110,13 @@ def test_an_installed_package_brings_its_weights(tmp_path):
     subprocess.run([sys.executable, "setup.py", "-q", "build", "--build-lib", tmp_path / "lib"],
                    cwd=tree, check=True, capture_output=True)
     program = (
-        "import jaxedit; from jaxedit.weights import convert, manifest; print(jaxedit.__file__); "
-        "print(convert.load('tiny-small')['batch_stats']['variance'][0], "
-        "manifest.home('tiny-small'))"
+        "import jaxedit; from jaxedit.weights import convert; print(jaxedit.__file__); "
+        "print(convert.load('tiny-small')['batch_stats']['variance'][0])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True,
         env={**os.environ, "PYTHONPATH": str(tmp_path / "lib")},
     )
     assert done.stdout.split() == [
-        str(tmp_path / "lib" / "jaxedit" / "__init__.py"), "1e+06", "jaxedit.methods.scat"
+        str(tmp_path / "lib" / "jaxedit" / "__init__.py"), "1e+06"
     ]
