@@ -12,11 +12,12 @@ import sys
 
 from jaxedit import config as config_lib
 from jaxedit.errors import UserError
-from jaxedit.host import large_pages
+from jaxedit.host import large_pages, parent
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 2 a mistake that the message explains, 130 interrupted."""
+    parent.follow_announced()
     arguments, overrides = parse(sys.argv[1:] if argv is None else argv)
     try:
         return run(arguments, overrides)
@@ -95,20 +96,29 @@ def default_run_dir(argument: str) -> pathlib.Path:
 
 def train_run(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> int:
     """Trains, evaluates and reports; a finished run says so and is left alone."""
-    from jaxedit.report import page as report
-    from jaxedit.run import checkpoint, evaluate, sharding, train, writer
+    from jaxedit.run import run_lock, sharding, train
 
     first = sharding.is_first_process()
-    try:
-        if (run_dir / "DONE").exists():
-            train.prepare_run_dir(config, run_dir)
-            _say(first, f"{run_dir} is finished. Its report: {run_dir / 'report.html'}. "
-                        "Choose another --workdir to train again.")
-            return 0
-        train.train(config, run_dir)
-    except train.Preempted as reason:
-        _say(first, f"{reason} Start the same command again to go on.")
+    train.check_run_dir(config, run_dir)
+    if (run_dir / "DONE").exists():
+        _say(first, f"{run_dir} is finished. Its report: {run_dir / 'report.html'}. "
+                    "Choose another --workdir to train again.")
         return 0
+    with run_lock.hold(run_dir):
+        try:
+            train.train(config, run_dir)
+        except train.Preempted as reason:
+            _say(first, f"{reason} Start the same command again to go on.")
+            return reason.exit_code
+        _conclude(run_dir, first)
+    return 0
+
+
+def _conclude(run_dir: pathlib.Path, first: bool) -> None:
+    """Measures and reports the run that has just been trained."""
+    from jaxedit.report import page as report
+    from jaxedit.run import checkpoint, evaluate, sharding, writer
+
     stage_config, method, state = checkpoint.load_run(run_dir)
     if method.evaluation() is not None:
         result = evaluate.evaluate(method, stage_config, state, run_dir)
@@ -119,7 +129,6 @@ def train_run(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> int:
         writer.write_atomically(run_dir / "DONE", "")
         _say(True, f"Report: {run_dir / 'report.html'}")
     sharding.barrier("done")
-    return 0
 
 
 def evaluate_run(

@@ -30,6 +30,7 @@ from typing import Any
 from jaxedit import config as config_lib
 from jaxedit.commands import command
 from jaxedit.errors import UserError
+from jaxedit.host import parent
 from jaxedit.host.atomic import atomic_file
 from jaxedit.host.names import did_you_mean
 from jaxedit.report import comparison, tables
@@ -264,7 +265,8 @@ def command_of(sweep: Sweep, job: Run) -> list[str]:
 def _run_one(sweep: Sweep, job: Run, verbose: bool) -> str | None:
     """Runs one job to its end; returns None, or why it failed.
 
-    SIGTERM is passed on, so that the run can save before both end.
+    SIGTERM is passed on, so that the run can save before both end. If this process is killed, the
+    run ends too.
     """
     command = command_of(sweep, job)
     job.log.parent.mkdir(parents=True, exist_ok=True)
@@ -272,7 +274,9 @@ def _run_one(sweep: Sweep, job: Run, verbose: bool) -> str | None:
         log.write(f"$ {' '.join(command)}\n".encode())
         log.flush()
         output = None if verbose else log
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, env=parent.environment()
+        )
     stopped = False
 
     def stop(*_: object) -> None:

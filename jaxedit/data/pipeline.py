@@ -11,6 +11,8 @@ import atexit
 import collections
 import concurrent.futures
 import dataclasses
+import functools
+import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -21,6 +23,7 @@ from absl import flags
 
 from jaxedit.data.sources import BadRecord, Record, Source
 from jaxedit.errors import UserError
+from jaxedit.host import parent
 
 Sample = Mapping[str, Any]
 Transform = Callable[[Record, np.random.Generator], Sample]
@@ -125,7 +128,8 @@ def _with_workers(dataset: grain.MapDataset, workers: int, prefetch: int) -> gra
         # Grain reads its debug flags when it starts a worker, which absl forbids before parsing.
         flags.FLAGS.mark_as_parsed()
     options = grain.MultiprocessingOptions(workers, per_worker_buffer_size=max(1, prefetch))
-    return dataset.to_iter_dataset(_read_options(1, 1)).mp_prefetch(options).map(_own)
+    prepare = functools.partial(parent.start_worker, os.getpid())
+    return dataset.to_iter_dataset(_read_options(1, 1)).mp_prefetch(options, prepare).map(_own)
 
 
 def _own(batch: Batch) -> Batch:

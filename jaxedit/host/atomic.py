@@ -8,13 +8,20 @@ was.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import pathlib
+import re
 import secrets
 import shutil
+import socket
+import time
 from collections.abc import Iterator
 
 from jaxedit.errors import UserError
+
+_TEMPORARY = re.compile(r"\..+\.(?P<process>\d+)-(?P<host>[0-9a-f]{4})[0-9a-f]{4}\.tmp")
+_A_DAY = 24 * 3600.0
 
 
 @contextlib.contextmanager
@@ -66,8 +73,45 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove_leftovers(folder: str | os.PathLike) -> list[pathlib.Path]:
+    """Removes the temporary files and folders of writers that were killed; returns their paths.
+
+    Looks through `folder` with its sub-folders. What a living process of this machine writes stays,
+    and so does what another machine has written, unless it is more than a day old.
+    """
+    removed = []
+    for path in pathlib.Path(folder).rglob(".*.tmp"):
+        found = _TEMPORARY.fullmatch(path.name)
+        if not found or not _is_left(path, int(found["process"]), found["host"]):
+            continue
+        with contextlib.suppress(OSError):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            removed.append(path)
+    return removed
+
+
+def _is_left(path: pathlib.Path, process: int, host: str) -> bool:
+    if host == _host() and os.name == "posix":
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            return False
+        return False
+    try:
+        return time.time() - path.stat().st_mtime > _A_DAY
+    except OSError:
+        return False
+
+
+def _host() -> str:
+    """Returns four digits that tell this machine from the others on a shared disk."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:4]
+
+
 def _beside(path: pathlib.Path) -> pathlib.Path:
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    return path.with_name(f".{path.name}.{os.getpid()}-{_host()}{secrets.token_hex(2)}.tmp")
 
 
 def _synchronise(path: pathlib.Path) -> None:

@@ -1,41 +1,129 @@
-"""Stopping on request: SIGTERM on this machine, or on any process of a cluster job."""
+"""Stopping on request: SIGTERM or Ctrl-C here, or SIGTERM on any process of a cluster job."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+import sys
 import threading
 
 import jax
 from jax.experimental import multihost_utils
 
+# Seconds that the second Ctrl-C leaves for what Python cannot interrupt, such as a compilation.
+_PATIENCE = 5.0
+
 
 class Preempted(Exception):
-    """The run was asked to stop (SIGTERM); its state is saved."""
+    """The run was asked to stop; its state is saved.
+
+    Attributes:
+      exit_code: 130 after Ctrl-C, 0 after SIGTERM.
+    """
+
+    def __init__(self, message: str, exit_code: int = 0):
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class StopRequest:
-    """Whether the run was asked to stop: SIGTERM here, or on any process of a cluster job."""
+    """Whether the run was asked to stop: by a signal here, or on any process of a cluster job.
+
+    A first Ctrl-C is a request like SIGTERM: what is under way, be it a step, an evaluation, a
+    restoration or a save, is finished, and the run saves and ends. A second one stops it at once.
+    """
 
     def __init__(self):
+        self.interrupts = 0
         self._asked = False
-        self._previous = None
+        self._previous: dict[int, object] = {}
+        self._pipe: tuple[int, int] | None = None
+        self._over = threading.Event()
+        self._previous_wakeup = -1
 
     def __enter__(self) -> StopRequest:
+        if threading.current_thread() is not threading.main_thread():
+            return self
         # With several processes JAX's own preemption service listens for SIGTERM and agrees
         # on one step for all of them.
-        if jax.process_count() == 1 and threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGTERM, self._on_signal)
+        if jax.process_count() == 1:
+            self._previous[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._on_terminate)
+        # Where Ctrl-C is ignored, as behind nohup, it stays so.
+        if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
+            self._previous[signal.SIGINT] = signal.signal(signal.SIGINT, self._on_interrupt)
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # not on Windows
+                self._watch()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGTERM, self._previous)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
+        if self._pipe is not None:
+            signal.set_wakeup_fd(self._previous_wakeup, warn_on_full_buffer=False)
+            os.close(self._pipe[1])  # which ends the thread
+            self._over.set()
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal has come; with several processes only `requested` says so."""
+        return self._asked and jax.process_count() == 1
+
+    @property
+    def exit_code(self) -> int:
+        """Returns what the program should exit with after stopping."""
+        return 130 if self.interrupts else 0
 
     def requested(self, step: int) -> bool:
-        """Returns whether to save after `step` and stop."""
+        """Returns whether to save after `step` and stop; all processes give the same answer."""
         if jax.process_count() > 1:
             return multihost_utils.reached_preemption_sync_point(step)
         return self._asked
 
-    def _on_signal(self, *_: object) -> None:
+    def _on_terminate(self, *_: object) -> None:
         self._asked = True
+
+    def _on_interrupt(self, *_: object) -> None:
+        self.interrupts += 1
+        if self.interrupts > 1:
+            raise KeyboardInterrupt
+        self._asked = True
+        if jax.process_count() > 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _watch(self) -> None:
+        """Answers Ctrl-C from a thread: Python's own handlers wait while XLA compiles."""
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        self._previous_wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        self._pipe = reading, writing
+        threading.Thread(
+            target=_answer, args=(reading, self._over), name="jaxedit-interrupt", daemon=True
+        ).start()
+
+
+def _answer(reading: int, over: threading.Event) -> None:
+    count = 0
+    # Each signal writes its number; nothing more comes once the writing end is closed.
+    while number := os.read(reading, 1):
+        if number[0] != signal.SIGINT:
+            continue
+        count += 1
+        if count == 1:
+            _say("Stopping: the step under way is finished and saved. Ctrl-C again stops at once.")
+        elif count == 2:
+            threading.Thread(target=_end_unless, args=(over,), daemon=True).start()
+    os.close(reading)
+
+
+def _end_unless(over: threading.Event) -> None:
+    if over.wait(_PATIENCE):
+        return
+    _say("Interrupted; start the same command again to resume.")
+    os._exit(130)
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)

@@ -3,7 +3,7 @@
 The loop knows no paper by name (see `method.py`). What it promises: the same command started
 again resumes, and ends with the same parameters and the same metrics.jsonl, byte for byte, as a
 run that was never interrupted (same kind and number of devices); a non-finite loss stops the run
-before it can reach a checkpoint; SIGTERM saves and exits.
+before it can reach a checkpoint; SIGTERM and Ctrl-C save and exit.
 """
 
 from __future__ import annotations
@@ -22,8 +22,18 @@ from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.data import pipeline, sources
 from jaxedit.errors import UserError
+from jaxedit.host import atomic, locks
 from jaxedit.method import Method, State
-from jaxedit.run import checkpoint, evaluate, frozen, sharding, stages, starting, writer
+from jaxedit.run import (
+    checkpoint,
+    evaluate,
+    frozen,
+    run_lock,
+    sharding,
+    stages,
+    starting,
+    writer,
+)
 from jaxedit.run.preemption import Preempted, StopRequest
 from jaxedit.run.sums import RunningSums
 
@@ -42,18 +52,20 @@ def train(
       devices: the devices to train on; all of them by default.
 
     Raises:
-      UserError: the directory belongs to another configuration, or the configuration is unsound.
+      UserError: the directory belongs to another configuration, or is in use by another process,
+        or the configuration is unsound.
       NonFiniteLoss: a loss or gradient norm became NaN or infinite.
-      Preempted: SIGTERM arrived; everything is saved.
+      Preempted: SIGTERM or Ctrl-C arrived; everything is saved.
     """
-    fresh = not run_dir.exists()
-    prepare_run_dir(config, run_dir)
-    try:
-        return _train_stages(config, run_dir, devices)
-    except UserError:
-        if fresh and sharding.is_first_process():
-            _remove_if_empty(run_dir)
-        raise
+    check_run_dir(config, run_dir)
+    with run_lock.hold(run_dir) as fresh:
+        try:
+            prepare_run_dir(config, run_dir)
+            return _train_stages(config, run_dir, devices)
+        except UserError:
+            if fresh and sharding.is_first_process():
+                _remove_if_empty(run_dir)
+            raise
 
 
 def _train_stages(
@@ -83,8 +95,8 @@ def _remove_if_empty(run_dir: pathlib.Path) -> None:
         shutil.rmtree(run_dir, ignore_errors=True)
 
 
-def prepare_run_dir(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> None:
-    """Creates the run directory, or checks that it belongs to `config`.
+def check_run_dir(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> bool:
+    """Returns whether the run directory is there and belongs to `config`; changes nothing.
 
     Raises:
       UserError: the directory holds a run of another configuration, or other files.
@@ -99,12 +111,27 @@ def prepare_run_dir(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> Non
                 f"{run_dir} holds a run of another configuration:\n  {shown}\n"
                 "Choose another --workdir, or start with the configuration of that run."
             )
-        if not lines:
-            return
-    elif run_dir.exists() and any(run_dir.iterdir()):
+        return not lines
+    if run_dir.exists() and not locks.is_empty(run_dir):
         raise UserError(
             f"{run_dir} is not empty and holds no run (no config.json). Choose another --workdir."
         )
+    return False
+
+
+def prepare_run_dir(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> None:
+    """Creates the run directory, or checks that it belongs to `config`.
+
+    Temporary files of writers that were killed are removed.
+
+    Raises:
+      UserError: the directory holds a run of another configuration, or other files.
+    """
+    known = check_run_dir(config, run_dir)
+    if sharding.is_first_process():
+        atomic.remove_leftovers(run_dir)
+    if known:
+        return
     sharding.barrier("before_run_dir")
     if sharding.is_first_process():
         try:
@@ -182,6 +209,8 @@ def _train_stage(
     key = jax.random.fold_in(root, TRAIN)
     started = time.perf_counter()
 
+    if context.stop.asked and start < total:
+        raise Preempted(f"Asked to stop at step {start} of {total}.", context.stop.exit_code)
     for step in range(start, total):
         batch = plan.place_batch(next(batches))
         phases = method.phases(step)
@@ -210,6 +239,7 @@ def _train_stage(
                 output.row(stage.name, done, "eval", metrics)
                 for name, image in result.grids.items():
                     output.picture(f"{stage.name}-{name}", done, image)
+            ask = ask or context.stop.asked
         if done % config.train.checkpoint_every == 0 or done == total or ask:
             with progress.pause():
                 sums.check_all()
@@ -221,7 +251,10 @@ def _train_stage(
                 saver.save(plan.global_state(state), meta, metrics)
         if ask and done < total:
             progress.close()
-            raise Preempted(f"Asked to stop: saved step {done} of {total} in {saver.folder}.")
+            raise Preempted(
+                f"Asked to stop: saved step {done} of {total} in {saver.folder}.",
+                context.stop.exit_code,
+            )
 
     progress.close()
     state = plan.global_state(state)
@@ -246,10 +279,6 @@ def _open_batches(source: Any, method: Method, config: config_lib.ConfigDict, po
         workers=config.data.workers,
         prefetch=config.data.prefetch,
     ))
-
-
-def _place(plan: sharding.Plan, frozen: Any) -> Any:
-    return jax.tree.map(lambda x: sharding.place(x, plan.replicated), frozen)
 
 
 def _headline(

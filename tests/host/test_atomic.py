@@ -1,11 +1,14 @@
 """Files and folders that appear whole or not at all."""
 
+import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
 from jaxedit.errors import UserError
-from jaxedit.host.atomic import atomic_file, atomic_folder
+from jaxedit.host.atomic import atomic_file, atomic_folder, remove_leftovers
 
 
 def test_a_file_replaces_its_target_only_at_the_end(tmp_path):
@@ -55,3 +58,25 @@ def test_a_folder_appears_at_the_end_and_never_over_another(tmp_path):
         with atomic_folder(tmp_path / "deep" / "folder"):
             raise AssertionError("must not be entered")
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["folder"]
+
+
+def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path):
+    program = (
+        "import os, signal, sys; from jaxedit.host.atomic import atomic_file, atomic_folder\n"
+        "with atomic_file('a.txt') as f, atomic_folder('deep/folder') as d:\n"
+        "    f.write_text('half'); (d / 'x').write_text('half'); os.kill(os.getpid(), 9)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=False)
+    left = {path for path in tmp_path.rglob(".*.tmp")}
+    assert len(left) == 2
+    elsewhere = tmp_path / ".b.txt.1-0000abcd.tmp"  # no process of this machine
+    elsewhere.write_text("half")
+    (tmp_path / ".mine.tmp").write_text("a user's own")
+    with atomic_file(tmp_path / "c.txt") as mine:
+        mine.write_text("being written")
+        assert set(remove_leftovers(tmp_path)) == left
+    assert (tmp_path / "c.txt").read_text() == "being written" and elsewhere.exists()
+    os.utime(elsewhere, (0, 0))
+    assert remove_leftovers(tmp_path) == [elsewhere]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".mine.tmp", "c.txt", "deep"]

@@ -114,15 +114,18 @@ def test_killed_at_any_moment_ends_bit_identical(reference, tmp_path):
     assert one == other
 
 
-def test_sigterm_saves_and_exits_cleanly(reference, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
+)
+def test_a_request_to_stop_saves_and_exits_cleanly(reference, tmp_path, number, code):
     folder = tmp_path / "run"
     process = start(folder)
     while len(rows(folder)) < 3:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=120) == 0
-    assert "saved step" in process.stderr.read() or (folder / "DONE").exists()
+    process.send_signal(number)
+    assert process.wait(timeout=120) == code
+    assert "saved step" in process.stderr.read() and not (folder / "DONE").exists()
     process = start(folder)
     assert process.wait(timeout=300) == 0, process.stderr.read()
     assert (folder / "metrics.jsonl").read_bytes() == (reference / "metrics.jsonl").read_bytes()

@@ -1,0 +1,95 @@
+"""One process at a time in a folder: a lock that the operating system drops when its owner dies.
+
+Two processes in one run directory would write one another's rows. The lock is a file of the folder,
+`.run.lock`, with the owner's host and process number beside it, `.run.owner.json`, for the message.
+The owner of a lock may take it again. Readers take none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import socket
+import warnings
+from collections.abc import Iterator
+
+import filelock
+
+from jaxedit.errors import UserError
+
+# What `hold` leaves in a folder; a folder with nothing else in it counts as empty.
+FILES = (".run.lock", ".run.owner.json")
+
+
+@dataclasses.dataclass
+class Held:
+    """A lock that this process holds.
+
+    Attributes:
+      folder: what is locked.
+      created: whether the folder was not there before.
+    """
+
+    folder: pathlib.Path
+    created: bool
+
+
+_held: dict[pathlib.Path, Held] = {}
+
+
+@contextlib.contextmanager
+def hold(folder: pathlib.Path) -> Iterator[Held]:
+    """Holds the lock of `folder`, which is created if need be; within an outer `hold`, that one.
+
+    Raises:
+      UserError: another process holds it; the message names host and process. Or the folder cannot
+        be written to.
+    """
+    key = folder.resolve()
+    if key in _held:
+        yield _held[key]
+        return
+    created = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot write to the folder {folder}: {error}.") from error
+    lock = filelock.FileLock(folder / FILES[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of file systems without locks, on which files stand in
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise UserError(
+                f"{folder} is in use by {owner(folder)}. Two processes would mix their results: "
+                "wait for that one to end, stop it, or choose another --workdir."
+            ) from None
+        except OSError as error:
+            raise UserError(f"Cannot lock the folder {folder}: {error}.") from error
+    try:
+        facts = {"process": os.getpid(), "host": socket.gethostname()}
+        (folder / FILES[1]).write_text(json.dumps(facts))
+        _held[key] = Held(folder, created)
+        yield _held[key]
+    finally:
+        _held.pop(key, None)
+        with contextlib.suppress(OSError):
+            (folder / FILES[1]).unlink(missing_ok=True)
+        lock.release()
+
+
+def owner(folder: pathlib.Path) -> str:
+    """Returns `process 123 on host NAME`, or what is known of the owner of a lock."""
+    try:
+        facts = json.loads((folder / FILES[1]).read_text(encoding="utf-8"))
+        return f"process {int(facts['process'])} on host {facts['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
+
+
+def is_empty(folder: pathlib.Path) -> bool:
+    """Whether a folder holds nothing but what `hold` leaves there."""
+    return all(path.name in FILES for path in folder.iterdir())

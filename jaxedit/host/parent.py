@@ -1,0 +1,53 @@
+"""A process that ends with its parent, also where the parent is killed without a chance to say so.
+
+A run whose sweep was killed, or a data worker whose run was killed, would otherwise live on and
+write into the folder that the next start uses. A thread looks whether the parent is still the same
+one; on Linux asking the kernel for a signal would do too, but it comes when the *thread* that
+started the process ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping
+
+VARIABLE = "JAXEDIT_PARENT"
+_SECONDS = 0.5
+
+
+def follow(parent: int) -> None:
+    """Kills this process within a second of the death of process `parent`, which started it."""
+    threading.Thread(target=_watch, args=(parent,), name="jaxedit-parent", daemon=True).start()
+
+
+def follow_announced() -> None:
+    """Calls `follow` where the parent has asked for it by `environment`."""
+    announced = os.environ.pop(VARIABLE, "")
+    if announced.isdigit():
+        follow(int(announced))
+
+
+def environment(inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Returns the environment for a child that is to end with this process."""
+    return {**inherited, VARIABLE: str(os.getpid())}
+
+
+def start_worker(parent: int, index: int = 0, count: int = 1) -> None:
+    """Prepares a data worker: it ends with its parent and leaves Ctrl-C to it.
+
+    A terminal sends Ctrl-C to every process of a run; the run still needs its data then, to finish
+    its step and save.
+    """
+    del index, count  # as Grain calls it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    follow(parent)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_SECONDS)
+    # At once and for good: what a run leaves behind then is what any kill leaves behind.
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))

@@ -1,0 +1,55 @@
+"""One process at a time in a folder; a killed owner keeps nobody out."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from jaxedit.errors import UserError
+from jaxedit.host import locks
+
+HOLDER = (
+    "import pathlib, sys, time; from jaxedit.host import locks\n"
+    "with locks.hold(pathlib.Path(sys.argv[1])):\n"
+    "    print('held', flush=True); time.sleep(60)"
+)
+
+
+def holder(folder):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_another_process_is_named_until_it_is_killed(tmp_path):
+    folder = tmp_path / "deep" / "run"
+    process = holder(folder)
+    try:
+        with pytest.raises(UserError, match=f"in use by process {process.pid} on host "):
+            with locks.hold(folder):
+                raise AssertionError("must not be entered")
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with locks.hold(folder) as held:
+        assert not held.created and locks.owner(folder).startswith(f"process {os.getpid()} ")
+
+
+def test_the_owner_may_take_it_again_and_leaves_an_empty_folder(tmp_path):
+    with locks.hold(tmp_path / "run") as held:
+        assert held.created
+        with locks.hold(tmp_path / "run") as again:
+            assert again is held
+        process = subprocess.run(
+            [sys.executable, "-c", HOLDER, str(tmp_path / "run")], capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False,
+        )
+        assert f"process {os.getpid()} " in process.stderr  # the inner one has not let go
+    assert locks.is_empty(tmp_path / "run")
+    (tmp_path / "run" / "thesis.txt").write_text("precious")
+    assert not locks.is_empty(tmp_path / "run")

@@ -1,0 +1,82 @@
+"""A killed parent takes its children with it."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+CHILD = (
+    "import sys, time; from jaxedit.host import parent; parent.follow_announced(); "
+    "print('child', flush=True); time.sleep(60)"
+)
+# The parent starts a child as a sweep does, tells its number and waits.
+PARENT = (
+    "import subprocess, sys, time; from jaxedit.host import parent\n"
+    "child = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=subprocess.PIPE,\n"
+    "                         env=parent.environment())\n"
+    "child.stdout.readline(); print(child.pid, flush=True); time.sleep(60)"
+)
+# Two data workers, as a run has them.
+WORKERS = (
+    "import multiprocessing, sys, time, numpy\n"
+    "from jaxedit.data import pipeline\n"
+    "from tests.host.test_parent import Numbers, transform\n"
+    "if __name__ == '__main__':\n"
+    "    batches = iter(pipeline.train_iterator(Numbers(), transform, 2, 0, workers=2))\n"
+    "    next(batches)\n"
+    "    print(*(p.pid for p in multiprocessing.active_children()), flush=True); time.sleep(60)"
+)
+
+
+class Numbers:
+    description = "numbers"
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return {"id": str(index)}
+
+
+def transform(record, rng):
+    return {"x": rng.normal(size=2)}
+
+
+def alive(process):
+    """Whether a process runs; one that its parent has yet to bury does not."""
+    try:
+        state = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2]
+        return state.split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/stat").exists(), reason="needs /proc")
+@pytest.mark.parametrize("kind", ["run of a sweep", "data workers"])
+def test_children_of_a_killed_parent_end(kind, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(PARENT if kind == "run of a sweep" else WORKERS)
+    process = subprocess.Popen(
+        [sys.executable, str(program), CHILD], stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    children = [int(word) for word in process.stdout.readline().split()]
+    assert len(children) == (1 if kind == "run of a sweep" else 2)
+    # A terminal's Ctrl-C goes to the workers too, which the run still needs.
+    if kind == "data workers":
+        for child in children:
+            os.kill(child, signal.SIGINT)
+        time.sleep(0.3)
+    assert all(alive(child) for child in children)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 10
+    while any(alive(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(alive(child) for child in children)
