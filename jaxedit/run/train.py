@@ -13,7 +13,6 @@ import dataclasses
 import pathlib
 import shutil
 import sys
-import time
 from typing import Any
 
 import jax
@@ -32,6 +31,7 @@ from jaxedit.run import (
     sharding,
     stages,
     starting,
+    summary,
     writer,
 )
 from jaxedit.run.preemption import Preempted, StopRequest
@@ -73,7 +73,8 @@ def _train_stages(
 ) -> State:
     output = writer.Writer(run_dir)
     finished: dict[str, State] = {}
-    summary: dict[str, Any] = {}
+    records: dict[str, Any] = {}
+    anything_new = False
     with StopRequest() as stop, contextlib.closing(output):
         context = _Context(run_dir, output, stop, finished)
         for position, stage in enumerate(stages.read(config)):
@@ -82,10 +83,13 @@ def _train_stages(
             method = method_lib.create(stage.config, plan.axis_name)
             # Closed after an error too: what was being saved gets finished.
             with contextlib.closing(_open_saver(stage, method, run_dir)) as saver:
-                state, facts = _train_stage(stage, position, plan, method, saver, context)
+                state, record = _train_stage(stage, position, plan, method, saver, context)
             finished[stage.name] = state
-            summary[stage.name] = facts
-            _write_summary(output, summary)
+            records[stage.name] = record.to_json()
+            anything_new = anything_new or record.ran
+            # A run of an older version keeps the figures of the process that trained it.
+            if anything_new or not (run_dir / "summary.json").exists():
+                summary.write(output, records)
     return state
 
 
@@ -168,11 +172,11 @@ def _train_stage(
     method: Method,
     saver: checkpoint.Checkpointer,
     context: _Context,
-) -> tuple[State, dict[str, Any]]:
+) -> tuple[State, summary.StageRecord]:
     """Restores or initialises, then steps, logs, evaluates and saves until the stage is over.
 
     Returns:
-      (the state at its end, facts for summary.json).
+      (the state at its end, what summary.json tells of the stage).
     """
     run_dir, output = context.run_dir, context.output
     config = stage.config
@@ -182,7 +186,7 @@ def _train_stage(
     batches = _open_batches(source, method, config, position)
 
     restored = saver.restore(checkpoint.abstract_state(method, plan))
-    sums = RunningSums()
+    sums, meta = RunningSums(), {}
     if restored:
         state, meta = restored
         state = state.replace(frozen=frozen.load(run_dir, stage.name, plan.replicated))
@@ -203,11 +207,12 @@ def _train_stage(
 
     evaluator = evaluate.Evaluator(method, config, plan.mesh) if method.evaluation() else None
     run_phase = sharding.Phases(plan, method)
-    facts: dict[str, Any] = {"phases": run_phase.facts, "parameters": _count(state.params)}
+    record = summary.StageRecord(total, _count(state.params), meta.get("summary"))
     progress = writer.Progress(total, start, config.train.batch_size, stage.name)
     state = plan.place_state(state)
     key = jax.random.fold_in(root, TRAIN)
-    started = time.perf_counter()
+    if start < total:
+        record.start(run_phase.facts)
 
     if context.stop.asked and start < total:
         raise Preempted(f"Asked to stop at step {start} of {total}.", context.stop.exit_code)
@@ -231,7 +236,7 @@ def _train_stage(
         metrics = None
         every = config.train.evaluate_every
         if evaluator and every and done % every == 0 and done < total:
-            with progress.pause():
+            with progress.pause(), record.measure(summary.EVALUATE):
                 result = evaluator.run(
                     plan.global_state(state), limit=config.evaluate.limit_in_training
                 )
@@ -241,12 +246,13 @@ def _train_stage(
                     output.picture(f"{stage.name}-{name}", done, image)
             ask = ask or context.stop.asked
         if done % config.train.checkpoint_every == 0 or done == total or ask:
-            with progress.pause():
-                sums.check_all()
+            sums.check_all()
+            with progress.pause(), record.measure(summary.SAVE):
                 meta = {
                     "data": batches.get_state(),
                     "sums": sums.to_json(),
                     "rows": output.rows(stage.name),
+                    "summary": record.to_json(),
                 }
                 saver.save(plan.global_state(state), meta, metrics)
         if ask and done < total:
@@ -257,13 +263,13 @@ def _train_stage(
             )
 
     progress.close()
+    with record.measure(summary.SAVE):
+        saver.wait()
     state = plan.global_state(state)
-    facts["steps"] = total
-    facts["train_seconds"] = round(time.perf_counter() - started, 3)
     report = getattr(source, "report", None)
     if report and report():
         print(report(), file=sys.stderr)
-    return state, facts
+    return state, record
 
 
 def _open_batches(source: Any, method: Method, config: config_lib.ConfigDict, position: int):
@@ -295,25 +301,3 @@ def _headline(
 
 def _count(params: Any) -> int:
     return sum(x.size for x in jax.tree.leaves(params))
-
-
-def _write_summary(output: writer.Writer, summary: dict[str, Any]) -> None:
-    path = output.run_dir / "summary.json"
-    if all(not facts["phases"] for facts in summary.values()) and path.exists():
-        return  # resumed after the last step: keep the figures of the run that trained
-    phases = {
-        f"{stage}/{phase}": facts
-        for stage, stage_facts in summary.items()
-        for phase, facts in stage_facts["phases"].items()
-    }
-    output.file("summary.json", {
-        "compile_seconds": {k: round(f.get("compile_seconds", 0.0), 2) for k, f in phases.items()},
-        "flops_per_step": {k: f["flops"] for k, f in phases.items() if "flops" in f},
-        "temporary_bytes": {
-            k: f["temporary_bytes"] for k, f in phases.items() if "temporary_bytes" in f
-        },
-        "peak_memory_bytes": writer.peak_memory_bytes(),
-        "parameters": {stage: f["parameters"] for stage, f in summary.items()},
-        "steps": {stage: f["steps"] for stage, f in summary.items()},
-        "train_seconds": sum(f["train_seconds"] for f in summary.values()),
-    })

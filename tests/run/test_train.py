@@ -88,6 +88,9 @@ def test_reference_run_leaves_everything(reference):
     assert [r["step"] for r in losses] == list(range(2, 25, 2))
     summary = json.loads((reference / "summary.json").read_text())
     assert summary["compile_seconds"].keys() == {"train/paint", "train/critic"}
+    spent = summary["stage_seconds"]["train"]
+    assert all(spent[what] > 0 for what in ("train", "compile", "evaluate", "save"))
+    assert summary["train_seconds"] == spent["train"]
     # A finished run says so and is left alone.
     before = (reference / "metrics.jsonl").read_bytes()
     process = start(reference)
@@ -246,9 +249,18 @@ def test_stages_carry_parameters(tmp_path):
                if json.loads(r)["split"] == "train"]
     assert written == [("first", 2), ("first", 4), ("second", 2)]
     # Resuming a finished run of several stages changes nothing.
-    before = (tmp_path / "run/metrics.jsonl").read_bytes()
-    assert_same(train.train(config, tmp_path / "run", one_device()), state)
-    assert (tmp_path / "run/metrics.jsonl").read_bytes() == before
+    run = tmp_path / "run"
+    before, summary = (run / "metrics.jsonl").read_bytes(), (run / "summary.json").read_bytes()
+    assert_same(train.train(config, run, one_device()), state)
+    assert (run / "metrics.jsonl").read_bytes() == before
+    assert (run / "summary.json").read_bytes() == summary
+    # Where the last stage is resumed, what is known of the one before is still told.
+    shutil.rmtree(run / "checkpoints" / "second")
+    assert_same(train.train(config, run, one_device()), state)
+    again, first = json.loads((run / "summary.json").read_bytes()), json.loads(summary)
+    assert again["steps"] == first["steps"] and again["parameters"] == first["parameters"]
+    assert again["compile_seconds"].keys() == first["compile_seconds"].keys()
+    assert 0 < again["stage_seconds"]["first"]["train"] <= first["stage_seconds"]["first"]["train"]
 
 
 @pytest.mark.parametrize(
