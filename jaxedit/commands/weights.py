@@ -34,7 +34,7 @@ def add(commands) -> None:
         "Reads safetensors and torch files (the latter without executing anything in them),\n"
         "checks every name and shape, and writes a safetensors file where jaxedit looks for it\n"
         "($JAXEDIT_WEIGHTS, or the user's cache folder).\n\n"
-        "  jaxedit weights convert scat-places2 G0000000.pt",
+        "  jaxedit weights convert vgg19 vgg19-dcbb9e9d.pth",
     )
     converting.add_argument("name", metavar="NAME", help="see `jaxedit weights list`")
     converting.add_argument("file", type=pathlib.Path, metavar="FILE",
@@ -56,7 +56,8 @@ def weights_list(arguments: argparse.Namespace) -> int:
             continue
         source = f"{row['address']} ({row['file']})" if row["file"] else row["address"]
         for label, value in (("from", source), ("size", row["size"]), ("digest", row["digest"]),
-                             ("licence", row["licence"]), ("here", row["path"])):
+                             ("licence", row["licence"]), ("get", row["get"]),
+                             ("here", row["path"])):
             print(f"{'':18} {label:7} {value}")
     return 0
 

@@ -75,7 +75,7 @@ def list_rows(weights_dir: str | Path | None = None) -> list[dict[str, str]]:
     """Returns one row per known weights, for `jaxedit weights list`.
 
     Keys: name, state ("shipped", "ready" or "absent"), what, path (ours), address, file, size,
-    licence, digest.
+    licence, digest, get (what to do to have them).
     """
     rows = []
     for name in shipped.names():
@@ -91,6 +91,7 @@ def list_rows(weights_dir: str | Path | None = None) -> list[dict[str, str]]:
                 "size": f"{ours.card['bytes']:,} bytes",
                 "licence": ours.licence,
                 "digest": f"SHA-256 {ours.card['sha256']}",
+                "get": "comes with jaxedit",
             }
         )
     for name, entry in manifest.entries().items():
@@ -107,6 +108,7 @@ def list_rows(weights_dir: str | Path | None = None) -> list[dict[str, str]]:
                 "size": f"{entry.bytes:,} bytes" if entry.bytes else "not published",
                 "licence": entry.licence,
                 "digest": ", ".join(dict.fromkeys(_digest(file) for file in entry.files)),
+                "get": entry.by_hand or f"jaxedit weights get {name}",
             }
         )
     return rows

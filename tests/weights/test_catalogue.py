@@ -43,6 +43,8 @@ def test_list_rows(tmp_path, monkeypatch):
     assert rows["vgg19"]["digest"] == "SHA-256 begins with dcbb9e9d"
     assert rows["scat-celeba"]["digest"] == "not published"
     assert rows["pipeline"]["file"].endswith("vae/config.json, tokenizer/vocab.json")
+    assert rows["vgg16"]["get"] == "jaxedit weights get vgg16"
+    assert "press Download" in rows["scat-celeba"]["get"]
     assert rows["lpips-alex"]["path"] == str(tmp_path / "lpips-alex.safetensors")
     assert all(row["licence"] and row["address"].startswith("https://") for row in rows.values())
 
