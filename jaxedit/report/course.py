@@ -1,7 +1,7 @@
 """The picture grids of a run for its page: the newest of each name, and its course over the steps.
 
-The newest is shown as it is. Earlier ones, and those of more than one run, are there to be leafed
-through, so they go into the page as WebP, which takes a tenth of the room.
+The newest is shown as it is. Earlier ones are there to be leafed through, so they go into the page
+as WebP of a moderate size, which takes a tenth of the room or less.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jaxedit.errors import UserError
 from jaxedit.report import pictures
 
 _MOST_NAMES = 12
-_MOST_STEPS = 12  # of one name, in the page
+_LARGEST = 1600  # pixels of the longer side of an earlier picture
 _QUALITY = 80
 
 
@@ -26,8 +26,8 @@ def of_runs(folders: Sequence[pathlib.Path]) -> tuple[list[dict[str, Any]], int]
     """Returns the grids by name, newest first, and how many names had no room.
 
     A grid has its `name`, its `runs`, which are frames for each run, and all `steps` of these. A
-    frame is (step, address of the picture as data), in order of steps; the step of a picture
-    without a history is None. A run without a picture of that name has no frames.
+    frame is (step, address of the picture as data, width in pixels), in order of steps; the step of
+    a picture without a history is None. A run without a picture of that name has no frames.
 
     Args:
       folders: the `pictures` folder of each run.
@@ -46,37 +46,35 @@ def of_runs(folders: Sequence[pathlib.Path]) -> tuple[list[dict[str, Any]], int]
         for name in names[:_MOST_NAMES]
     ]
     for one in found:
-        steps = {step for frames in one["runs"] for step, _ in frames if step is not None}
+        steps = {step for frames in one["runs"] for step, _, _ in frames if step is not None}
         one["steps"] = sorted(steps)
     return found, len(names) - len(found)
 
 
-def _frames(folder: pathlib.Path, name: str) -> list[tuple[int | None, str]]:
+def _frames(folder: pathlib.Path, name: str) -> list[tuple[int | None, str, int]]:
     newest = folder / f"{name}.png"
     if not newest.is_file():
         return []
-    kept = list(pictures.history(folder, name).items())
-    if not kept:
-        return [(None, _as_it_is(newest))]
-    *earlier, (last, _) = kept
-    # Evenly over what was kept, the first among them.
-    spacing = max(1, -(-len(earlier) // (_MOST_STEPS - 1)))
-    frames = [(step, _small(path)) for step, path in earlier[::spacing]]
-    return [*frames, (last, _as_it_is(newest))]
+    last, width = newest.read_bytes(), _open(newest).width
+    kept = list(pictures.history(folder, name).items()) or [(None, newest)]
+    # All take the width of the newest, so that the page stands still while they are leafed through.
+    frames = [(step, _address("webp", _small(_open(path))), width) for step, path in kept[:-1]]
+    return [*frames, (kept[-1][0], _address("png", last), width)]
 
 
-def _as_it_is(path: pathlib.Path) -> str:
-    return _address("png", path.read_bytes())
-
-
-def _small(path: pathlib.Path) -> str:
-    buffer = io.BytesIO()
+def _open(path: pathlib.Path) -> Image.Image:
     try:
         with Image.open(path) as image:
-            image.convert("RGB").save(buffer, "WEBP", quality=_QUALITY)
+            return image.convert("RGB")
     except OSError as error:
         raise UserError(f"{path} is no picture ({error}). Restore or delete it.") from None
-    return _address("webp", buffer.getvalue())
+
+
+def _small(image: Image.Image) -> bytes:
+    image.thumbnail((_LARGEST, _LARGEST))
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=_QUALITY)
+    return buffer.getvalue()
 
 
 def _address(kind: str, data: bytes) -> str:

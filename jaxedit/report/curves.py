@@ -61,7 +61,8 @@ def labelled(curve: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the figure of one quantity against another, each point labelled with the parameter.
 
     Args:
-      curve: `title`, `parameter`, `x`, `y` (names) and `systems`, name -> [[parameter, x, y], ...].
+      curve: `title`, `parameter`, `x`, `y` (names) and `systems`, name -> [[parameter, x, y], ...];
+        an x or y that is None has no point.
     """
     parameter = plain(str(curve.get("parameter") or "parameter")).replace("%{", "% {")
     data = []
@@ -72,7 +73,7 @@ def labelled(curve: Mapping[str, Any]) -> dict[str, Any]:
             "x": [_value(x) for _, x, _ in points], "y": [_value(y) for _, _, y in points],
             "text": [plain(_label(p)) for p, _, _ in points],
             "textposition": "top center", "textfont": {"size": 10, "color": colour},
-            "line": {"color": colour, "width": 1.5}, "marker": {"size": 6},
+            "line": {"color": colour, "width": 1.5}, "marker": {"size": 6}, "cliponaxis": False,
             "hovertemplate": f"{parameter} %{{text}}<br>%{{x}}, %{{y}}",
         })
     names = [str(curve.get(key) or "") for key in ("x", "y")]
@@ -159,12 +160,12 @@ def _layout(
         y_axis |= {"range": [_value(bound) for bound in y_range]}
     return {
         "height": 240 + 20 * rows, "margin": {"l": 48, "r": 12, "t": 28, "b": 36 + 20 * rows},
-        "hovermode": "x unified",
+        "hovermode": "x unified", "showlegend": any(legend),
         "paper_bgcolor": "#fff", "plot_bgcolor": "#fff",
         "font": {"family": "system-ui, sans-serif", "color": "#24292f", "size": 12},
-        "hoverlabel": {"namelength": -1},
+        "hoverlabel": {"namelength": -1}, "modebar": {"bgcolor": "rgba(0, 0, 0, 0)"},
         "legend": {"orientation": "h", "y": -44 / 176, "yanchor": "top", "font": font,
-                   "maxheight": 20 * rows},
+                   "maxheight": 1000},  # pixels; the default cuts a legend off and scrolls
         "xaxis": {**axis, "title": {"text": plain(x_label), "font": font, "standoff": 4}},
         "yaxis": y_axis,
     }

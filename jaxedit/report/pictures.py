@@ -6,6 +6,7 @@ whole factors, so a pixel of the grid is a pixel of an image.
 
 from __future__ import annotations
 
+import io
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ _GAP = 6
 _PAPER = (255, 255, 255)
 _INK = (40, 44, 52)
 _SMALLEST = 128  # images with a shorter side are enlarged by a whole factor
-_MOST_STEPS = 20  # pictures of the course of a run that are kept
+_MOST_STEPS = 16  # pictures of the course of a run that are kept
 
 
 def grid(
@@ -77,12 +78,7 @@ def grid(
 
 def write(path: str | os.PathLike, picture: np.ndarray) -> None:
     """Writes a uint8 picture (H, W, 3) as PNG, whole or not at all; folders are made as needed."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as temporary:
-        Image.fromarray(np.ascontiguousarray(picture, np.uint8)).save(
-            temporary, "PNG", optimize=True
-        )
+    _write_bytes(pathlib.Path(path), _png(picture))
 
 
 def record(folder: pathlib.Path, name: str, step: int, picture: np.ndarray) -> None:
@@ -98,8 +94,9 @@ def record(folder: pathlib.Path, name: str, step: int, picture: np.ndarray) -> N
       step: the training step.
       picture: uint8 (H, W, 3).
     """
-    write(folder / f"{name}.png", picture)
-    write(folder / name / f"{step:08d}.png", picture)
+    data = _png(picture)
+    _write_bytes(folder / f"{name}.png", data)
+    _write_bytes(folder / name / f"{step:08d}.png", data)
     found = history(folder, name)
     # Later steps than this one are of a part of the run that a resumption does again.
     stay = kept([other for other in found if other <= step])
@@ -127,6 +124,18 @@ def kept(steps: Sequence[int], limit: int = _MOST_STEPS) -> set[int]:
     for step in sorted(steps):
         first.setdefault(step // span, step)
     return {newest, *first.values()}
+
+
+def _png(picture: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture, np.uint8)).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _write_bytes(path: pathlib.Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def _cell(image: np.ndarray, title: str) -> Image.Image:

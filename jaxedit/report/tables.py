@@ -57,8 +57,9 @@ def check(evaluation: Evaluation) -> None:
     for curve in evaluation.get("curves") or ():
         _check_mapping("systems", curve["systems"])
         for points in curve["systems"].values():
-            if any(len(point) != 3 or not all(map(is_number, point[1:])) for point in points):
-                raise TypeError("a curve has a point that is not [parameter, x, y]")
+            for _, *place in points:
+                if len(place) != 2 or not all(v is None or is_number(v) for v in place):
+                    raise TypeError("a curve has a point that is not [parameter, x, y]")
 
 
 def _check_words(key: str, value: Any) -> None:

@@ -71,7 +71,7 @@ def test_a_chart_grows_with_its_legend():
 def test_curves_of_an_evaluation_carry_their_parameter():
     chart = check(curves.labelled({
         "title": "Trade-off", "parameter": "strength", "x": "lpips", "y": "clip",
-        "systems": {"model": [[0.5, 0.1, 0.2], ["most", 0.3, math.inf]]},
+        "systems": {"model": [[0.5, 0.1, 0.2], ["most", 0.3, None]]},
     }))
     trace = chart["data"][0]
     assert trace["text"] == ["0.5", "most"] and trace["x"] == [0.1, 0.3]

@@ -143,6 +143,7 @@ def test_earlier_pictures_are_there_to_leaf_through(run):
     steps = [int(image["data-step"]) for image in images]
     assert steps == sorted(steps) and steps[0] == 10 and steps[-1] == 120 and len(steps) > 5
     assert [i for i, image in enumerate(images) if "hidden" not in image] == [len(images) - 1]
+    assert {image["width"] for image in images} == {"30"}
     newest = base64.b64encode((run / "pictures" / "train-samples.png").read_bytes()).decode()
     assert images[-1]["src"] == f"data:image/png;base64,{newest}"
     assert f'data-steps="{steps}"' in text and "<output>120</output>" in text

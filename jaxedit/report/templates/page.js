@@ -48,7 +48,16 @@ async function start() {
     for (const entry of entries) if (entry.isIntersecting) draw(entry.target);
   }, { rootMargin: "800px" });
   for (const plot of plots) watch.observe(plot);
-  addEventListener("beforeprint", () => plots.filter((p) => p.offsetParent).forEach(draw));
+  addEventListener("beforeprint", () => {
+    for (const plot of plots.filter((one) => one.offsetParent)) {
+      draw(plot);
+      const chart = plot.parentElement;  // keeps on paper the width it was drawn with
+      chart.style.width = `${chart.offsetWidth}px`;
+    }
+  });
+  addEventListener("afterprint", () => {
+    for (const plot of plots) plot.parentElement.style.width = "";
+  });
 }
 
 for (const box of document.querySelectorAll("input.log")) {
