@@ -12,7 +12,7 @@ import sys
 
 from jaxedit import config as config_lib
 from jaxedit.errors import UserError
-from jaxedit.host import large_pages, parent
+from jaxedit.host import atomic, large_pages, parent
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -117,7 +117,7 @@ def train_run(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> int:
 def _conclude(run_dir: pathlib.Path, first: bool) -> None:
     """Measures and reports the run that has just been trained."""
     from jaxedit.report import page as report
-    from jaxedit.run import checkpoint, evaluate, sharding, writer
+    from jaxedit.run import checkpoint, evaluate, sharding
 
     stage_config, method, state = checkpoint.load_run(run_dir)
     if method.evaluation() is not None:
@@ -126,7 +126,7 @@ def _conclude(run_dir: pathlib.Path, first: bool) -> None:
             print(report.text_table(result.to_json(int(state.step))), flush=True)
     if first:
         report.write(run_dir)
-        writer.write_atomically(run_dir / "DONE", "")
+        atomic.write_text(run_dir / "DONE", "")
         _say(True, f"Report: {run_dir / 'report.html'}")
     sharding.barrier("done")
 

@@ -30,8 +30,7 @@ from typing import Any
 from jaxedit import config as config_lib
 from jaxedit.commands import command
 from jaxedit.errors import UserError
-from jaxedit.host import parent
-from jaxedit.host.atomic import atomic_file
+from jaxedit.host import atomic, parent
 from jaxedit.host.names import did_you_mean
 from jaxedit.report import comparison, tables
 
@@ -219,13 +218,12 @@ def run(
       say: is told about each run.
     """
     workdir.mkdir(parents=True, exist_ok=True)
-    with atomic_file(workdir / "sweep.json") as temporary:
-        about = {
-            "name": sweep.name, "table": sweep.table, "config": sweep.config,
-            "variants": list(sweep.variants),
-            "overrides": {name: dict(o) for name, o in sweep.variants.items()},
-        }
-        temporary.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    about = {
+        "name": sweep.name, "table": sweep.table, "config": sweep.config,
+        "variants": list(sweep.variants),
+        "overrides": {name: dict(o) for name, o in sweep.variants.items()},
+    }
+    atomic.write_text(workdir / "sweep.json", json.dumps(about, indent=2) + "\n")
     failures = []
     for number, job in enumerate(jobs, 1):
         title = f"[{number}/{len(jobs)}] {job.variant}, seed {job.seed}"

@@ -8,6 +8,7 @@ was.
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import os
 import pathlib
@@ -16,7 +17,7 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from jaxedit.errors import UserError
 
@@ -47,9 +48,17 @@ def atomic_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes `text` to `path` in UTF-8, whole or not at all; raises like `atomic_file`."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a new temporary folder beside `path`; on leaving, it is renamed to `path`.
+
+    What killed writers of the same folder have left is removed.
 
     Raises:
       UserError: `path` already exists and is not an empty folder, or cannot be written.
@@ -61,6 +70,7 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
             "remove it first; nothing was changed."
         )
     temporary = _beside(path)
+    _remove(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -79,8 +89,12 @@ def remove_leftovers(folder: str | os.PathLike) -> list[pathlib.Path]:
     Looks through `folder` with its sub-folders. What a living process of this machine writes stays,
     and so does what another machine has written, unless it is more than a day old.
     """
+    return _remove(pathlib.Path(folder).rglob(".*.tmp"))
+
+
+def _remove(candidates: Iterable[pathlib.Path]) -> list[pathlib.Path]:
     removed = []
-    for path in pathlib.Path(folder).rglob(".*.tmp"):
+    for path in candidates:
         found = _TEMPORARY.fullmatch(path.name)
         if not found or not _is_left(path, int(found["process"]), found["host"]):
             continue

@@ -11,8 +11,7 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jaxedit.host import digests
-from jaxedit.host.atomic import atomic_file
+from jaxedit.host import atomic, digests
 
 NAME = "manifest.json"
 
@@ -28,8 +27,8 @@ def seal(
       without: paths below `folder` that may change later.
     """
     files = digests.describe(folder, [NAME, *without])
-    with atomic_file(folder / NAME) as temporary:
-        temporary.write_text(json.dumps({"about": dict(about or {}), "files": files}, indent=1))
+    text = json.dumps({"about": dict(about or {}), "files": files}, indent=1)
+    atomic.write_text(folder / NAME, text)
 
 
 def is_sealed(folder: pathlib.Path) -> bool:

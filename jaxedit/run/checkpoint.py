@@ -189,6 +189,10 @@ class Checkpointer:
         """Returns the steps on disk, ascending."""
         return sorted(self._manager.all_steps())
 
+    def reload(self) -> None:
+        """Looks again which checkpoints are on disk."""
+        self._manager.reload()
+
     def best_step(self) -> int | None:
         """Returns the step with the best metric, or None if none was measured."""
         return self._manager.best_step()
@@ -331,7 +335,7 @@ def load_run(
     Raises:
       UserError: no run, no checkpoint, or no such step or stage.
     """
-    from jaxedit.run import stages
+    from jaxedit.run import readers, stages
 
     run_dir = pathlib.Path(run_dir)
     config = read_run_config(run_dir)
@@ -352,7 +356,7 @@ def load_run(
         **({"best": evaluation.best} if evaluation else {}), read_only=True,
     )
     try:
-        state = _choose(checkpointer, step, abstract_state(method, plan))
+        state = readers.choose(checkpointer, step, abstract_state(method, plan))
     finally:
         checkpointer.close()
     networks = frozen.load(run_dir, stage.name, plan.replicated)
@@ -371,29 +375,3 @@ def abstract_state(method: Method, plan: sharding.Plan) -> State:
     return jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings
     )
-
-
-def _choose(checkpointer: Checkpointer, step: int | str | None, abstract: State) -> State:
-    """Returns the state of the wanted checkpoint, without optimizer states."""
-    items = ("params", "stats", "ema", "extra")
-    steps, run_dir = checkpointer.steps(), checkpointer.run_dir
-    if step in (None, "last"):
-        found, damaged = checkpointer.newest(abstract, items)
-        if found is None:
-            raise UserError(f"{run_dir} holds no complete checkpoint.")
-        for bad, reason in damaged.items():
-            checkpointer.tell(bad, reason, "It is left where it is")
-        return found[0]
-    if step == "best":
-        wanted = checkpointer.best_step()
-        if wanted is None:
-            raise UserError(f"{run_dir} holds no measured checkpoint: use --step=last or a number.")
-    else:
-        try:
-            wanted = int(step)
-        except ValueError:
-            raise UserError(f"--step={step}: expected a number, 'last' or 'best'.") from None
-        if wanted not in steps:
-            known = ", ".join(map(str, steps))
-            raise UserError(f"{run_dir} holds no checkpoint of step {wanted}. There are: {known}.")
-    return checkpointer.restore_step(wanted, abstract, items)[0]

@@ -140,7 +140,7 @@ def prepare_run_dir(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> Non
     if sharding.is_first_process():
         try:
             run_dir.mkdir(parents=True, exist_ok=True)
-            writer.write_atomically(run_dir / "config.json", config_lib.to_json(config))
+            atomic.write_text(run_dir / "config.json", config_lib.to_json(config))
         except OSError as error:
             raise UserError(f"Cannot write to the run directory {run_dir}: {error}.") from error
     sharding.barrier("after_run_dir")

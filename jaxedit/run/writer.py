@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from jaxedit.host.atomic import atomic_file
+from jaxedit.host import atomic
 from jaxedit.report import pictures
 from jaxedit.run import sharding
 
@@ -66,7 +66,7 @@ class Writer:
     def file(self, name: str, value: Any) -> None:
         """Writes a JSON file into the run directory, whole or not at all."""
         if self.active:
-            write_atomically(self.run_dir / name, json.dumps(value, indent=2) + "\n")
+            atomic.write_text(self.run_dir / name, json.dumps(value, indent=2) + "\n")
 
     def rewind(self, stage: str, rows: Mapping[str, int]) -> None:
         """Drops what a stage wrote after the checkpoint that it resumes from.
@@ -83,7 +83,7 @@ class Writer:
                 if not own or count <= rows.get(name, 0):
                     kept.append(line[0])
             if self.active and (self.run_dir / name).exists():
-                write_atomically(self.run_dir / name, "".join(text + "\n" for text in kept))
+                atomic.write_text(self.run_dir / name, "".join(text + "\n" for text in kept))
 
     def rows(self, stage: str) -> dict[str, int]:
         """Returns file name -> number of rows of a stage, to be kept in a checkpoint."""
@@ -200,12 +200,6 @@ def _hidden(module: str) -> Iterator[None]:
         yield
     finally:
         del sys.modules[module]
-
-
-def write_atomically(path: pathlib.Path, text: str) -> None:
-    """Writes `text` to `path`, whole or not at all."""
-    with atomic_file(path) as temporary:
-        temporary.write_text(text)
 
 
 def versions() -> dict[str, Any]:

@@ -80,3 +80,7 @@ def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path):
     os.utime(elsewhere, (0, 0))
     assert remove_leftovers(tmp_path) == [elsewhere]
     assert sorted(p.name for p in tmp_path.iterdir()) == [".mine.tmp", "c.txt", "deep"]
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=False)
+    with atomic_folder(tmp_path / "deep" / "folder"):  # the next try clears up after the last one
+        pass
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["folder"]

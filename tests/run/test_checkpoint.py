@@ -13,7 +13,7 @@ from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.errors import NonFiniteLoss, UserError
 from jaxedit.host import manifests
-from jaxedit.run import checkpoint, damage, frozen, sharding, stages
+from jaxedit.run import checkpoint, damage, frozen, readers, sharding, stages
 from tests.run.test_train import assert_same, one_device, toy
 
 
@@ -157,6 +157,16 @@ def test_a_reader_falls_back_and_moves_nothing(run, capsys):
     assert untouched(run)
     with pytest.raises(UserError, match=r"train/3 cannot be read .* others, of step 1, 2\."):
         checkpoint.load_run(run, 3)
+
+
+def test_a_reader_beside_a_run_that_replaces_its_checkpoints(run, untrained):
+    reader = checkpoint.Checkpointer(run, "train", read_only=True)
+    assert reader.steps() == [1, 2, 3]
+    writer = checkpoint.Checkpointer(run, "train", keep_last=1)
+    writer.save(untrained[2].replace(step=np.int32(4)), {}, None)
+    writer.close()
+    assert not folder(run).exists()
+    assert int(readers.choose(reader, None, untrained[1]).step) == 4
 
 
 def test_a_stage_that_has_saved_nothing_hides_no_other(run):
