@@ -34,7 +34,7 @@ setup(
         "orbax-checkpoint>=0.11.20",
         "pandas>=2.2",  # tables and comparisons
         "pillow>=11.0",
-        "plotly>=6.0",  # the curves of the report: its one file of JavaScript
+        "plotly>=6.3",  # the curves of the report: its one file of JavaScript
         "pooch>=1.8",  # downloads, checked by digest
         "requests>=2.32",
         "safetensors>=0.5",

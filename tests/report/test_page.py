@@ -205,8 +205,10 @@ HOSTILE = "<img src=x onerror=y>\"'&</script></style><b>{{ 7 * 7 }}"
 def spoil(value):
     """Puts markup into every name and every word."""
     if isinstance(value, dict):
-        names = set(fake_run.evaluation()) | {"stage", "split", "step", "files", "bytes", "facts",
-                                              "method", "preset", "curves", "systems"}
+        names = set(fake_run.evaluation()) | set(
+            "stage name split step files bytes sha256 facts method preset curves title parameter "
+            "x y".split()
+        )
         return {k if k in names else k + HOSTILE: spoil(v) for k, v in value.items()}
     if isinstance(value, list):
         return [spoil(v) for v in value]
