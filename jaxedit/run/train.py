@@ -255,6 +255,7 @@ def _train_stage(
                     "summary": record.to_json(),
                 }
                 saver.save(plan.global_state(state), meta, metrics)
+            ask = ask or context.stop.asked
         if ask and done < total:
             progress.close()
             raise Preempted(

@@ -12,15 +12,14 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 
 CHILD = (
-    "import sys, time; from jaxedit.host import parent; parent.follow_announced(); "
-    "print('child', flush=True); time.sleep(60)"
+    "import os, time; from jaxedit.host import parent; parent.follow_announced(); "
+    "print(os.getpid(), flush=True); time.sleep(60)"
 )
-# The parent starts a child as a sweep does, tells its number and waits.
-PARENT = (
-    "import subprocess, sys, time; from jaxedit.host import parent\n"
-    "child = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=subprocess.PIPE,\n"
-    "                         env=parent.environment())\n"
-    "child.stdout.readline(); print(child.pid, flush=True); time.sleep(60)"
+# A sweep whose only run is the child.
+SWEEP = (
+    "import pathlib, sys; from jaxedit.commands import sweep\n"
+    "sweep.command_of = lambda *_: [sys.executable, '-c', sys.argv[1]]\n"
+    "sweep._run_one(None, sweep.Run('a', 0, pathlib.Path(sys.argv[2], 'run'), ()), True)"
 )
 # Two data workers, as a run has them.
 WORKERS = (
@@ -61,10 +60,10 @@ def alive(process):
 @pytest.mark.parametrize("kind", ["run of a sweep", "data workers"])
 def test_children_of_a_killed_parent_end(kind, tmp_path):
     program = tmp_path / "program.py"
-    program.write_text(PARENT if kind == "run of a sweep" else WORKERS)
+    program.write_text(SWEEP if kind == "run of a sweep" else WORKERS)
     process = subprocess.Popen(
-        [sys.executable, str(program), CHILD], stdout=subprocess.PIPE, text=True, cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [sys.executable, str(program), CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     children = [int(word) for word in process.stdout.readline().split()]
     assert len(children) == (1 if kind == "run of a sweep" else 2)

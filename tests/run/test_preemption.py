@@ -8,7 +8,9 @@ import time
 
 import pytest
 
-from jaxedit.run.preemption import StopRequest
+from jaxedit.run import checkpoint, evaluate, train
+from jaxedit.run.preemption import Preempted, StopRequest
+from tests.run.test_train import assert_same, one_device, toy
 
 
 def test_the_first_interrupt_asks_and_the_second_raises(capfd):
@@ -63,3 +65,35 @@ def test_a_second_interrupt_ends_what_python_cannot_interrupt():
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=10) == 130
     assert "Interrupted" in process.stderr.read()
+
+
+@pytest.mark.parametrize("moment", ["restoring", "evaluating", "saving"])
+def test_ctrl_c_at_any_moment_saves_and_is_resumed_as_if_it_had_not_been(
+    moment, tmp_path, monkeypatch
+):
+    """The signal is real and comes in the middle of what takes longest."""
+    config = toy(("train.steps", "8"), ("evaluate.limit_in_training", "4"))
+    straight = train.train(config, tmp_path / "straight", one_device())
+    run = tmp_path / "run"
+    owner, name = {
+        "restoring": (checkpoint.Checkpointer, "restore"),
+        "evaluating": (evaluate.Evaluator, "run"),
+        "saving": (checkpoint.Checkpointer, "save"),
+    }[moment]
+    real, signals = getattr(owner, name), [signal.SIGINT]
+
+    def interrupted(*arguments, **rest):
+        if signals:
+            os.kill(os.getpid(), signals.pop())
+        return real(*arguments, **rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, interrupted)
+        with pytest.raises(Preempted, match="Asked to stop") as stopped:
+            train.train(config, run, one_device())
+    assert stopped.value.exit_code == 130
+    steps = {"restoring": [], "evaluating": [4], "saving": [4]}[moment]
+    assert sorted(int(p.name) for p in run.glob("checkpoints/train/[0-9]*")) == steps
+    assert_same(train.train(config, run, one_device()), straight)
+    one, other = (folder / "metrics.jsonl" for folder in (tmp_path / "straight", run))
+    assert one.read_bytes() == other.read_bytes()
