@@ -96,31 +96,32 @@ def default_run_dir(argument: str) -> pathlib.Path:
 
 def train_run(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> int:
     """Trains, evaluates and reports; a finished run says so and is left alone."""
-    from jaxedit.run import run_lock, sharding, train
+    from jaxedit.run import directory, run_lock, sharding, train
 
     first = sharding.is_first_process()
-    train.check_run_dir(config, run_dir)
+    directory.check(config, run_dir)
     if (run_dir / "DONE").exists():
         _say(first, f"{run_dir} is finished. Its report: {run_dir / 'report.html'}. "
                     "Choose another --workdir to train again.")
         return 0
     with run_lock.hold(run_dir):
         try:
-            train.train(config, run_dir)
+            state = train.train(config, run_dir)
         except train.Preempted as reason:
             _say(first, f"{reason} Start the same command again to go on.")
             return reason.exit_code
-        _conclude(run_dir, first)
+        _conclude(run_dir, first, measure=state is not None)
     return 0
 
 
-def _conclude(run_dir: pathlib.Path, first: bool) -> None:
-    """Measures and reports the run that has just been trained."""
+def _conclude(run_dir: pathlib.Path, first: bool, measure: bool) -> None:
+    """Measures and reports the run that has just been trained; host stages leave no state."""
     from jaxedit.report import page as report
     from jaxedit.run import checkpoint, evaluate, sharding
 
-    stage_config, method, state = checkpoint.load_run(run_dir)
-    if method.evaluation() is not None:
+    if measure:
+        stage_config, method, state = checkpoint.load_run(run_dir)
+    if measure and method.evaluation() is not None:
         result = evaluate.evaluate(method, stage_config, state, run_dir)
         if first:
             print(report.text_table(result.to_json(int(state.step))), flush=True)

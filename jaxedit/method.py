@@ -1,8 +1,4 @@
-"""The contract between the shared core and a paper: `Method`, `State`, `Task`, `Evaluation`.
-
-What a stage starts from is one idea, `StartingValue`: arrays of an earlier stage, of published
-weights, of a file or of an artefact that take their place in the new state, after the parameters
-are drawn and before optimizers and averages follow from them.
+"""The contract between the shared core and a paper: `Method`, `Task`, `Evaluation`; `State`.
 
 The core (`train.py`, `evaluate.py`, `apply.py`) knows no paper by name. Everything that a paper
 decides stands behind the methods of `Method`, each of which is either pure (it may be traced,
@@ -17,22 +13,26 @@ from __future__ import annotations
 import abc
 import dataclasses
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import flax
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import optax
 
+from jaxedit.data.sources import Source
 from jaxedit.errors import UserError
 from jaxedit.host import levels
 from jaxedit.host.names import did_you_mean
 from jaxedit.layers.convolution import formulation
 from jaxedit.metrics import Keys, Metric
+from jaxedit.state import Artifact, StartingValue, State, put
 
 PyTree = Any
 Batch = Mapping[str, jax.Array]
@@ -40,45 +40,6 @@ Record = Mapping[str, Any]
 # name -> (sum, weight): the logged value is sum / weight, added up over the steps (and phases)
 # between two log lines. A phase that did not run adds nothing.
 Sums = dict[str, tuple[jax.Array, jax.Array]]
-
-
-@flax.struct.dataclass
-class State:
-    """Everything that training changes, and the frozen networks it leans on: one pytree.
-
-    Attributes:
-      step: int32 scalar, the number of finished training steps.
-      params: network name -> parameters, trained.
-      stats: network name -> variables that forward passes change (batch or spectral statistics).
-      opt: optimizer name -> optax state.
-      ema: network name -> averaged parameters; empty where a method keeps none.
-      frozen: network name -> pretrained variables, never trained; saved once per run.
-      extra: whatever else a method carries from step to step.
-    """
-
-    step: jax.Array
-    params: dict[str, PyTree] = dataclasses.field(default_factory=dict)
-    stats: dict[str, PyTree] = dataclasses.field(default_factory=dict)
-    opt: dict[str, PyTree] = dataclasses.field(default_factory=dict)
-    ema: dict[str, PyTree] = dataclasses.field(default_factory=dict)
-    frozen: dict[str, PyTree] = dataclasses.field(default_factory=dict)
-    extra: dict[str, PyTree] = dataclasses.field(default_factory=dict)
-
-
-@flax.struct.dataclass
-class StartingValue:
-    """Arrays that a stage starts from, and where in its state they belong.
-
-    Attributes:
-      tree: an array, or a nested dict of them.
-      source: where they come from, as the configuration writes it; for messages and for
-        `Method.fit`.
-      target: slash-separated path in the new state, of which the first part is a field of `State`.
-    """
-
-    tree: PyTree
-    source: str = flax.struct.field(pytree_node=False)
-    target: str = flax.struct.field(pytree_node=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,11 +107,18 @@ class Method(abc.ABC):
       axis_name: the name of the mapped batch axis when the step runs under `pmap`, else None.
         Gradients and statistics that must agree across devices go through
         `gradients.synchronise(tree, method.axis_name)`.
+      artifacts: stage -> what earlier host stages have made.
     """
 
-    def __init__(self, config: ml_collections.ConfigDict, axis_name: str | None = None):
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        axis_name: str | None = None,
+        artifacts: Mapping[str, Artifact] | None = None,
+    ):
         self.config = config
         self.axis_name = axis_name
+        self.artifacts = dict(artifacts or {})
 
     @abc.abstractmethod
     def networks(self) -> dict[str, nn.Module]:
@@ -226,6 +194,41 @@ class Method(abc.ABC):
             state = put(state, value, self.fit)
         return state
 
+    def build(
+        self,
+        source: Source,
+        folder: pathlib.Path,
+        start: State,
+        *,
+        process_index: int = 0,
+        process_count: int = 1,
+    ) -> Iterator[float]:
+        """Makes this process's part of an artefact in `folder`, in place of training. Host side.
+
+        A host stage (`"build": True` in its entry of `config.stages`) calls it. It yields the
+        share done, in (0, 1], after each piece that need not be made again: the run may be killed
+        at any moment and calls `build` anew on the same folder, where it goes on from what it
+        finds. Files that are written with `host.atomic.atomic_file` are whole or absent.
+
+        Args:
+          source: the training records of `config.data.source`.
+          folder: this process's own.
+          start: holds the starting values of the stage as NumPy arrays, and nothing else.
+          process_index, process_count: `range(process_index, len(source), process_count)` is this
+            process's share.
+        """
+        raise UserError(f"Method {self.config.method!r} builds nothing: its stages only train.")
+
+    def merge(self, parts: Sequence[pathlib.Path], folder: pathlib.Path) -> dict[str, Any]:
+        """Puts the parts of all processes together in `folder`; returns facts for the manifest.
+
+        Host side, on process 0, when all parts are done. By default the artefact is the files of
+        all parts, whose names must differ. `parts` stay as they are.
+        """
+        for part in parts:
+            shutil.copytree(part, folder, copy_function=_link, dirs_exist_ok=True)
+        return {}
+
     def phases(self, step: int) -> tuple[str, ...]:
         """Returns the phases of training step `step` (counted from 0), in order. Host side."""
         del step
@@ -267,11 +270,21 @@ class Method(abc.ABC):
         return {}
 
 
-def create(config: ml_collections.ConfigDict, axis_name: str | None = None) -> Method:
+def create(
+    config: ml_collections.ConfigDict,
+    axis_name: str | None = None,
+    artifacts: Mapping[str, Artifact] | None = None,
+) -> Method:
     """Returns the method that `config.method` names, and sets `layers` as the configuration says.
 
     A plain name is a folder of `jaxedit/methods`; a dotted name is a module of the user's own.
-    Either way the module `<name>.method` (or the dotted module itself) defines `create`.
+    Either way the module `<name>.method` (or the dotted module itself) defines
+    `create(config, axis_name, artifacts)`; the last argument may be left out.
+
+    Args:
+      config: of the stage.
+      axis_name: see `Method`.
+      artifacts: stage -> what earlier host stages of the run have made.
 
     Raises:
       UserError: there is no such method; the message names the nearest known one.
@@ -279,15 +292,18 @@ def create(config: ml_collections.ConfigDict, axis_name: str | None = None) -> M
     # Runs of before that key had XLA's convolutions.
     formulation.select(config.get("layers", {}).get("convolution", "xla"))
     name = config.method
-    if "." in name:
-        return importlib.import_module(name).create(config, axis_name)
-    known = known_methods()
-    if name not in known:
-        raise UserError(
-            f"config.method is {name!r}, which is no folder of jaxedit/methods. "
-            f"Known methods: {', '.join(known)}.{did_you_mean(name, known)}"
-        )
-    return importlib.import_module(f"jaxedit.methods.{name}.method").create(config, axis_name)
+    if "." not in name:
+        known = known_methods()
+        if name not in known:
+            raise UserError(
+                f"config.method is {name!r}, which is no folder of jaxedit/methods. "
+                f"Known methods: {', '.join(known)}.{did_you_mean(name, known)}"
+            )
+        name = f"jaxedit.methods.{name}.method"
+    function = importlib.import_module(name).create
+    if "artifacts" in inspect.signature(function).parameters:
+        return function(config, axis_name, artifacts or {})
+    return function(config, axis_name)
 
 
 def known_methods() -> list[str]:
@@ -298,72 +314,14 @@ def known_methods() -> list[str]:
     return sorted(p.name for p in root.iterdir() if p.is_dir() and (p / "method.py").is_file())
 
 
-_MAY_BE_NEW = ("ema", "frozen", "extra")
-
-
-def find(tree: PyTree, path: str) -> PyTree | None:
-    """Returns what a state, or a nested dict, holds at a slash-separated path, None for nothing."""
-    node = tree
-    for key in filter(None, path.split("/")):
-        node = node.get(key) if isinstance(node, Mapping) else getattr(node, key, None)
-        if node is None:
-            return None
-    return node
-
-
-def put(
-    state: State, value: StartingValue, fit: Callable[[StartingValue, PyTree | None], PyTree]
-) -> State:
-    """Returns `state` with a starting value in its place. Pure.
-
-    What it replaces must have the same keys and shapes, and lends its dtypes. In `ema`, `frozen`
-    and `extra` a value may stand where nothing was.
-
-    Raises:
-      UserError: it has no place there, or another shape; the message names keys and shapes.
-    """
-    field, *keys = value.target.split("/")
-    fresh = find(state, value.target)
-    new = fit(value, fresh)
-    if fresh is None:
-        if field not in _MAY_BE_NEW or not keys:
-            known = _known(state, value.target)
-            raise UserError(
-                f"The starting value {value.source!r} -> {value.target!r}: the new state has no "
-                f"such place. There are: {', '.join(known)}." + did_you_mean(value.target, known)
-            )
-    else:
-        _check_same(new, fresh, value)
-        new = jax.tree.map(lambda x, old: jnp.asarray(x, old.dtype), new, fresh)
-
-    def replaced(node: PyTree, keys: Sequence[str]) -> PyTree:
-        if not keys:
-            return new
-        return {**node, keys[0]: replaced(node.get(keys[0], {}), keys[1:])}
-
-    return state.replace(**{field: replaced(getattr(state, field), keys)})
-
-
-def _known(state: State, path: str) -> list[str]:
-    """Returns the paths beside the first step of `path` that leads nowhere."""
-    inside, (first, *rest) = "", path.split("/")
-    while isinstance(find(state, inside + first), Mapping) and rest:
-        inside, (first, *rest) = f"{inside}{first}/", rest
-    if not inside:
-        return [field.name for field in dataclasses.fields(state)]
-    return [inside + key for key in find(state, inside)]
-
-
-def _check_same(new: PyTree, fresh: PyTree, value: StartingValue) -> None:
-    there, here = (
-        {jax.tree_util.keystr(key, simple=True, separator="/"): tuple(leaf.shape)
-         for key, leaf in jax.tree.leaves_with_path(tree)}
-        for tree in (new, fresh)
-    )
-    for key in sorted(there.keys() | here.keys()):
-        if there.get(key) != here.get(key):
-            raise UserError(
-                f"The starting value {value.source!r} -> {value.target!r} does not fit at "
-                f"{key or value.target!r}: shape {there.get(key, 'absent')} there, "
-                f"{here.get(key, 'absent')} here."
-            )
+def _link(source: str, target: str) -> None:
+    """Gives a file a second name, or copies it where the file system knows no second names."""
+    if os.path.exists(target):
+        raise UserError(
+            f"Two parts of an artefact both hold {os.path.basename(target)}: names must tell the "
+            "processes apart, or Method.merge must put the parts together."
+        )
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

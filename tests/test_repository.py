@@ -26,6 +26,7 @@ LEVELS = (
     ("models",),
     ("losses", "metrics", "data"),
     ("scenes",),
+    ("state",),
     ("method", "config"),
     ("methods",),
     ("run",),

@@ -1,16 +1,29 @@
-"""A small complete method for testing the core: two phases, statistics, EMA, frozen weights.
+"""A paper in small, complete: the example of "Add a paper", and what the core is tested with.
 
-It learns to paint over holes with two convolutions; `config.method = "tests.toy_method"`.
+Two convolutions learn to paint over holes, told by the words of a caption what colour to expect.
+`config.method = "tests.toy_method"`. The preset `demo` is one stage without words; `told` has
+three, of which `colours` is the first alone:
+
+1. `colours`, a host stage, measures the mean colour of the pictures that a word goes with;
+2. `sketch` trains with those colours in a frozen text encoder;
+3. `finish` starts from the averaged painter of `sketch`, and from the same encoder.
+
+Two phases take turns, `paint` and `critic`; the painter's parameters are averaged.
 """
+
+import json
+import re
+import time
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import safetensors.numpy
 
 from configs import common
-from jaxedit.host import levels
+from jaxedit.host import atomic, levels
 from jaxedit.method import Evaluation, Method, State, Task
 from jaxedit.optim import gradients
 
@@ -22,9 +35,30 @@ class Painter(nn.Module):
         return nn.Conv(3, (3, 3))(x)
 
 
+class TextEncoder(nn.Module):
+    """The mean of what its words stand for: (B, L) numbers, 0 for none, to (B, 3) colours."""
+
+    count: int
+
+    @nn.compact
+    def __call__(self, numbers):
+        colours = nn.Embed(self.count + 1, 3, name="colours")(numbers)
+        known = (numbers > 0)[..., None]
+        return (colours * known).sum(1) / jnp.maximum(known.sum(1), 1)
+
+
+def words_of(record):
+    """Returns the words of a record's caption; the embedded photographs have a name instead."""
+    return re.findall("[a-z]+", record.get("caption", record["id"]).lower())
+
+
 class Transform:
-    def __init__(self, size, train):
-        self.size, self.train = size, train
+    """One record to one sample: runs on the host, in any thread or process, so it is picklable."""
+
+    length = 4  # words of a caption
+
+    def __init__(self, size, train, words):
+        self.size, self.train, self.words = size, train, words
 
     def __call__(self, record, rng):
         image = record["image"]
@@ -34,10 +68,46 @@ class Transform:
         mask = np.zeros((self.size, self.size, 1), np.float32)
         top = int(rng.integers(0, self.size // 2))
         mask[top : top + self.size // 4, 2 : 2 + self.size // 2] = 1
-        return {"image": crop, "mask": mask}
+        sample = {"image": crop, "mask": mask}
+        if self.words:
+            numbers = [self.words.index(w) + 1 for w in words_of(record) if w in self.words]
+            sample["words"] = np.zeros(self.length, np.int32)
+            sample["words"][: len(numbers)] = numbers[: self.length]
+        return sample
 
 
 class Toy(Method):
+    def __init__(self, config, axis_name, artifacts):
+        super().__init__(config, axis_name, artifacts)
+        made = self.artifacts.get("colours")
+        self.words = made.json("words.json") if made else []
+
+    def build(self, source, folder, start, *, process_index=0, process_count=1):
+        """Measures pictures in pieces of sixteen, each a file that a killed run need not redo."""
+        count = min(len(source), self.config.build_records)
+        pieces = range(process_index, -(-count // 16), process_count)
+        for done, piece in enumerate(pieces, 1):
+            path = folder / f"{piece:04}.json"
+            if not path.exists():
+                time.sleep(self.config.build_pause)
+                records = [source[i] for i in range(16 * piece, min(16 * piece + 16, count))]
+                found = [(words_of(r), r["image"].mean((0, 1)).tolist()) for r in records]
+                atomic.write_text(path, json.dumps(found))
+            yield done / len(pieces)
+
+    def merge(self, parts, folder):
+        """Writes the words, and the weights of a `TextEncoder` that knows their colours."""
+        pieces = sorted((path for part in parts for path in part.iterdir()), key=lambda p: p.name)
+        seen = {}
+        for words, colour in (pair for path in pieces for pair in json.loads(path.read_text())):
+            for word in words:
+                seen.setdefault(word, []).append(colour)
+        colours = np.asarray([[127.5] * 3, *(np.mean(seen[word], 0) for word in sorted(seen))])
+        table = {"params/colours/embedding": (colours / 127.5 - 1).astype(np.float32)}
+        safetensors.numpy.save_file(table, folder / "text.safetensors")
+        (folder / "words.json").write_text(json.dumps(sorted(seen)))
+        return {"words": len(seen), "pieces": len(pieces)}
+
     def networks(self):
         return {"painter": Painter(), "critic": Painter()}
 
@@ -47,10 +117,13 @@ class Toy(Method):
 
     def spec(self, batch_size):
         size = self.config.image_size
-        return {
+        spec = {
             "image": jax.ShapeDtypeStruct((batch_size, size, size, 3), jnp.float32),
             "mask": jax.ShapeDtypeStruct((batch_size, size, size, 1), jnp.float32),
         }
+        if self.words:
+            spec["words"] = jax.ShapeDtypeStruct((batch_size, Transform.length), jnp.int32)
+        return spec
 
     def variables(self, rng, spec):
         x = jnp.zeros((1,) + spec["image"].shape[1:])
@@ -62,19 +135,31 @@ class Toy(Method):
             step=jnp.zeros((), jnp.int32), params=params, stats={"mean": jnp.zeros((3,))}
         )
 
+    def starting_values(self):
+        """The frozen encoder of a stage that has words, whatever else the stage starts from."""
+        return (("artifact:colours:text.safetensors", "frozen/text"),) if self.words else ()
+
     def averages(self, params):
         return {"painter": params["painter"]}
 
     def phases(self, step):
         return ("critic", "paint") if step % 2 else ("paint",)
 
+    def told(self, state, batch):
+        """Returns the picture with the colour of its words in the hole, without words black."""
+        image, mask = batch["image"], batch["mask"]
+        if not self.words:
+            return image * (1 - mask)
+        colours = TextEncoder(len(self.words)).apply(state.frozen["text"], batch["words"])
+        return image * (1 - mask) + mask * colours[:, None, None]
+
     def update(self, state, batch, rng, *, phase):
         name = {"paint": "painter", "critic": "critic"}[phase]
         noise = 0.01 * jax.random.normal(rng, batch["image"].shape[1:])
 
         def loss(params, carried, batch):
-            image, mask = batch["image"], batch["mask"]
-            out = self.networks()[name].apply({"params": params}, image * (1 - mask) + noise)
+            image = batch["image"]
+            out = self.networks()[name].apply({"params": params}, self.told(state, batch) + noise)
             value = jnp.mean(jnp.abs(out - image))
             if self.config.explode_at:
                 value *= jnp.where(state.step + 1 >= self.config.explode_at, jnp.nan, 1.0)
@@ -102,15 +187,16 @@ class Toy(Method):
     def predict(self, state, inputs, rng, *, task):
         del rng, task
         image, mask = inputs["image"], inputs["mask"]
-        out = Painter().apply({"params": state.ema["painter"]}, image * (1 - mask))
+        out = Painter().apply({"params": state.ema["painter"]}, self.told(state, inputs))
         return {"composite": image * (1 - mask) + out * mask, "prediction": out}
 
     @property
     def tasks(self):
-        return {"inpaint": Task(("image", "mask"), ("composite", "prediction"), 4, 8)}
+        inputs = ("image", "mask", *(["words"] if self.words else []))
+        return {"inpaint": Task(inputs, ("composite", "prediction"), 4, 8)}
 
     def transform(self, *, train):
-        return Transform(self.config.image_size, train)
+        return Transform(self.config.image_size, train, self.words)
 
     def evaluation(self):
         mean = lambda batch: batch["image"] * (1 - batch["mask"])
@@ -125,17 +211,24 @@ class Toy(Method):
         return {name: levels.of_picture(image) for name, image in images.items()}
 
 
-def create(config, axis_name=None):
-    return Toy(config, axis_name)
+def create(config, axis_name=None, artifacts=None):
+    return Toy(config, axis_name, artifacts)
 
 
 def get_config(preset="demo"):
-    del preset
     config = common.base()
+    config.preset = preset
     config.method = "tests.toy_method"
     config.image_size = 16
     config.optim = {"lr": 1e-2}
-    config.explode_at = 0
+    config.explode_at = 0  # the step from which the loss is NaN
+    config.build_records, config.build_pause = 64, 0.0  # pictures to measure; seconds a piece
     config.train.update(steps=12, batch_size=8, log_every=2, evaluate_every=4, checkpoint_every=4)
     config.evaluate.update(limit=16, limit_in_training=8)
+    stages = (
+        {"name": "colours", "build": True},
+        {"name": "sketch", "overrides": {"train": {"steps": 6}}},
+        {"name": "finish", "start": (("sketch:ema/painter", "params/painter"),)},
+    )
+    config.stages = {"demo": (), "told": stages, "colours": stages[:1]}[preset]
     return config.lock()

@@ -31,7 +31,7 @@ from jaxedit import method as method_lib
 from jaxedit.errors import NonFiniteLoss, UserError
 from jaxedit.host import manifests
 from jaxedit.method import Method, State
-from jaxedit.run import damage, disk, frozen, sharding, snapshot, starting, verdicts
+from jaxedit.run import artifacts, damage, disk, frozen, sharding, snapshot, starting, verdicts
 
 ITEMS = ("params", "stats", "opt", "ema", "extra")
 # What must be finite before a checkpoint counts as good.
@@ -338,8 +338,8 @@ def load_run(
     from jaxedit.run import readers, stages
 
     run_dir = pathlib.Path(run_dir)
-    config = read_run_config(run_dir)
-    saved = [s for s in stages.read(config) if _has_checkpoint(run_dir / "checkpoints" / s.name)]
+    every = stages.read(read_run_config(run_dir))
+    saved = [s for s in every if _has_checkpoint(run_dir / "checkpoints" / s.name)]
     if not saved:
         raise UserError(f"{run_dir} holds no checkpoint yet: let it train to its first one.")
     names = [s.name for s in saved]
@@ -348,7 +348,8 @@ def load_run(
             f"{run_dir} holds no checkpoint of a stage {stage!r}; it has {', '.join(names)}."
         )
     stage = saved[-1 if stage is None else names.index(stage)]
-    method = method_lib.create(stage.config)
+    made = artifacts.of_stages(run_dir, [s.name for s in every[: every.index(stage)] if s.build])
+    method = method_lib.create(artifacts.with_sources(stage.config, made), artifacts=made)
     plan = sharding.Plan()
     evaluation = method.evaluation()
     checkpointer = Checkpointer(
@@ -360,7 +361,7 @@ def load_run(
     finally:
         checkpointer.close()
     networks = frozen.load(run_dir, stage.name, plan.replicated)
-    return stage.config, method, plan.place_state(state.replace(opt={}, frozen=networks))
+    return method.config, method, plan.place_state(state.replace(opt={}, frozen=networks))
 
 
 def _has_checkpoint(folder: pathlib.Path) -> bool:

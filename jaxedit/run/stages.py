@@ -1,13 +1,15 @@
 """Stages as data: pre-training then fine-tuning, several networks in turn, all the same loop.
 
-`config.stages` is a tuple of {"name", "overrides", "start"}; an empty one means a single stage
-named "train". `overrides` is a nested dict laid over the base configuration. `start` lists
+`config.stages` is a tuple of {"name", "overrides", "start", "build"}; an empty one means a single
+stage named "train". `overrides` is a nested dict laid over the base configuration. A stage with
+`"build": True` makes an artefact instead of training (`run/artifacts.py`). `start` lists
 (from, to) pairs of what the stage starts from (`carry` is another name of it). `to` is a path in
 the new state, `from` one of
 
     STAGE:PATH              an earlier stage's result
     weights:NAME[:PATH]     published weights, converted
     FILE.safetensors:PATH   a file
+    artifact:STAGE:FILE[:PATH]  a file that an earlier host stage made
 
 Paths are slash-separated; those of a state start with a field of `State`, for example
 `params/generator`. `to` must exist in `params` and `stats`, where shapes must agree; in `ema`,
@@ -23,7 +25,7 @@ from jaxedit import config as config_lib
 from jaxedit.errors import UserError
 from jaxedit.host.names import check_choice, did_you_mean
 
-_KEYS = ("name", "overrides", "start", "carry")
+_KEYS = ("name", "overrides", "start", "carry", "build")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +36,13 @@ class Stage:
       name: the folder of its checkpoints.
       config: the base configuration with the stage's overrides, locked.
       start: (from, to) pairs, see the module docstring.
+      build: whether it is a host stage.
     """
 
     name: str
     config: config_lib.ConfigDict
     start: tuple[tuple[str, str], ...] = ()
+    build: bool = False
 
 
 def read(config: config_lib.ConfigDict) -> list[Stage]:
@@ -72,5 +76,5 @@ def read(config: config_lib.ConfigDict) -> list[Stage]:
                 node[last] = value
         pairs = (*entry.get("carry", ()), *entry.get("start", ()))
         start = tuple((source, target) for source, target in pairs)
-        stages.append(Stage(name, stage_config.lock(), start))
+        stages.append(Stage(name, stage_config.lock(), start, bool(entry.get("build", False))))
     return stages

@@ -6,6 +6,7 @@ is `Method.init`'s.
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,14 +14,13 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-import safetensors
-import safetensors.numpy
-from flax import traverse_util
 from jax.experimental import multihost_utils
 
 from jaxedit.errors import UserError
-from jaxedit.method import Method, StartingValue, State, find
+from jaxedit.method import Method
+from jaxedit.run import artifacts as artifacts_lib
 from jaxedit.run import sharding
+from jaxedit.state import Artifact, StartingValue, State, find, put, read_arrays
 from jaxedit.weights import convert
 
 PyTree = Any
@@ -46,7 +46,7 @@ def initial_state(
       PretrainedWeightsMissing: published weights are not here; the message says how to get them.
       UserError: a value cannot be read, has no place in the state, or another shape.
     """
-    start = read((*method.starting_values(), *pairs), earlier or {})
+    start = read((*method.starting_values(), *pairs), earlier or {}, method.artifacts)
     spec = method.spec(1)
     # Runs once: on CPU, optimising hundreds of random draws takes longer than anything it saves.
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
@@ -56,8 +56,24 @@ def initial_state(
     return initialise(rng, start)
 
 
+def host_state(
+    method: Method, pairs: Iterable[tuple[str, str]], earlier: Mapping[str, State]
+) -> State:
+    """Returns the starting values of a host stage, in a state that holds nothing else.
+
+    Args and errors as of `initial_state`; the arrays are NumPy's.
+    """
+    state = State(step=np.int32(0))
+    fields = [field.name for field in dataclasses.fields(State)]
+    for value in read((*method.starting_values(), *pairs), earlier, method.artifacts):
+        state = put(state, value, method.fit, may_be_new=fields)
+    return state
+
+
 def read(
-    pairs: Iterable[tuple[str, str]], earlier: Mapping[str, State]
+    pairs: Iterable[tuple[str, str]],
+    earlier: Mapping[str, State],
+    artifacts: Mapping[str, Artifact] | None = None,
 ) -> tuple[StartingValue, ...]:
     """Returns the values that (from, to) pairs name, in main memory.
 
@@ -66,7 +82,9 @@ def read(
       UserError: a pair names nothing that is there; the message says what there is.
     """
     return tuple(
-        StartingValue(jax.tree.map(_host, _read(source, earlier)), source, target)
+        StartingValue(
+            jax.tree.map(_host, _read(source, earlier, artifacts or {})), source, target
+        )
         for source, target in pairs
     )
 
@@ -103,38 +121,33 @@ def as_saved(abstract: State, items: Iterable[str], folder: pathlib.Path) -> dic
     return trees
 
 
-def _read(source: str, earlier: Mapping[str, State]) -> PyTree:
+def _read(
+    source: str, earlier: Mapping[str, State], artifacts: Mapping[str, Artifact]
+) -> PyTree:
     origin, _, path = source.rpartition(":")
     kind, _, name = source.partition(":")
     if origin in earlier:
-        return _inside(earlier[origin], path, source, f"stage {origin!r}")
-    if kind == "weights":
+        tree = earlier[origin]
+    elif kind == "weights":
         name, _, path = name.partition(":")
-        return _inside(convert.load(name), path, source, f"the weights {name!r}")
-    if origin.endswith(".safetensors"):
-        return _inside(_read_file(pathlib.Path(origin), source), path, source, origin)
-    raise UserError(
-        f"The starting value {source!r}: {origin or source!r} is neither an earlier stage "
-        f"({', '.join(earlier) or 'there is none'}), nor weights:NAME, nor a .safetensors file."
-    )
-
-
-def _inside(tree: Any, path: str, source: str, where: str) -> PyTree:
-    found = find(tree, path)
-    if found is None:
-        raise UserError(f"The starting value {source!r}: {where} holds no {path!r}.")
-    return found
-
-
-def _read_file(file: pathlib.Path, source: str) -> PyTree:
-    if not file.is_file():
-        raise UserError(f"The starting value {source!r}: there is no file {file}.")
-    try:
-        return traverse_util.unflatten_dict(safetensors.numpy.load_file(file), sep="/")
-    except (safetensors.SafetensorError, OSError) as error:
+        tree = convert.load(name)
+    elif kind == "artifact":
+        stage, _, file = name.partition(":")
+        file, _, path = file.partition(":")
+        tree = artifacts_lib.among(artifacts, stage).arrays(file)
+    elif origin.endswith(".safetensors"):
+        tree = read_arrays(pathlib.Path(origin))
+    else:
         raise UserError(
-            f"The starting value {source!r}: {file} cannot be read: {error}."
-        ) from error
+            f"The starting value {source!r}: {origin or source!r} is neither an earlier stage "
+            f"({', '.join(earlier) or 'there is none'}), nor weights:NAME, nor "
+            "artifact:STAGE:FILE, nor a .safetensors file."
+        )
+    found = find(tree, path) if path else tree
+    if found is None:
+        what = f"stage {origin!r}" if origin in earlier else f"{source.removesuffix(':' + path)}"
+        raise UserError(f"The starting value {source!r}: {what} holds no {path!r}.")
+    return found
 
 
 def _host(leaf: Any) -> np.ndarray:

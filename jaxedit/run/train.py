@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-import shutil
 import sys
 from typing import Any
 
@@ -21,10 +20,11 @@ from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.data import pipeline, sources
 from jaxedit.errors import UserError
-from jaxedit.host import atomic, locks
 from jaxedit.method import Method, State
 from jaxedit.run import (
+    artifacts,
     checkpoint,
+    directory,
     evaluate,
     frozen,
     run_lock,
@@ -36,6 +36,7 @@ from jaxedit.run import (
 )
 from jaxedit.run.preemption import Preempted, StopRequest
 from jaxedit.run.sums import RunningSums
+from jaxedit.state import Artifact
 
 # One root key, folded by purpose and then by step: nothing random has a state of its own.
 INIT, TRAIN = 0, 1
@@ -43,8 +44,10 @@ INIT, TRAIN = 0, 1
 
 def train(
     config: config_lib.ConfigDict, run_dir: pathlib.Path, devices: list | None = None
-) -> State:
+) -> State | None:
     """Runs every stage of `config` in `run_dir`, resuming what is there; returns the last state.
+
+    A run whose stages all build artefacts has no state: it returns None.
 
     Args:
       config: the run configuration.
@@ -57,30 +60,36 @@ def train(
       NonFiniteLoss: a loss or gradient norm became NaN or infinite.
       Preempted: SIGTERM or Ctrl-C arrived; everything is saved.
     """
-    check_run_dir(config, run_dir)
+    directory.check(config, run_dir)
     with run_lock.hold(run_dir) as fresh:
         try:
-            prepare_run_dir(config, run_dir)
+            directory.prepare(config, run_dir)
             return _train_stages(config, run_dir, devices)
         except UserError:
             if fresh and sharding.is_first_process():
-                _remove_if_empty(run_dir)
+                directory.remove_if_empty(run_dir)
             raise
 
 
 def _train_stages(
     config: config_lib.ConfigDict, run_dir: pathlib.Path, devices: list | None
-) -> State:
+) -> State | None:
     output = writer.Writer(run_dir)
     finished: dict[str, State] = {}
     records: dict[str, Any] = {}
     anything_new = False
+    state = None
     with StopRequest() as stop, contextlib.closing(output):
         context = _Context(run_dir, output, stop, finished)
+        made: dict[str, Artifact] = {}
         for position, stage in enumerate(stages.read(config)):
+            stage = dataclasses.replace(stage, config=artifacts.with_sources(stage.config, made))
             plan = sharding.create_plan(stage.config, devices)
+            method = method_lib.create(stage.config, plan.axis_name, made)
+            if stage.build:
+                made[stage.name] = _build_stage(stage, method, context)
+                continue
             plan.check_batch(stage.config.train.batch_size, stage.config.train.accumulate)
-            method = method_lib.create(stage.config, plan.axis_name)
             # Closed after an error too: what was being saved gets finished.
             with contextlib.closing(_open_saver(stage, method, run_dir)) as saver:
                 state, record = _train_stage(stage, position, plan, method, saver, context)
@@ -93,57 +102,11 @@ def _train_stages(
     return state
 
 
-def _remove_if_empty(run_dir: pathlib.Path) -> None:
-    """Removes a directory that this run made and in which it came to nothing."""
-    if not (run_dir / "metrics.jsonl").exists() and not any(run_dir.glob("checkpoints/*/[0-9]*")):
-        shutil.rmtree(run_dir, ignore_errors=True)
-
-
-def check_run_dir(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> bool:
-    """Returns whether the run directory is there and belongs to `config`; changes nothing.
-
-    Raises:
-      UserError: the directory holds a run of another configuration, or other files.
-    """
-    if (run_dir / "config.json").exists():
-        lines = config_lib.differences(checkpoint.read_run_config(run_dir), config)
-        # A run that never reached a checkpoint holds nothing to protect: a first try with a
-        # mistake in it may be repeated in the same place.
-        if lines and any(run_dir.glob("checkpoints/*/[0-9]*")):
-            shown = "\n  ".join(lines[:12])
-            raise UserError(
-                f"{run_dir} holds a run of another configuration:\n  {shown}\n"
-                "Choose another --workdir, or start with the configuration of that run."
-            )
-        return not lines
-    if run_dir.exists() and not locks.is_empty(run_dir):
-        raise UserError(
-            f"{run_dir} is not empty and holds no run (no config.json). Choose another --workdir."
-        )
-    return False
-
-
-def prepare_run_dir(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> None:
-    """Creates the run directory, or checks that it belongs to `config`.
-
-    Temporary files of writers that were killed are removed.
-
-    Raises:
-      UserError: the directory holds a run of another configuration, or other files.
-    """
-    known = check_run_dir(config, run_dir)
-    if sharding.is_first_process():
-        atomic.remove_leftovers(run_dir)
-    if known:
-        return
-    sharding.barrier("before_run_dir")
-    if sharding.is_first_process():
-        try:
-            run_dir.mkdir(parents=True, exist_ok=True)
-            atomic.write_text(run_dir / "config.json", config_lib.to_json(config))
-        except OSError as error:
-            raise UserError(f"Cannot write to the run directory {run_dir}: {error}.") from error
-    sharding.barrier("after_run_dir")
+def _build_stage(stage: stages.Stage, method: Method, context: _Context) -> Artifact:
+    """Makes the artefact of a host stage, or goes on with it, or finds it finished."""
+    source = sources.create(stage.config.data.source, "train")
+    start = starting.host_state(method, stage.start, context.finished)
+    return artifacts.build(context.run_dir, stage.name, method, source, start, context.stop)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,6 +177,17 @@ def _train_stage(
     if start < total:
         record.start(run_phase.facts)
 
+    def save(state: State, metrics: dict[str, float] | None = None) -> None:
+        meta = {
+            "data": batches.get_state(),
+            "sums": sums.to_json(),
+            "rows": output.rows(stage.name),
+            "summary": record.to_json(),
+        }
+        saver.save(plan.global_state(state), meta, metrics)
+
+    if total == 0 and not restored:
+        save(state)  # a stage without steps leaves what it starts from
     if context.stop.asked and start < total:
         raise Preempted(f"Asked to stop at step {start} of {total}.", context.stop.exit_code)
     for step in range(start, total):
@@ -248,13 +222,7 @@ def _train_stage(
         if done % config.train.checkpoint_every == 0 or done == total or ask:
             sums.check_all()
             with progress.pause(), record.measure(summary.SAVE):
-                meta = {
-                    "data": batches.get_state(),
-                    "sums": sums.to_json(),
-                    "rows": output.rows(stage.name),
-                    "summary": record.to_json(),
-                }
-                saver.save(plan.global_state(state), meta, metrics)
+                save(state, metrics)
             ask = ask or context.stop.asked
         if ask and done < total:
             progress.close()

@@ -4,7 +4,7 @@ import pytest
 
 from jaxedit import main
 from jaxedit.errors import UserError
-from jaxedit.run import checkpoint, train
+from jaxedit.run import checkpoint, directory
 from tests.host.test_locks import holder
 from tests.run.test_train import TOY, toy
 
@@ -23,4 +23,4 @@ def test_a_second_start_names_the_first_and_changes_nothing(tmp_path, capsys):
     finally:
         process.kill()
         process.wait()
-    train.prepare_run_dir(toy(), run)  # what the lock has left there is no other file
+    directory.prepare(toy(), run)  # what the lock has left there is no other file

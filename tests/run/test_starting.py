@@ -8,8 +8,8 @@ from flax import traverse_util
 
 from jaxedit import method as method_lib
 from jaxedit.errors import PretrainedWeightsMissing, UserError
-from jaxedit.method import StartingValue, State
 from jaxedit.run import checkpoint, sharding, stages, starting, train
+from jaxedit.state import StartingValue, State
 from tests.run.test_train import assert_same, one_device, toy
 
 

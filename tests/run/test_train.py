@@ -17,7 +17,7 @@ import pytest
 from jaxedit import config as config_lib
 from jaxedit import main
 from jaxedit.errors import NonFiniteLoss, UserError
-from jaxedit.run import checkpoint, stages, train, writer
+from jaxedit.run import checkpoint, directory, stages, train, writer
 
 ROOT = pathlib.Path(__file__).parents[2]
 TOY = str(ROOT / "tests" / "toy_method.py")
@@ -180,15 +180,15 @@ def test_non_finite_loss_names_step_phase_and_term(tmp_path):
 
 
 def test_other_configuration_is_refused(tmp_path):
-    train.prepare_run_dir(toy(("optim.lr", "0.5")), tmp_path / "run")
-    train.prepare_run_dir(toy(), tmp_path / "run")  # nothing there yet that could be lost
+    directory.prepare(toy(("optim.lr", "0.5")), tmp_path / "run")
+    directory.prepare(toy(), tmp_path / "run")  # nothing there yet that could be lost
     (tmp_path / "run/checkpoints/train/4").mkdir(parents=True)
     with pytest.raises(UserError, match=r"optim\.lr: 0\.01 there, 0\.02 here"):
-        train.prepare_run_dir(toy(("optim.lr", "0.02")), tmp_path / "run")
+        directory.prepare(toy(("optim.lr", "0.02")), tmp_path / "run")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("precious")
     with pytest.raises(UserError, match="not empty"):
-        train.prepare_run_dir(toy(), tmp_path / "other")
+        directory.prepare(toy(), tmp_path / "other")
     assert [p.name for p in (tmp_path / "other").iterdir()] == ["thesis.txt"]
 
 

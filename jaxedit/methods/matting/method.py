@@ -14,10 +14,11 @@ import optax
 
 from jaxedit.errors import UserError
 from jaxedit.host.names import check_choice
-from jaxedit.method import Batch, Evaluation, Method, StartingValue, State, Sums, Task
+from jaxedit.method import Batch, Evaluation, Method, State, Sums, Task
 from jaxedit.methods.matting import evaluation, matte, objectives, optimization, update, weights
 from jaxedit.methods.matting.data import Transform
 from jaxedit.methods.matting.network import MattingNetwork
+from jaxedit.state import StartingValue
 
 PyTree = Any
 NETWORK = update.NETWORK

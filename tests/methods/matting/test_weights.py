@@ -9,10 +9,10 @@ import safetensors.numpy
 from flax import traverse_util
 
 from jaxedit.errors import PretrainedWeightsMissing, UserError
-from jaxedit.method import State, put
 from jaxedit.methods.matting import weights
 from jaxedit.models import swin
 from jaxedit.run import starting
+from jaxedit.state import State, put
 from jaxedit.weights import convert, manifest, table
 from tests.methods.matting import networks
 from tests.parity import fill

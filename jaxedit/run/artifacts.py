@@ -1,0 +1,265 @@
+"""Host stages: a stage that makes an artefact (a memory bank, a data set, a cache), not a network.
+
+Layout under a run directory, on a file system that all processes share:
+
+    artifacts/<stage>/                 the finished files, and manifest.json
+    artifacts/<stage>.partial/part-I/  what process I has made so far
+
+The finished folder appears at once, by a rename; until then a killed run goes on from the parts.
+`manifest.json` holds `stage`, `method`, `facts` (what `Method.merge` returned), `files` (name ->
+`bytes` and `sha256`) and `seconds`. Later stages get the artefact by `method.create`, by the
+starting value `artifact:STAGE:FILE`, and as source of records by `artifact:STAGE`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import pathlib
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+
+from jaxedit import config as config_lib
+from jaxedit.data import array_record
+from jaxedit.data.sources import Source
+from jaxedit.errors import UserError
+from jaxedit.host import atomic, digests
+from jaxedit.host.names import did_you_mean
+from jaxedit.method import Method
+from jaxedit.run import damage, sharding
+from jaxedit.run.preemption import Preempted, StopRequest
+from jaxedit.state import Artifact, State
+
+MANIFEST = "manifest.json"
+_PREFIX = "artifact:"
+_TICK = 5.0  # seconds between notes of the time taken
+
+
+def build(
+    run_dir: pathlib.Path,
+    stage: str,
+    method: Method,
+    source: Source,
+    start: State,
+    stop: StopRequest | None = None,
+) -> Artifact:
+    """Returns the artefact of a stage, made now or found finished.
+
+    Args:
+      run_dir: the run directory.
+      stage: the stage's name.
+      method: builds and merges.
+      source: the stage's training records.
+      start: what `Method.build` starts from.
+      stop: asked between two pieces, where there is one process; several go on until they are
+        killed, which loses no more than a piece of each.
+
+    Raises:
+      Preempted: the run was asked to stop; the pieces that are done stay.
+      UserError: what was found is damaged, or the method cannot build.
+    """
+    folder = _folder(run_dir, stage)
+    if (folder / MANIFEST).is_file():
+        return load(run_dir, stage)
+    work, index, count = _work(folder), jax.process_index(), jax.process_count()
+    if sharding.is_first_process():
+        _prepare(work, _identity(method, count))
+    sharding.barrier(f"build_{stage}")
+    part = work / f"part-{index}"
+    part.mkdir(exist_ok=True)
+    for leftover in part.rglob(".*.tmp"):  # of a writer that was killed
+        leftover.unlink()
+    clock = _Clock(work / "seconds", stage)
+    for share in method.build(source, part, start, process_index=index, process_count=count) or ():
+        clock.tick(share)
+        if stop is not None and stop.asked:
+            clock.note()
+            raise Preempted(
+                f"Asked to stop: {stage} is {share:.0%} built, kept in {work}.", stop.exit_code
+            )
+    clock.note()
+    sharding.barrier(f"built_{stage}")
+    if sharding.is_first_process():
+        _finish(work, folder, stage, method, count, clock.seconds)
+    sharding.barrier(f"finished_{stage}")
+    return load(run_dir, stage)
+
+
+def load(run_dir: pathlib.Path, stage: str) -> Artifact:
+    """Returns the finished artefact of a stage; every file is compared with the manifest.
+
+    Raises:
+      UserError: it is not finished, damaged, or cannot be read just now.
+    """
+    path = _folder(run_dir, stage) / MANIFEST
+    if not path.is_file():
+        raise UserError(
+            f"{run_dir} holds no artefact of stage {stage!r} yet: start the command that trains "
+            "it again, which builds it."
+        )
+    return _verified(path, path.stat().st_mtime_ns)
+
+
+def of_stages(run_dir: pathlib.Path, stages: Iterable[str]) -> dict[str, Artifact]:
+    """Returns stage -> artefact for those of `stages` that have finished one."""
+    return {
+        stage: load(run_dir, stage)
+        for stage in stages
+        if (_folder(run_dir, stage) / MANIFEST).is_file()
+    }
+
+
+def among(artifacts: Mapping[str, Artifact], stage: str) -> Artifact:
+    """Returns the artefact of `stage`; raises UserError where no earlier stage has made it."""
+    if stage not in artifacts:
+        raise UserError(
+            f"{_PREFIX}{stage}: no earlier stage has built an artefact {stage!r}. There are: "
+            f"{', '.join(artifacts) or 'none'}.{did_you_mean(stage, artifacts)}"
+        )
+    return artifacts[stage]
+
+
+def with_sources(
+    config: config_lib.ConfigDict, artifacts: Mapping[str, Artifact]
+) -> config_lib.ConfigDict:
+    """Returns a stage's configuration with `artifact:STAGE[:FOLDER]` turned into where that is.
+
+    An artefact, or a folder in it, is a source of records if it holds the shards of an
+    `array_record` source or the `images/` of a `folder` source.
+
+    Raises:
+      UserError: there is no such artefact, or it holds no records.
+    """
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, tuple | list):
+            return tuple(resolved(one) for one in value)
+        if isinstance(value, str) and value.startswith(_PREFIX):
+            return _source(value, artifacts)
+        return value
+
+    found = config.copy_and_resolve_references()
+    with found.unlocked(), found.ignore_type():
+        for key, value in config_lib.flatten(config).items():
+            group, _, rest = key.partition(".")
+            if group == "stages" or resolved(value) == value:
+                continue
+            node = found
+            *groups, last = key.split(".")
+            for name in groups:
+                node = node[name]
+            node[last] = resolved(value)
+    return found.lock()
+
+
+def _source(value: str, artifacts: Mapping[str, Artifact]) -> str:
+    stage, _, inside = value.removeprefix(_PREFIX).partition(":")
+    folder = among(artifacts, stage).folder / inside
+    if (folder / array_record.INDEX).is_file():
+        return f"array_record:{folder}"
+    if (folder / "images").is_dir():
+        return f"folder:{folder}"
+    raise UserError(
+        f"{value} holds no records: {folder} has neither {array_record.INDEX} with its shards nor "
+        "a folder images/."
+    )
+
+
+def _folder(run_dir: pathlib.Path, stage: str) -> pathlib.Path:
+    return run_dir.resolve() / "artifacts" / stage
+
+
+def _work(folder: pathlib.Path) -> pathlib.Path:
+    return folder.with_name(folder.name + ".partial")
+
+
+def _identity(method: Method, process_count: int) -> dict[str, Any]:
+    """Returns what parts must agree in to belong together."""
+    text = config_lib.to_json(method.config)
+    return {"config": hashlib.sha256(text.encode()).hexdigest(), "processes": process_count}
+
+
+def _prepare(work: pathlib.Path, identity: Mapping[str, Any]) -> None:
+    """Keeps the parts of an earlier start, but those of another configuration or split."""
+    note = work / "build.json"
+    if work.exists() and not (note.is_file() and json.loads(note.read_text()) == identity):
+        print(
+            f"{work} is of another configuration or number of processes: built anew.",
+            file=sys.stderr, flush=True,
+        )
+        shutil.rmtree(work)
+    work.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(note, json.dumps(identity))
+
+
+def _finish(
+    work: pathlib.Path, folder: pathlib.Path, stage: str, method: Method, count: int,
+    seconds: float,
+) -> None:
+    whole = work / "whole"
+    shutil.rmtree(whole, ignore_errors=True)  # of a run that was killed here
+    whole.mkdir()
+    facts = method.merge([work / f"part-{index}" for index in range(count)], whole)
+    manifest = {
+        "stage": stage,
+        "method": method.config.method,
+        "facts": facts,
+        "files": digests.describe(whole),
+        "seconds": round(seconds, 1),
+    }
+    atomic.write_text(whole / MANIFEST, json.dumps(manifest, indent=1))
+    whole.rename(folder)
+    shutil.rmtree(work)
+
+
+@functools.lru_cache(maxsize=64)
+def _verified(path: pathlib.Path, modified: int) -> Artifact:
+    del modified  # part of the key: one process reads every byte once
+    folder = path.parent
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        found = damage.retry(lambda: digests.damages(folder, manifest["files"]))
+        artifact = Artifact(manifest["stage"], folder, manifest["facts"])
+    except (ValueError, KeyError, TypeError):
+        found = [f"{MANIFEST} is damaged"]
+    except OSError as error:
+        raise damage.cannot_read_now(folder, damage.first_line(error)) from error
+    if found:
+        raise UserError(
+            f"The artefact in {folder} is damaged: {'; '.join(found[:3])}. Put that folder back "
+            "from a copy, or remove it and start the command that trains the run again, which "
+            "builds it anew."
+        )
+    return artifact
+
+
+class _Clock:
+    """Says how far a build is, and adds its seconds up over the starts of the run."""
+
+    def __init__(self, path: pathlib.Path, stage: str):
+        self._path, self._stage = path, stage
+        self._before = float(path.read_text()) if path.is_file() else 0.0
+        self._started = self._noted = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._started
+
+    def tick(self, share: float) -> None:
+        """Takes note of the share done, now and then."""
+        if time.monotonic() - self._noted > _TICK:
+            self._noted = time.monotonic()
+            self.note()
+            if sharding.is_first_process():
+                print(f"{self._stage}: {share:.0%} built", file=sys.stderr, flush=True)
+
+    def note(self) -> None:
+        """Puts the seconds so far on disk."""
+        if sharding.is_first_process():
+            atomic.write_text(self._path, str(self.seconds))

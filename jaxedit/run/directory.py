@@ -1,0 +1,71 @@
+"""The run directory: to whom it belongs, and what may be replaced in it."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+
+from jaxedit import config as config_lib
+from jaxedit.errors import UserError
+from jaxedit.host import atomic, locks
+from jaxedit.run import artifacts, checkpoint, sharding
+
+
+def check(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> bool:
+    """Returns whether the run directory is there and belongs to `config`; changes nothing.
+
+    Raises:
+      UserError: the directory holds a run of another configuration, or other files.
+    """
+    if (run_dir / "config.json").exists():
+        lines = config_lib.differences(checkpoint.read_run_config(run_dir), config)
+        # A run that never reached a checkpoint holds nothing to protect: a first try with a
+        # mistake in it may be repeated in the same place.
+        if lines and _holds_results(run_dir):
+            shown = "\n  ".join(lines[:12])
+            raise UserError(
+                f"{run_dir} holds a run of another configuration:\n  {shown}\n"
+                "Choose another --workdir, or start with the configuration of that run."
+            )
+        return not lines
+    if run_dir.exists() and not locks.is_empty(run_dir):
+        raise UserError(
+            f"{run_dir} is not empty and holds no run (no config.json). Choose another --workdir."
+        )
+    return False
+
+
+def prepare(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> None:
+    """Creates the run directory, or checks that it belongs to `config`.
+
+    Temporary files of writers that were killed are removed.
+
+    Raises:
+      UserError: the directory holds a run of another configuration, or other files.
+    """
+    known = check(config, run_dir)
+    if sharding.is_first_process():
+        atomic.remove_leftovers(run_dir)
+    if known:
+        return
+    sharding.barrier("before_run_dir")
+    if sharding.is_first_process():
+        try:
+            run_dir.mkdir(parents=True, exist_ok=True)
+            atomic.write_text(run_dir / "config.json", config_lib.to_json(config))
+        except OSError as error:
+            raise UserError(f"Cannot write to the run directory {run_dir}: {error}.") from error
+    sharding.barrier("after_run_dir")
+
+
+def remove_if_empty(run_dir: pathlib.Path) -> None:
+    """Removes a directory that this run made and in which it came to nothing."""
+    begun = any(True for _ in run_dir.glob("artifacts/*/part-*/*"))
+    if not begun and not (run_dir / "metrics.jsonl").exists() and not _holds_results(run_dir):
+        shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def _holds_results(run_dir: pathlib.Path) -> bool:
+    """Whether there is a checkpoint or a finished artefact, which belong to one configuration."""
+    patterns = ("checkpoints/*/[0-9]*", "artifacts/*/" + artifacts.MANIFEST)
+    return any(True for pattern in patterns for _ in run_dir.glob(pattern))

@@ -1,0 +1,206 @@
+"""Host stages: built once, killed or not, alone or by several processes; what later stages get."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jaxedit import config as config_lib
+from jaxedit import method as method_lib
+from jaxedit.data import sources
+from jaxedit.errors import UserError
+from jaxedit.host import digests
+from jaxedit.run import artifacts, checkpoint, train
+from jaxedit.state import Artifact, State
+from tests.run.test_multiprocess import free_port
+from tests.run.test_train import ROOT, TOY, assert_same, one_device
+
+
+def told(*overrides):
+    return config_lib.load(f"{TOY}:told", overrides)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("told") / "run"
+    config = told(("train.evaluate_every", "0"), ("train.steps", "2"))
+    return folder, config, train.train(config, folder, one_device())
+
+
+def test_later_stages_stand_on_the_artefact(run):
+    folder, config, state = run
+    made = folder / "artifacts" / "colours"
+    manifest = json.loads((made / "manifest.json").read_text())
+    assert manifest.keys() == {"stage", "method", "facts", "files", "seconds"}
+    assert manifest["stage"] == "colours" and manifest["method"] == "tests.toy_method"
+    words = json.loads((made / "words.json").read_text())
+    assert manifest["facts"] == {"words": len(words), "pieces": 4} and "astronaut" in words
+    assert manifest["files"] == digests.describe(made, ["manifest.json"])
+    assert sorted(manifest["files"]) == ["text.safetensors", "words.json"]
+    assert not made.with_name("colours.partial").exists()
+
+    table = state.frozen["text"]["params"]["colours"]["embedding"]
+    assert table.shape == (len(words) + 1, 3) and np.ptp(np.asarray(table)) > 0.1
+    _, _, sketch = checkpoint.load_run(folder, stage="sketch")
+    assert_same(sketch.frozen, state.frozen)
+    # The second stage began from the average of the first: two steps lead not far away.
+    distance = lambda one: max(
+        float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in zip(
+            jax.tree.leaves(state.params["painter"]), jax.tree.leaves(one), strict=True
+        )
+    )
+    assert distance(sketch.ema["painter"]) < 0.03 < distance(sketch.params["critic"])
+
+
+def test_what_is_finished_stays_and_inference_gets_it(run):
+    folder, config, state = run
+    before = digests.describe(folder / "artifacts")
+    assert_same(train.train(config, folder, one_device()), state)
+    assert digests.describe(folder / "artifacts") == before
+    _, method, loaded = checkpoint.load_run(folder)
+    assert "astronaut" in method.words
+    inputs = {name: np.zeros(s.shape, s.dtype) for name, s in method.spec(1).items()}
+    inputs["mask"] += 1
+    say = lambda word: method.predict(
+        loaded, {**inputs, "words": np.asarray([[method.words.index(word) + 1, 0, 0, 0]])},
+        jax.random.key(0), task="inpaint",
+    )["composite"]
+    assert float(np.abs(say("astronaut") - say("flower")).max()) > 1e-3
+    with pytest.raises(UserError, match=r"configuration.*\n.*build_records"):
+        train.train(told(("build_records", "32")), folder, one_device())
+
+
+def test_damage_is_found_before_anything_stands_on_it(run, tmp_path):
+    import shutil
+
+    folder, config, _ = run
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    file = copy / "artifacts/colours/text.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    for use in (lambda: train.train(config, copy, one_device()), lambda: checkpoint.load_run(copy)):
+        with pytest.raises(UserError, match="damaged: text.safetensors.*remove it and start"):
+            use()
+
+
+def start(folder, *arguments):
+    """Starts a run of nothing but the host stage, as a user would."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "jaxedit.main", f"--config={TOY}:colours", f"--workdir={folder}",
+         *arguments],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=dict(os.environ, PYTHONPATH=str(ROOT),
+                 XLA_FLAGS="--xla_force_host_platform_device_count=1"),
+    )
+
+
+def test_killed_build_goes_on_and_ends_the_same(run, tmp_path):
+    folder = tmp_path / "run"
+    part = folder / "artifacts" / "colours.partial" / "part-0"
+    process = start(folder, "--config.build_pause=0.4")
+    deadline = time.monotonic() + 120
+    while len(list(part.glob("*.json"))) < 2 and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {path.name: path.stat().st_mtime_ns for path in part.glob("*.json")}
+    assert 2 <= len(done) < 4
+    (part / ".0003.json.killed.tmp").write_text("half")
+    # Nobody may take the parts for the artefact.
+    with pytest.raises(UserError, match="no artefact of stage 'colours' yet"):
+        artifacts.load(folder, "colours")
+    again = {}
+    process = start(folder, "--config.build_pause=0.4")
+    while process.poll() is None:
+        again |= {p.name: p.stat().st_mtime_ns for p in list(part.glob("*.json"))
+                  if p.name in done and p.exists()}
+        time.sleep(0.05)
+    assert process.returncode == 0, process.stderr.read()
+    assert again == done  # what was whole was kept
+    made = folder / "artifacts" / "colours"
+    assert artifacts.load(folder, "colours").facts["pieces"] == 4
+    reference = run[0] / "artifacts" / "colours"
+    assert digests.describe(made, ["manifest.json"]) == digests.describe(
+        reference, ["manifest.json"]
+    )
+    assert (folder / "DONE").exists() and "colours" in (folder / "report.html").read_text()
+
+
+def test_two_processes_share_the_work(run, tmp_path):
+    port = free_port()
+    processes = [
+        start(tmp_path / "two", f"--coordinator=localhost:{port}", "--processes=2",
+              f"--process_index={index}", f"--config.build_pause={0.3 * index}")
+        for index in range(2)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors
+    made, reference = (f / "artifacts" / "colours" for f in (tmp_path / "two", run[0]))
+    assert digests.describe(made, ["manifest.json"]) == digests.describe(
+        reference, ["manifest.json"]
+    )
+
+
+def test_parts_of_another_split_are_not_mixed(tmp_path, capsys):
+    method = method_lib.create(told())
+    work = tmp_path / "artifacts" / "colours.partial"
+    (work / "part-0").mkdir(parents=True)
+    (work / "part-0" / "0000.json").write_text("[[['nonsense'], [0, 0, 0]]]")
+    (work / "build.json").write_text(json.dumps({"config": "another", "processes": 2}))
+    source = sources.create("photos", "train")
+    made = artifacts.build(tmp_path, "colours", method, source, State(0))
+    assert "nonsense" not in made.json("words.json")
+    assert "built anew" in capsys.readouterr().err
+
+
+def test_artefact_is_a_source_of_records(tmp_path):
+    (tmp_path / "bank" / "records").mkdir(parents=True)
+    (tmp_path / "bank" / "records" / "index.json").write_text("{}")
+    (tmp_path / "bank" / "images").mkdir()
+    made = {"bank": Artifact("bank", tmp_path / "bank")}
+    config = told()
+    with config.unlocked():
+        config.data.source = "artifact:bank:records"
+        config.evaluate.source = "artifact:bank"
+    found = artifacts.with_sources(config, made)
+    assert found.data.source == f"array_record:{tmp_path / 'bank' / 'records'}"
+    assert found.evaluate.source == f"folder:{tmp_path / 'bank'}"
+    assert found.stages == config.stages
+    for name, words in (("artifact:bnak", "Did you mean 'bank'"),
+                        ("artifact:bank:images", "holds no records")):
+        with config.unlocked():
+            config.data.source = name
+        with pytest.raises(UserError, match=words):
+            artifacts.with_sources(config, made)
+
+
+def test_stage_without_steps_leaves_what_it_starts_from(tmp_path):
+    config = told()
+    with config.unlocked():
+        config.stages = (
+            {"name": "none", "overrides": {"train": {"steps": 0}}},
+            {"name": "some", "overrides": {"train": {"steps": 1}, "optim": {"lr": 0.0}},
+             "start": (("none:params/painter", "params/painter"),)},
+        )
+    state = train.train(config, tmp_path / "run", one_device())
+    _, _, first = checkpoint.load_run(tmp_path / "run", stage="none")
+    assert int(first.step) == 0
+    assert_same(state.params["painter"], first.params["painter"])
+    assert_same(train.train(config, tmp_path / "run", one_device()), state)
+
+
+def test_method_that_builds_nothing_says_so(tmp_path):
+    config = config_lib.load(str(ROOT / "configs/scat.py"))
+    method = method_lib.create(config, artifacts={})  # its `create` takes no artefacts
+    with pytest.raises(UserError, match="'scat' builds nothing"):
+        artifacts.build(tmp_path, "bank", method, None, State(0))
