@@ -137,7 +137,7 @@ def evaluate_run(
 ) -> int:
     """Measures one checkpoint of a run, on its own or another source."""
     from jaxedit.report import page as report
-    from jaxedit.run import checkpoint, evaluate, sharding
+    from jaxedit.run import artifacts, checkpoint, evaluate, sharding
 
     stage_config, method, state = checkpoint.load_run(run_dir, step)
     for key, value in overrides:
@@ -147,6 +147,7 @@ def evaluate_run(
                 "the rest belongs to the run."
             )
         config_lib.override(stage_config, key, value)
+    stage_config = artifacts.with_sources(stage_config, method.artifacts)
     number = int(state.step)
     name = f"evaluation-step{number}" if step or overrides else "evaluation"
     source, _ = evaluate.evaluation_source(stage_config)

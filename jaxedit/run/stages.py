@@ -6,9 +6,9 @@ stage named "train". `overrides` is a nested dict laid over the base configurati
 (from, to) pairs of what the stage starts from (`carry` is another name of it). `to` is a path in
 the new state, `from` one of
 
-    STAGE:PATH              an earlier stage's result
-    weights:NAME[:PATH]     published weights, converted
-    FILE.safetensors:PATH   a file
+    STAGE:PATH                  an earlier stage's result
+    weights:NAME[:PATH]         published weights; PATH in a bundle begins with a network
+    FILE.safetensors:PATH       a file
     artifact:STAGE:FILE[:PATH]  a file that an earlier host stage made
 
 Paths are slash-separated; those of a state start with a field of `State`, for example

@@ -21,7 +21,8 @@ from jaxedit.method import Method
 from jaxedit.run import artifacts as artifacts_lib
 from jaxedit.run import sharding
 from jaxedit.state import Artifact, StartingValue, State, find, put, read_arrays
-from jaxedit.weights import convert
+from jaxedit.weights import convert, manifest
+from jaxedit.weights.entry import Bundle
 
 PyTree = Any
 
@@ -130,7 +131,9 @@ def _read(
         tree = earlier[origin]
     elif kind == "weights":
         name, _, path = name.partition(":")
-        tree = convert.load(name)
+        bundle = isinstance(manifest.get(name), Bundle)
+        # Of a bundle, which may be large, no other network is read.
+        tree = convert.load(name, networks=path.split("/")[:1] if bundle and path else None)
     elif kind == "artifact":
         stage, _, file = name.partition(":")
         file, _, path = file.partition(":")

@@ -17,6 +17,7 @@ from jaxedit.data import sources
 from jaxedit.errors import UserError
 from jaxedit.host import digests
 from jaxedit.run import artifacts, checkpoint, train
+from jaxedit.run.preemption import Preempted, StopRequest
 from jaxedit.state import Artifact, State
 from tests.run.test_multiprocess import free_port
 from tests.run.test_train import ROOT, TOY, assert_same, one_device
@@ -149,6 +150,17 @@ def test_two_processes_share_the_work(run, tmp_path):
     assert digests.describe(made, ["manifest.json"]) == digests.describe(
         reference, ["manifest.json"]
     )
+
+
+def test_request_to_stop_keeps_the_pieces(tmp_path):
+    method = method_lib.create(told())
+    source = sources.create("photos", "train")
+    stop = StopRequest()
+    stop._on_terminate()
+    with pytest.raises(Preempted, match="25% built"):
+        artifacts.build(tmp_path, "colours", method, source, State(0), stop)
+    part = tmp_path / "artifacts" / "colours.partial" / "part-0"
+    assert [p.name for p in part.iterdir()] == ["0000.json"]
 
 
 def test_parts_of_another_split_are_not_mixed(tmp_path, capsys):

@@ -10,7 +10,9 @@ from jaxedit import method as method_lib
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.run import checkpoint, sharding, stages, starting, train
 from jaxedit.state import StartingValue, State
+from jaxedit.weights import convert, manifest
 from tests.run.test_train import assert_same, one_device, toy
+from tests.weights import examples
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,19 @@ def test_mistakes_are_named(method, pair, words):
     earlier = {"first": State(0, {"painter": tree(1)})}
     with pytest.raises(UserError, match=words):
         start(method, (pair,), earlier)
+
+
+def test_networks_of_a_bundle_start_different_fields(method, monkeypatch, tmp_path):
+    monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
+    monkeypatch.setitem(manifest.entries(), "inversion", examples.ONE_FILE)
+    file = examples.published(tmp_path, examples.inversion())
+    convert.convert("inversion", file)
+    state = start(method, (("weights:inversion:generator", "frozen/generator"),
+                           ("weights:inversion:average/code", "extra/latent_avg")))
+    assert state.frozen["generator"]["params"]["kernel"].shape == (4, 2)
+    assert state.extra["latent_avg"].shape == (18, 4)
+    with pytest.raises(UserError, match="Did you mean 'generator'"):
+        start(method, (("weights:inversion:generatr/params", "frozen/generator"),))
 
 
 def test_absent_weights_say_how_to_get_them(method, monkeypatch, tmp_path):
