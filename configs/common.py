@@ -28,6 +28,7 @@ def base() -> ConfigDict:
     config.evaluate.source = ""  # "" is the training source's evaluation part
     config.evaluate.split = ""  # train | eval | all; "": eval of the training source, else all
     config.evaluate.compare = ()  # names of earlier stages whose networks are measured beside
+    config.evaluate.stages = ()  # stages measured at the end; (): all with something to measure
     config.evaluate.batch_size = 8
     config.evaluate.limit = 0  # samples of the final evaluation; 0 is all of them
     config.evaluate.limit_in_training = 32  # samples of the evaluations during training

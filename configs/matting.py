@@ -181,7 +181,7 @@ def demo() -> ConfigDict:
     )
     config.evaluate.update(
         source="scenes", split="eval", compose=True, margin=0, batch_size=8, pictures=8,
-        compare=("scratch",),
+        compare=("scratch",), stages=("finetune",),
     )
     pretraining = {
         "train": {"steps": 800, "evaluate_every": 0},

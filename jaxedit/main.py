@@ -55,6 +55,8 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[tuple[str, str]]]:
                         help="evaluate measures a checkpoint of --workdir")
     parser.add_argument("--step", default=None,
                         help="with --mode=evaluate: a step, 'last' or 'best' (default: last)")
+    parser.add_argument("--stage", default=None,
+                        help="with --mode=evaluate: the stage to measure (default: the last)")
     parser.add_argument("--coordinator", default=None,
                         help="several processes: HOST:PORT of process 0, or 'auto' (TPU, SLURM)")
     parser.add_argument("--processes", type=int, default=None)
@@ -84,7 +86,7 @@ def run(flags: argparse.Namespace, overrides: list[tuple[str, str]]) -> int:
     sharding.enable_compilation_cache()
     run_dir = flags.workdir or default_run_dir(flags.config)
     if flags.mode == "evaluate":
-        return evaluate_run(run_dir, flags.step, overrides)
+        return evaluate_run(run_dir, flags.step, overrides, flags.stage)
     return train_run(config, run_dir)
 
 
@@ -106,25 +108,22 @@ def train_run(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> int:
         return 0
     with run_lock.hold(run_dir):
         try:
-            state = train.train(config, run_dir)
+            train.train(config, run_dir)
         except train.Preempted as reason:
             _say(first, f"{reason} Start the same command again to go on.")
             return reason.exit_code
-        _conclude(run_dir, first, measure=state is not None)
+        _conclude(run_dir, first)
     return 0
 
 
-def _conclude(run_dir: pathlib.Path, first: bool, measure: bool) -> None:
-    """Measures and reports the run that has just been trained; host stages leave no state."""
+def _conclude(run_dir: pathlib.Path, first: bool) -> None:
+    """Measures and reports the run that has just been trained."""
     from jaxedit.report import page as report
-    from jaxedit.run import checkpoint, evaluate, sharding
+    from jaxedit.run import measure, sharding
 
-    if measure:
-        stage_config, method, state = checkpoint.load_run(run_dir)
-    if measure and method.evaluation() is not None:
-        result = evaluate.evaluate(method, stage_config, state, run_dir)
+    for measured in measure.measure_run(run_dir):
         if first:
-            print(report.text_table(result.to_json(int(state.step))), flush=True)
+            print(measured.heading + report.text_table(measured.to_json()), flush=True)
     if first:
         report.write(run_dir)
         atomic.write_text(run_dir / "DONE", "")
@@ -133,13 +132,14 @@ def _conclude(run_dir: pathlib.Path, first: bool, measure: bool) -> None:
 
 
 def evaluate_run(
-    run_dir: pathlib.Path, step: str | None, overrides: list[tuple[str, str]]
+    run_dir: pathlib.Path, step: str | None, overrides: list[tuple[str, str]],
+    stage: str | None = None,
 ) -> int:
     """Measures one checkpoint of a run, on its own or another source."""
     from jaxedit.report import page as report
-    from jaxedit.run import artifacts, checkpoint, evaluate, sharding
+    from jaxedit.run import artifacts, checkpoint, evaluate, measure, sharding
 
-    stage_config, method, state = checkpoint.load_run(run_dir, step)
+    stage_config, method, state = checkpoint.load_run(run_dir, step, stage)
     for key, value in overrides:
         if not key.startswith(("evaluate.", "data.")):
             raise UserError(
@@ -148,17 +148,21 @@ def evaluate_run(
             )
         config_lib.override(stage_config, key, value)
     stage_config = artifacts.with_sources(stage_config, method.artifacts)
-    number = int(state.step)
-    name = f"evaluation-step{number}" if step or overrides else "evaluation"
+    suffix = f"-step{int(state.step)}" if step or overrides else ""
     source, _ = evaluate.evaluation_source(stage_config)
     if stage_config.evaluate.source:
         kind, _, place = source.partition(":")
-        name += f"-{kind}-{pathlib.PurePath(place).name}".rstrip("-")
-    result = evaluate.evaluate(method, stage_config, state, run_dir, name)
-    if sharding.is_first_process():
-        print(report.text_table(result.to_json(number)), flush=True)
+        suffix += f"-{kind}-{pathlib.PurePath(place).name}".rstrip("-")
+    last = measure.last_saved_stage(run_dir)
+    first = sharding.is_first_process()
+    for measured in measure.measure_state(
+        method, stage_config, state, run_dir, stage or last, suffix, is_main=stage in (None, last)
+    ):
+        if first:
+            print(measured.heading + report.text_table(measured.to_json()), flush=True)
+        _say(first, f"Written to {measured.path}")
+    if first:
         report.write(run_dir)
-        print(f"Written to {run_dir / (name + '.json')}", file=sys.stderr)
     return 0
 
 

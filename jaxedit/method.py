@@ -28,10 +28,9 @@ import optax
 
 from jaxedit.data.sources import Source
 from jaxedit.errors import UserError
-from jaxedit.host import levels
+from jaxedit.evaluation import Evaluation
 from jaxedit.host.names import did_you_mean
 from jaxedit.layers.convolution import formulation
-from jaxedit.metrics import Keys, Metric
 from jaxedit.state import Artifact, StartingValue, State, put
 
 PyTree = Any
@@ -57,46 +56,6 @@ class Task:
     outputs: tuple[str, ...]
     multiple: int = 1
     minimum: int = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """How a method wants to be measured. All callables run on the host, on NumPy arrays.
-
-    Attributes:
-      task: the name of the task whose outputs are measured.
-      prediction: the output key that is compared with `target`.
-      target: the batch key that holds the truth.
-      metrics: names of metrics in `jaxedit.metrics` or in `own`, and metrics that are made already
-        (see `metrics.create`).
-      region: the batch key of the mask where figures of a region count, such as `psnr_hole`.
-      own: name -> maker, of metrics that only this paper knows.
-      groups: ordered group labels; every table has a column group for each and one for `all`.
-      group: batch -> one label per sample, each in `groups`, or None for none of them.
-      baselines: name -> function from an input batch to an array like `prediction`.
-      best: (metric name, "min" or "max"), the figure by which the best checkpoint is kept.
-      prepare: batch -> batch that `predict` gets, for example padded; None hands it on as it is.
-      finish: (outputs, batch) -> outputs that are measured, for example cut to size.
-      picture: arrays like `prediction` -> uint8 (N, H, W, 1 or 3), for the picture grid.
-      absent: lines that say which baselines are missing, and how to get them.
-    """
-
-    task: str
-    prediction: str
-    target: str
-    metrics: tuple[str | Metric, ...]
-    region: str | None = None
-    own: Mapping[str, Callable[[Keys], Metric]] = dataclasses.field(default_factory=dict)
-    groups: tuple[str, ...] = ()
-    group: Callable[[Mapping[str, np.ndarray]], list[str | None]] | None = None
-    baselines: Mapping[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]] = dataclasses.field(
-        default_factory=dict
-    )
-    best: tuple[str, str] = ("psnr", "max")
-    prepare: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]] | None = None
-    finish: Callable[[Mapping, Mapping], Mapping[str, np.ndarray]] | None = None
-    picture: Callable[[np.ndarray], np.ndarray] = levels.of_picture
-    absent: tuple[str, ...] = ()
 
 
 class Method(abc.ABC):
@@ -247,7 +206,16 @@ class Method(abc.ABC):
     def predict(
         self, state: State, inputs: Batch, rng: jax.Array, *, task: str
     ) -> dict[str, jax.Array]:
-        """Returns the outputs of `task`. Pure; evaluation, the command line and apply call it."""
+        """Returns the outputs of `task`. Pure; evaluation, the command line and apply call it.
+
+        Args:
+          state: of the networks.
+          inputs: what `task` reads, samples first.
+          rng: one key per sample (B,), as evaluation hands it on, so that what is drawn for a
+            sample does not depend on its batch, or a single key (). A method that draws turns
+            either into keys per sample by `layers.randomness.sample_keys`.
+          task: a key of `tasks`.
+        """
 
     @property
     @abc.abstractmethod
@@ -258,9 +226,17 @@ class Method(abc.ABC):
     def transform(self, *, train: bool) -> Callable[[Record, np.random.Generator], dict]:
         """Returns a picklable callable from (record, NumPy generator) to one sample. Host side."""
 
-    def evaluation(self) -> Evaluation | None:
-        """Returns how to measure this method, or None for a stage that is not measured."""
-        return None
+    def evaluations(self) -> dict[str, Evaluation]:
+        """Returns how to measure this method, by name; {} for a stage that is not measured.
+
+        The first is the one that is measured during training and that chooses the best checkpoint.
+        """
+        return {}
+
+    @property
+    def best(self) -> tuple[str, str] | None:
+        """The figure by which the best checkpoint is kept, of the first evaluation; or None."""
+        return next((evaluation.best for evaluation in self.evaluations().values()), None)
 
     def pictures(
         self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]

@@ -26,7 +26,7 @@ LEVELS = (
     ("models",),
     ("losses", "metrics", "data"),
     ("scenes",),
-    ("state",),
+    ("state", "evaluation"),
     ("method", "config"),
     ("methods",),
     ("run",),

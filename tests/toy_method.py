@@ -23,8 +23,9 @@ import optax
 import safetensors.numpy
 
 from configs import common
+from jaxedit.evaluation import Evaluation
 from jaxedit.host import atomic, levels
-from jaxedit.method import Evaluation, Method, State, Task
+from jaxedit.method import Method, State, Task
 from jaxedit.optim import gradients
 
 
@@ -198,13 +199,13 @@ class Toy(Method):
     def transform(self, *, train):
         return Transform(self.config.image_size, train, self.words)
 
-    def evaluation(self):
+    def evaluations(self):
         mean = lambda batch: batch["image"] * (1 - batch["mask"])
-        return Evaluation(
+        return {"painting": Evaluation(
             "inpaint", "composite", "image", ("psnr", "l1"), groups=("low", "high"),
             group=lambda b: ["low" if m.mean() < 0.1 else "high" for m in b["mask"]],
-            baselines={"grey": mean},
-        )
+            baselines={"grey": mean}, best=("psnr", "max"),
+        )}
 
     def pictures(self, batch, outputs):
         images = {"truth": batch["image"], "result": outputs["composite"]}

@@ -53,12 +53,13 @@ class Checkpointer:
         stage: str,
         keep_last: int = 2,
         keep_best: int = 1,
-        best: tuple[str, str] = ("psnr", "max"),
+        best: tuple[str, str] | None = None,
         read_only: bool = False,
     ):
         self.run_dir, self.stage = run_dir.resolve(), stage
         self.folder = self.run_dir / "checkpoints" / stage
-        metric, direction = self._best = best
+        metric, direction = self._best = best or ("", "max")
+        keep_best = keep_best if best else 0
         self._saving: int | None = None
         policies = checkpoint_managers.AnyPreservationPolicy([
             checkpoint_managers.LatestN(max(1, keep_last)),
@@ -339,7 +340,7 @@ def load_run(
 
     run_dir = pathlib.Path(run_dir)
     every = stages.read(read_run_config(run_dir))
-    saved = [s for s in every if _has_checkpoint(run_dir / "checkpoints" / s.name)]
+    saved = [s for s in every if has_checkpoint(run_dir / "checkpoints" / s.name)]
     if not saved:
         raise UserError(f"{run_dir} holds no checkpoint yet: let it train to its first one.")
     names = [s.name for s in saved]
@@ -351,10 +352,9 @@ def load_run(
     made = artifacts.of_stages(run_dir, [s.name for s in every[: every.index(stage)] if s.build])
     method = method_lib.create(artifacts.with_sources(stage.config, made), artifacts=made)
     plan = sharding.Plan()
-    evaluation = method.evaluation()
     checkpointer = Checkpointer(
         run_dir, stage.name, stage.config.checkpoint.keep_last, stage.config.checkpoint.keep_best,
-        **({"best": evaluation.best} if evaluation else {}), read_only=True,
+        method.best, read_only=True,
     )
     try:
         state = readers.choose(checkpointer, step, abstract_state(method, plan))
@@ -364,7 +364,8 @@ def load_run(
     return method.config, method, plan.place_state(state.replace(opt={}, frozen=networks))
 
 
-def _has_checkpoint(folder: pathlib.Path) -> bool:
+def has_checkpoint(folder: pathlib.Path) -> bool:
+    """Whether a stage's folder of checkpoints holds one."""
     return folder.is_dir() and bool(ocp.utils.checkpoint_steps(folder))
 
 

@@ -1,15 +1,15 @@
-"""Evaluation: predict over a source, stream the metrics, compare with baselines, write the table.
+"""Evaluation: predict over a source, stream the metrics, compare with baselines, draw curves.
 
-Every system (the model and each baseline) sees the same inputs, drawn from the same seed. Figures
-are kept per group (for inpainting: the hole-ratio bin) and for all samples. With several
-processes each one measures its share; the states of the metrics are merged at the end.
+Every system (the model, its other outputs, other states, each baseline) sees the same inputs.
+Figures are kept per group (for inpainting: the hole-ratio bin) and for all samples. Random draws,
+of the data and of the network, belong to the sample: figures do not depend on the batch size. With
+several processes each one measures its share; the states of the metrics are merged at the end.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -19,73 +19,31 @@ from jaxedit import config as config_lib
 from jaxedit import metrics
 from jaxedit.data import pipeline, sources
 from jaxedit.errors import UserError
+from jaxedit.evaluation import Curve, Evaluation
+from jaxedit.host.names import check_choice
 from jaxedit.method import Method, State
 from jaxedit.report import pictures
 from jaxedit.run import sharding
+from jaxedit.run.figures import ALL, MODEL, Result, Table
 
-ALL = "all"
-MODEL = "model"
-
-
-@dataclasses.dataclass
-class Result:
-    """What an evaluation found.
-
-    Attributes:
-      table: system -> group -> metric -> value; None where a figure cannot be had.
-      counts: group -> number of samples.
-      metrics: metric names, in order.
-      higher_is_better: metric -> direction.
-      absent: lines that say which metrics are missing, and how to get them.
-      notes: what a reader of a figure must know, or why a figure is missing.
-      source: what was measured on.
-      grids: name -> uint8 (H, W, 3) picture.
-    """
-
-    table: dict[str, dict[str, dict[str, float | None]]]
-    counts: dict[str, int]
-    metrics: list[str]
-    higher_is_better: dict[str, bool]
-    absent: list[str]
-    notes: list[str]
-    source: str
-    grids: dict[str, np.ndarray]
-
-    def scalars(self) -> dict[str, float]:
-        """Returns the model's figures over all samples, and per group as `metric/group`."""
-        values = {}
-        for group, row in self.table[MODEL].items():
-            for name, value in row.items():
-                if value is not None:
-                    values[name if group == ALL else f"{name}/{group}"] = value
-        return values
-
-    def to_json(self, step: int) -> dict[str, Any]:
-        """Returns the content of evaluation.json."""
-        return {
-            "source": self.source,
-            "step": step,
-            "count": self.counts[ALL],
-            "groups": list(self.counts),
-            "counts": self.counts,
-            "systems": list(self.table),
-            "metrics": self.metrics,
-            "higher_is_better": self.higher_is_better,
-            "table": self.table,
-            "absent": self.absent,
-            "notes": self.notes,
-        }
+Outputs = dict[str, Mapping[str, np.ndarray]]
 
 
 class Evaluator:
-    """Measures states of one method; opened once, so that `predict` is compiled once."""
+    """Measures states of one method; opened once, so that `predict` is compiled once.
+
+    Args:
+      method: whose states are measured.
+      config: of the stage.
+      mesh: the devices; all of them by default.
+      name: which of the method's evaluations; the first by default.
+    """
 
     def __init__(
-        self, method: Method, config: config_lib.ConfigDict, mesh: jax.sharding.Mesh | None = None
+        self, method: Method, config: config_lib.ConfigDict,
+        mesh: jax.sharding.Mesh | None = None, name: str | None = None,
     ):
-        wanted = method.evaluation()
-        if wanted is None:
-            raise UserError(f"Method {config.method!r} defines no evaluation for this stage.")
+        self.name, wanted = _choose(method, name)
         self.method = method
         self.config = config
         self.wanted = wanted
@@ -94,20 +52,20 @@ class Evaluator:
         self.alone = config.evaluate.batch_size == 1 < len(devices) and jax.process_count() == 1
         self.plan = sharding.Plan(devices[:1] if self.alone else devices)
         self.plan.check_batch(config.evaluate.batch_size, what="evaluate.batch_size")
-        name, split = evaluation_source(config)
-        self.source_name = name
-        self.source = sources.create(name, split)
+        source_name, split = evaluation_source(config)
+        self.source_name = source_name
+        self.source = sources.create(source_name, split)
         self.transform = method.transform(train=False)
-        self.metrics, absent = metrics.create(
-            wanted.metrics, metrics.Keys(wanted.prediction, wanted.target, wanted.region),
-            own=wanted.own,
-        )
+        self.metrics, absent = create_metrics(wanted)
         self.absent = [*absent, *wanted.absent]
-        task = wanted.task
-        self._predict = jax.jit(
-            lambda state, inputs, rng: method.predict(state, inputs, rng, task=task),
-            out_shardings=self.plan.batch_sharding,
-        )
+        self.curves = [curve for curve in wanted.curves if self._can_draw(curve)]
+        task, key = wanted.task, jax.random.key(config.evaluate.seed)
+
+        def predict(state: State, inputs: Mapping[str, jax.Array], index: jax.Array):
+            rng = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
+            return method.predict(state, inputs, rng, task=task)
+
+        self._predict = jax.jit(predict, out_shardings=self.plan.batch_sharding)
 
     def run(
         self,
@@ -115,6 +73,7 @@ class Evaluator:
         limit: int = 0,
         baselines: bool = False,
         others: Mapping[str, State] | None = None,
+        curves: bool = False,
     ) -> Result:
         """Returns the figures of `state`.
 
@@ -123,110 +82,197 @@ class Evaluator:
           limit: at most this many samples; 0 is all of them.
           baselines: measure the method's baselines too.
           others: name -> another state of the same networks, measured beside it.
+          curves: measure the points of the method's curves too.
         """
         states = {MODEL: state.replace(opt={})}
         states |= {name: other.replace(opt={}) for name, other in (others or {}).items()}
         if self.alone:
             states = {name: self.plan.place_state(one) for name, one in states.items()}
-        systems = [*states, *(self.wanted.baselines if baselines else ())]
-        groups = [*self.wanted.groups, ALL]
-        table = {s: {g: [m.new() for m in self.metrics] for g in groups} for s in systems}
-        counts = np.zeros(len(groups), np.int64)
+        fillings = self.wanted.baselines if baselines else {}
+        systems = [MODEL, *self.wanted.systems, *list(states)[1:], *fillings]
+        _check_different(systems)
+        table = Table(self.metrics, systems, self.wanted.groups)
+        points = self._points(systems) if curves else []
         grids: list[dict[str, np.ndarray]] = []
-        key = jax.random.key(self.config.evaluate.seed)
 
-        for index, batch in enumerate(self._batches(limit)):
+        for batch, index in self._batches(limit):
             valid = np.asarray(batch.pop("valid"), bool)
-            outputs = self._outputs(states, batch, jax.random.fold_in(key, index), valid)
-            batch = {k: _rows(v, valid) for k, v in batch.items()}
-            labels = self.wanted.group(batch) if self.wanted.group else [None] * int(valid.sum())
-            members = [np.asarray([lab == g for lab in labels], bool) for g in self.wanted.groups]
-            members.append(np.ones(int(valid.sum()), bool))
-            counts += [int(m.sum()) for m in members]
-            for name in systems[len(states) :]:
-                outputs[name] = {self.wanted.prediction: self.wanted.baselines[name](batch)}
-            self._measure(table, groups, members, batch, outputs)
+            outputs = self._outputs(states, fillings, batch, index, valid)
+            kept = {k: _rows(v, valid) for k, v in batch.items()}
+            count = int(valid.sum())
+            labels = self.wanted.group(kept) if self.wanted.group else [None] * count
+            table.add(outputs, kept, count, labels)
+            for curve, value, point in points:
+                number = np.full(len(valid), value, np.float32)
+                found = self._outputs(
+                    *(_named(x, point.systems) for x in (states, fillings)),
+                    {**batch, curve.parameter: number}, index, valid,
+                )
+                point.add(found, {**kept, curve.parameter: number[valid]}, count)
             shown = sum(len(next(iter(g.values()))) for g in grids)
             if shown < self.config.evaluate.pictures and valid.any():
-                columns = self.method.pictures(batch, outputs[MODEL])
+                columns = self.method.pictures(kept, outputs[MODEL])
                 for name in systems[1:]:
                     columns[name] = self.wanted.picture(outputs[name][self.wanted.prediction])
                 grids.append(columns)
 
-        figures, notes = self._merge(table)
+        figures, notes = table.figures()
         return Result(
             table=figures,
-            counts=self._merge_counts(groups, counts),
+            counts=table.counts(),
             metrics=[n for m in self.metrics for n in m.names],
             higher_is_better={n: m.higher_is_better[n] for m in self.metrics for n in m.names},
             absent=list(self.absent),
-            notes=list(dict.fromkeys(notes)),
+            notes=notes,
             source=self.source_name,
             grids={"samples": self._grid(grids)} if grids else {},
+            name=self.name,
+            curves=self._drawn(points),
         )
 
     def _outputs(
-        self, states: Mapping[str, State], batch: Mapping[str, np.ndarray], rng: jax.Array,
-        valid: np.ndarray,
-    ) -> dict[str, Mapping[str, np.ndarray]]:
-        """Returns the outputs of every state on the valid rows of a batch, ready to be measured."""
-        prepare, finish = self.wanted.prepare, self.wanted.finish
+        self, states: Mapping[str, State], fillings: Mapping[str, Any],
+        batch: Mapping[str, np.ndarray], index: np.ndarray, valid: np.ndarray,
+    ) -> Outputs:
+        """Returns what every system makes of the valid rows of a batch, ready to be measured."""
+        prepare, finish, key = self.wanted.prepare, self.wanted.finish, self.wanted.prediction
         placed = self.plan.place_batch(prepare(batch) if prepare else batch)
-        found = {}
+        places = self.plan.place_batch({"index": index})["index"]
+        found: Outputs = {}
         for name, state in states.items():
-            outputs = self._predict(state, placed, rng)
+            outputs = self._predict(state, placed, places)
             outputs = {k: sharding.local_rows(v) for k, v in outputs.items()}
             outputs = finish(outputs, batch) if finish else outputs
             found[name] = {k: v[valid] for k, v in outputs.items()}
+        for name, output in self.wanted.systems.items():
+            found[name] = {**found[MODEL], key: found[MODEL][output]}
+        kept = {k: _rows(v, valid) for k, v in batch.items()}
+        for name, fill in fillings.items():
+            found[name] = {key: fill(kept)}
         return found
 
-    def _batches(self, limit: int):
-        return pipeline.eval_batches(
+    def _batches(self, limit: int) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+        """Yields (batch, the number of each of its rows in the source, int32)."""
+        size, process, processes = (
+            self.config.evaluate.batch_size, jax.process_index(), jax.process_count()
+        )
+        batches = pipeline.eval_batches(
             self.source,
             self.transform,
-            batch_size=self.config.evaluate.batch_size,
+            batch_size=size,
             seed=self.config.evaluate.seed,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
+            process_index=process,
+            process_count=processes,
             limit=limit or None,
         )
+        for number, batch in enumerate(batches):
+            yield batch, np.arange(process, size, processes, dtype=np.int32) + number * size
 
-    def _measure(self, table, groups, members, batch, outputs) -> None:
-        if not members[-1].any():
-            return
-        for position, metric in enumerate(self.metrics):
-            prepared = metric.prepare(batch)  # the same for every system
-            for system, found in outputs.items():
-                rows = metric.measure(found, batch, prepared)
-                for group, chosen in zip(groups, members, strict=True):
-                    if chosen.any():
-                        table[system][group][position].add(metrics.select(rows, chosen))
+    def _can_draw(self, curve: Curve) -> bool:
+        """Whether both figures of a curve can be had; says so in `absent` where they cannot."""
+        names = [n for m in self.metrics for n in m.names]
+        known = [MODEL, *self.wanted.systems, *self.wanted.baselines, *self.config.evaluate.compare]
+        for system in curve.systems:
+            check_choice(f"A system of the curve {curve.title!r}", system, known)
+        missing = [figure for figure in (curve.x, curve.y) if figure not in names]
+        for figure in missing:
+            self.absent.append(f"{curve.title}: absent: it needs {figure}, which is not measured")
+        return not missing
 
-    def _merge(self, table) -> tuple[dict[str, dict[str, dict[str, float | None]]], list[str]]:
-        """Returns (plain figures, notes), with the accumulators of all processes merged."""
-        result: dict[str, dict[str, dict[str, float | None]]] = {}
-        notes: list[str] = []
-        for system, by_group in table.items():
-            result[system] = {}
-            for group, accumulators in by_group.items():
-                figures: dict[str, float | None] = {}
-                for metric, accumulator in zip(self.metrics, accumulators, strict=True):
-                    states = metrics.gather(accumulator.state())
-                    merged = metric.new().merge(states)
-                    found = merged.result()
-                    figures |= {n: _finite(found.get(n)) for n in metric.names}
-                    if group == ALL:
-                        notes += merged.notes().values()
-                result[system][group] = figures
-        return result, notes
+    def _points(self, systems: list[str]) -> list[tuple[Curve, float, Table]]:
+        """Returns (curve, value of its parameter, the empty table of that point)."""
+        return [
+            (curve, value, Table(
+                [m for m in self.metrics if {curve.x, curve.y} & set(m.names)],
+                [system for system in systems if system in curve.systems],
+            ))
+            for curve in self.curves for value in curve.values
+        ]
 
-    def _merge_counts(self, groups: list[str], counts: np.ndarray) -> dict[str, int]:
-        total = sum(s["counts"] for s in metrics.gather({"counts": counts}))
-        return {group: int(n) for group, n in zip(groups, total, strict=True)}
+    def _drawn(self, points: list[tuple[Curve, float, Table]]) -> list[dict[str, Any]]:
+        drawn = {}
+        for curve, value, table in points:
+            entry = drawn.setdefault(curve.title, {
+                "title": curve.title, "parameter": curve.parameter, "x": curve.x, "y": curve.y,
+                "systems": {},
+            })
+            for system, by_group in table.figures()[0].items():
+                row = by_group[ALL]
+                entry["systems"].setdefault(system, []).append(
+                    [float(value), row[curve.x], row[curve.y]]
+                )
+        return list(drawn.values())
 
     def _grid(self, grids: list[Mapping[str, np.ndarray]]) -> np.ndarray:
         columns = {k: [image for g in grids for image in g[k]] for k in grids[0]}
         return pictures.grid(columns, limit=self.config.evaluate.pictures)
+
+
+def evaluate(
+    method: Method, config: config_lib.ConfigDict, state: State, run_dir: pathlib.Path,
+    name: str = "evaluation", *, stage: str = "", evaluation: str | None = None,
+    compare: tuple[str, ...] | None = None,
+) -> Result:
+    """Measures `state` with baselines and curves; writes `<name>.json` and a picture grid.
+
+    Args:
+      method: of the stage.
+      config: of the stage.
+      state: the state.
+      run_dir: where the files go.
+      name: of the file, without suffix; it may name a folder.
+      stage: the name of the stage, for the file.
+      evaluation: which of the method's evaluations; the first by default.
+      compare: the stages whose last states are measured beside it, by default
+        `config.evaluate.compare`.
+    """
+    from jaxedit.run import checkpoint, writer
+
+    compare = tuple(config.evaluate.compare) if compare is None else compare
+    others = {other: checkpoint.load_run(run_dir, stage=other)[2] for other in compare}
+    result = Evaluator(method, config, name=evaluation).run(
+        state, config.evaluate.limit, baselines=config.evaluate.baselines, others=others,
+        curves=True,
+    )
+    output = writer.Writer(run_dir)
+    step = int(state.step)
+    for grid, image in result.grids.items():
+        output.picture(f"{name.replace('/', '-')}-{grid}", step, image)
+    output.file(f"{name}.json", result.to_json(step, stage))
+    output.close()
+    return result
+
+
+def create_metrics(wanted: Evaluation) -> tuple[list[metrics.Metric], list[str]]:
+    """Returns (the metrics of an evaluation, a line for each that cannot be had here)."""
+    keys = metrics.Keys(wanted.prediction, wanted.target, wanted.region)
+    return metrics.create(wanted.metrics, keys, own=wanted.own)
+
+
+def check_best(method: Method, config: config_lib.ConfigDict) -> None:
+    """Checks, before the first step, that the best checkpoint of a stage can be told.
+
+    Raises:
+      UserError: the figure that decides it will not be measured; the message names those that are.
+    """
+    if method.best is None or not (config.train.evaluate_every and config.checkpoint.keep_best):
+        return
+    _, wanted = _choose(method, None)
+    figure, _, group = method.best[0].partition("/")
+    named = [n for m in wanted.metrics for n in ([m] if isinstance(m, str) else m.names)]
+    # Only the deciding metric is made here: others may have large networks to read.
+    chosen = [m for m in wanted.metrics if figure in ([m] if isinstance(m, str) else m.names)]
+    absent = metrics.create(
+        chosen, metrics.Keys(wanted.prediction, wanted.target, wanted.region), own=wanted.own
+    )[1]
+    if chosen and not absent and (not group or group in wanted.groups):
+        return
+    measured = ", ".join(named) + (f"; groups: {', '.join(wanted.groups)}" if group else "")
+    raise UserError(
+        f"The best checkpoint is the one with the best {method.best[0]!r}, which is not measured. "
+        + (f"{absent[0]}. " if absent else f"Measured are: {measured}. ")
+        + f"Add {figure!r} to evaluate.metrics, or keep no best one: checkpoint.keep_best=0."
+    )
 
 
 def evaluation_source(config: config_lib.ConfigDict) -> tuple[str, str]:
@@ -240,36 +286,30 @@ def evaluation_source(config: config_lib.ConfigDict) -> tuple[str, str]:
     return name, config.evaluate.split or usual
 
 
-def evaluate(
-    method: Method, config: config_lib.ConfigDict, state: State, run_dir: pathlib.Path,
-    name: str = "evaluation",
-) -> Result:
-    """Measures `state` with baselines; writes `<name>.json` and a picture grid into `run_dir`.
+def _choose(method: Method, name: str | None) -> tuple[str, Evaluation]:
+    known = method.evaluations()
+    if not known:
+        raise UserError(f"Method {method.config.method!r} defines no evaluation for this stage.")
+    name = next(iter(known)) if name is None else name
+    check_choice("The evaluation", name, known)
+    return name, known[name]
 
-    The last states of the stages that `evaluate.compare` names are measured beside it.
-    """
-    from jaxedit.run import checkpoint, writer
 
-    others = {
-        stage: checkpoint.load_run(run_dir, stage=stage)[2] for stage in config.evaluate.compare
-    }
-    result = Evaluator(method, config).run(
-        state, config.evaluate.limit, baselines=config.evaluate.baselines, others=others
-    )
-    output = writer.Writer(run_dir)
-    step = int(state.step)
-    for grid, image in result.grids.items():
-        output.picture(f"{name}-{grid}", step, image)
-    output.file(f"{name}.json", result.to_json(step))
-    output.close()
-    return result
+def _check_different(systems: list[str]) -> None:
+    twice = sorted({name for name in systems if systems.count(name) > 1})
+    if twice:
+        raise UserError(
+            f"Two systems of an evaluation are called {twice[0]!r}: a stage in evaluate.compare "
+            "must not be named like an output or a baseline of the method."
+        )
+
+
+def _named(systems: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    """Returns those called `names`, and the model, whose outputs are systems of their own."""
+    return {name: one for name, one in systems.items() if name in (*names, MODEL)}
 
 
 def _rows(value: Any, valid: np.ndarray) -> Any:
     if isinstance(value, np.ndarray):
         return value[valid]
     return [v for v, keep in zip(value, valid, strict=True) if keep]
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else float(value)

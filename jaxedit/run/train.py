@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import pathlib
 import sys
 from typing import Any
@@ -82,13 +83,18 @@ def _train_stages(
     with StopRequest() as stop, contextlib.closing(output):
         context = _Context(run_dir, output, stop, finished)
         made: dict[str, Artifact] = {}
-        for position, stage in enumerate(stages.read(config)):
+        every = stages.read(config)
+        for stage in itertools.takewhile(lambda stage: not stage.build, every):
+            # Later ones may need artefacts to be created: they are checked when their turn comes.
+            evaluate.check_best(method_lib.create(stage.config), stage.config)
+        for position, stage in enumerate(every):
             stage = dataclasses.replace(stage, config=artifacts.with_sources(stage.config, made))
             plan = sharding.create_plan(stage.config, devices)
             method = method_lib.create(stage.config, plan.axis_name, made)
             if stage.build:
                 made[stage.name] = _build_stage(stage, method, context)
                 continue
+            evaluate.check_best(method, stage.config)
             plan.check_batch(stage.config.train.batch_size, stage.config.train.accumulate)
             # Closed after an error too: what was being saved gets finished.
             with contextlib.closing(_open_saver(stage, method, run_dir)) as saver:
@@ -122,10 +128,10 @@ class _Context:
 def _open_saver(
     stage: stages.Stage, method: Method, run_dir: pathlib.Path
 ) -> checkpoint.Checkpointer:
-    evaluation = method.evaluation()
-    options = {"best": evaluation.best} if evaluation else {}
     keep = stage.config.checkpoint
-    return checkpoint.Checkpointer(run_dir, stage.name, keep.keep_last, keep.keep_best, **options)
+    return checkpoint.Checkpointer(
+        run_dir, stage.name, keep.keep_last, keep.keep_best, method.best
+    )
 
 
 def _train_stage(
@@ -168,7 +174,7 @@ def _train_stage(
     if start == 0:
         output.file("versions.json", writer.versions())
 
-    evaluator = evaluate.Evaluator(method, config, plan.mesh) if method.evaluation() else None
+    evaluator = evaluate.Evaluator(method, config, plan.mesh) if method.evaluations() else None
     run_phase = sharding.Phases(plan, method)
     record = summary.StageRecord(total, _count(state.params), meta.get("summary"))
     progress = writer.Progress(total, start, config.train.batch_size, stage.name)

@@ -66,6 +66,7 @@ class Writer:
     def file(self, name: str, value: Any) -> None:
         """Writes a JSON file into the run directory, whole or not at all."""
         if self.active:
+            (self.run_dir / name).parent.mkdir(parents=True, exist_ok=True)
             atomic.write_text(self.run_dir / name, json.dumps(value, indent=2) + "\n")
 
     def rewind(self, stage: str, rows: Mapping[str, int]) -> None:

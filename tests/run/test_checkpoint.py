@@ -189,7 +189,9 @@ def test_without_a_finite_best_figure_a_checkpoint_counts_as_unmeasured(
         saver.save(untrained[2].replace(step=np.int32(step)), {}, figures)
     saver.close()
     assert saver.steps() == [1, 4]
-    assert checkpoint.Checkpointer(tmp_path, "train", read_only=True).best_step() == 1
+    assert checkpoint.Checkpointer(
+        tmp_path, "train", best=("psnr", "max"), read_only=True
+    ).best_step() == 1
 
 
 def test_frozen_networks_load_on_other_devices_and_name_their_damage(tmp_path):

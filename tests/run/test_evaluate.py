@@ -1,16 +1,23 @@
 """Evaluation: tables per group, baselines, any checkpoint of any run, on any source."""
 
+import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
-from jaxedit import main
+from jaxedit import main, metrics
 from jaxedit.errors import UserError
+from jaxedit.evaluation import Curve, Evaluation
+from jaxedit.host import levels
+from jaxedit.layers.randomness import sample_keys
+from jaxedit.method import State, Task
 from jaxedit.run import checkpoint, evaluate, train
 from tests.run.test_train import one_device, toy
+from tests.toy_method import Toy
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +44,118 @@ def test_groups_add_up_and_means_are_means(run):
         np.testing.assert_allclose(sum(parts) / counts["all"], row["all"], rtol=1e-6)
 
 
-def test_batch_size_and_devices_do_not_matter(run):
-    config, method, state = checkpoint.load_run(run)
+class Dreamer(Toy):
+    """Paints noise of a strength that it is given, and shows its draws as an output."""
+
+    tasks = {"dream": Task(("image", "strength"), ("dream", "plain"), 4, 8)}
+
+    def predict(self, state, inputs, rng, *, task):
+        image = inputs["image"]
+        keys = sample_keys(rng, len(image))
+        noise = jax.vmap(lambda key: jax.random.normal(key, image.shape[1:]))(keys)
+        strength = inputs.get("strength", jnp.ones(len(image)))[:, None, None, None]
+        return {"dream": image + strength * jnp.clip(noise, -0.5, 0.5), "plain": image / 2}
+
+    def evaluations(self):
+        curve = Curve("distance over strength", "strength", (0.0, 0.5, 1.0), "l1", "spread",
+                      ("model", "plain", "grey"))
+        lost = Curve("nothing", "strength", (1.0,), "l1", "lpips_alex")
+        dream = Evaluation(
+            "dream", "dream", "image", (Spread(), "l1", "lpips_alex"), systems={"plain": "plain"},
+            baselines={"grey": lambda batch: 0 * batch["image"]}, curves=(curve, lost),
+            groups=("dark", "bright"),
+            group=lambda batch: ["dark" if x.mean() < -0.1 else "bright" for x in batch["image"]],
+        )
+        return {"dreams": dream, "plainly": dataclasses.replace(dream, prediction="plain",
+                                                                systems={}, curves=())}
+
+    def pictures(self, batch, outputs):
+        return {"dream": levels.of_picture(outputs["dream"])}
+
+
+class Spread(metrics.base.MeanMetric):
+    """A metric of the method's own: it reads an output and a number of the batch."""
+
+    def __init__(self):
+        super().__init__("spread", "strength + deviation", False)
+
+    def values(self, outputs, batch):
+        strength = batch.get("strength", np.ones(len(batch["image"])))
+        spread = outputs["dream"].std((1, 2, 3))
+        return strength + spread, np.ones(len(spread), bool)
+
+
+@pytest.fixture
+def dreamer(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path / "none"))
+    config = toy(("evaluate.pictures", "2"))
+    return Dreamer(config, None, {}), config, State(step=jnp.zeros((), jnp.int32))
+
+
+def test_figures_do_not_depend_on_batches_or_devices(dreamer):
+    method, config, state = dreamer
     mesh = jax.sharding.Mesh(np.asarray(one_device()), ("data",))
+    tables = []
+    for size, devices in ((1, mesh), (3, mesh), (8, mesh), (8, None)):
+        with config.unlocked():
+            config.evaluate.batch_size = size
+        result = evaluate.Evaluator(method, config, devices).run(state, limit=11)
+        assert result.counts["all"] == 11 and min(result.counts.values()) > 0
+        tables.append(result.table["model"])
+    for other in tables[1:]:
+        for group, figures in tables[0].items():
+            for figure, value in figures.items():
+                np.testing.assert_allclose(other[group][figure], value, rtol=1e-6)
+
+
+def test_outputs_are_systems_and_curves_are_measured(dreamer, tmp_path):
+    method, config, state = dreamer
     with config.unlocked():
-        one = evaluate.Evaluator(method, config).run(state, limit=11).table
-        config.evaluate.batch_size = 5
-        local = jax.tree.map(lambda x: jax.device_put(np.asarray(x), one_device()[0]), state)
-        other = evaluate.Evaluator(method, config, mesh).run(local, limit=11).table
-        config.evaluate.batch_size = 8
-    for group, figures in one["model"].items():
-        for metric, value in figures.items():
-            if value is not None:
-                np.testing.assert_allclose(value, other["model"][group][metric], rtol=1e-5)
+        config.evaluate.limit = 5
+        config.evaluate.compare = ()
+    result = evaluate.evaluate(method, config, state, tmp_path, "evaluations/dawn", stage="dawn")
+    found = measured(tmp_path, "evaluations/dawn")
+    assert (found["stage"], found["name"], found["systems"]) == (
+        "dawn", "dreams", ["model", "plain", "grey"]
+    )
+    l1 = {system: row["all"]["l1"] for system, row in found["table"].items()}
+    assert l1["plain"] == pytest.approx(l1["grey"] / 2, rel=1e-6)
+    (curve,) = found["curves"]
+    assert [curve[k] for k in ("title", "parameter", "x", "y")] == [
+        "distance over strength", "strength", "l1", "spread"
+    ]
+    points = np.array(curve["systems"]["model"])
+    assert points.shape == (3, 3) and points[:, 0].tolist() == [0, 0.5, 1]
+    np.testing.assert_allclose(points[:, 1], [0, l1["model"] / 2, l1["model"]], atol=1e-6)
+    assert points[2, 2] == pytest.approx(result.table["model"]["all"]["spread"], rel=1e-6)
+    assert [p[1] for p in curve["systems"]["plain"]] == pytest.approx([l1["plain"]] * 3)
+    assert any("nothing: absent: it needs lpips_alex" in line for line in found["absent"])
+    assert (tmp_path / "pictures/evaluations-dawn-samples.png").is_file()
+    other = evaluate.Evaluator(method, config, name="plainly").run(state, limit=5)
+    assert other.name == "plainly" and other.table["model"]["all"]["l1"] == l1["plain"]
+    with pytest.raises(UserError, match="Did you mean 'dreams'"):
+        evaluate.Evaluator(method, config, name="dream")
+
+
+@pytest.mark.parametrize(
+    ("best", "words"),
+    [
+        (("pnsr", "max"), "'pnsr', which is not measured. Measured are: spread, l1, lpips_alex"),
+        (("lpips_alex", "min"), "lpips_alex: absent: The weights .* not in"),
+        (("l1/low", "min"), "groups: "),
+    ],
+)
+def test_best_is_checked_before_the_first_step(dreamer, monkeypatch, tmp_path, best, words):
+    method, config, _ = dreamer
+    wanted = dataclasses.replace(method.evaluations()["dreams"], best=best)
+    monkeypatch.setattr(method, "evaluations", lambda: {"dreams": wanted})
+    monkeypatch.setattr(train.method_lib, "create", lambda *_, **__: method)
+    with pytest.raises(UserError, match=words):
+        train.train(config, tmp_path / "run", one_device())
+    assert not (tmp_path / "run").exists()
+    with config.unlocked():
+        config.checkpoint.keep_best = 0
+    evaluate.check_best(method, config)
 
 
 def test_any_checkpoint_on_any_source(run, tmp_path, capsys):
@@ -88,6 +194,6 @@ def test_mistakes_are_named(run, capsys, arguments, words):
 
 def test_method_without_evaluation_is_refused(run, monkeypatch):
     config, method, _ = checkpoint.load_run(run)
-    monkeypatch.setattr(method, "evaluation", lambda: None)
+    monkeypatch.setattr(method, "evaluations", dict)
     with pytest.raises(UserError, match="defines no evaluation"):
         evaluate.Evaluator(method, config)

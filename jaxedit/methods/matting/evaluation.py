@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import ml_collections
 import numpy as np
 
+from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
-from jaxedit.method import Evaluation
 from jaxedit.methods.matting import baselines, inference, metrics
 
 _THUMBNAIL = 256  # pictures of any size are shown at most this large

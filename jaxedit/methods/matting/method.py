@@ -13,8 +13,9 @@ import numpy as np
 import optax
 
 from jaxedit.errors import UserError
+from jaxedit.evaluation import Evaluation
 from jaxedit.host.names import check_choice
-from jaxedit.method import Batch, Evaluation, Method, State, Sums, Task
+from jaxedit.method import Batch, Method, State, Sums, Task
 from jaxedit.methods.matting import evaluation, matte, objectives, optimization, update, weights
 from jaxedit.methods.matting.data import Transform
 from jaxedit.methods.matting.network import MattingNetwork
@@ -140,8 +141,8 @@ class Matting(Method):
     def transform(self, *, train: bool) -> Transform:
         return Transform(self.config, train)
 
-    def evaluation(self) -> Evaluation:
-        return evaluation.create(self.config)
+    def evaluations(self) -> dict[str, Evaluation]:
+        return {"mattes": evaluation.create(self.config)}
 
     def pictures(
         self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]

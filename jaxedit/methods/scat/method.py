@@ -12,10 +12,11 @@ import ml_collections
 import numpy as np
 import optax
 
+from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
 from jaxedit.host.names import check_choice
 from jaxedit.losses import perceptual
-from jaxedit.method import Batch, Evaluation, Method, State, Sums, Task
+from jaxedit.method import Batch, Method, State, Sums, Task
 from jaxedit.methods.scat import baselines, contrastive, discriminators, inpaint, metrics, update
 from jaxedit.methods.scat.data import Transform
 from jaxedit.methods.scat.generator import Generator
@@ -151,9 +152,9 @@ class SCAT(Method):
     def transform(self, *, train: bool) -> Transform:
         return Transform(self.config, train)
 
-    def evaluation(self) -> Evaluation:
+    def evaluations(self) -> dict[str, Evaluation]:
         """Returns the published evaluation: PSNR, SSIM and L1 on values that are not rounded."""
-        return Evaluation(
+        return {"inpainting": Evaluation(
             task="inpaint",
             prediction="composite",
             target="image",
@@ -164,7 +165,7 @@ class SCAT(Method):
             group=baselines.bin_labels,
             baselines=baselines.BASELINES,
             best=("psnr", "max"),
-        )
+        )}
 
     def pictures(
         self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]

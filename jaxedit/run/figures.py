@@ -1,0 +1,143 @@
+"""Figures of an evaluation: a table that fills up batch by batch, and what becomes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxedit import metrics
+
+ALL = "all"
+MODEL = "model"
+Figures = dict[str, dict[str, dict[str, float | None]]]
+
+
+class Table:
+    """System x group x metric, added up over batches, merged over processes.
+
+    Args:
+      measures: the metrics.
+      systems: names, in order.
+      groups: names of groups of samples, in order, without `ALL`.
+    """
+
+    def __init__(
+        self, measures: Sequence[metrics.Metric], systems: Sequence[str],
+        groups: Sequence[str] = (),
+    ):
+        self.measures = list(measures)
+        self.systems = list(systems)
+        self.groups = [*groups, ALL]
+        self._counts = np.zeros(len(self.groups), np.int64)
+        self._cells = {s: {g: [m.new() for m in measures] for g in self.groups} for s in systems}
+
+    def add(
+        self, outputs: Mapping[str, Mapping[str, np.ndarray]], batch: Mapping[str, Any],
+        count: int, labels: Sequence[str | None] = (),
+    ) -> None:
+        """Measures what every system made of a batch of `count` samples.
+
+        Args:
+          outputs: system -> what it made of the batch; others than the table's are not looked at.
+          batch: what it was made from, and the truth.
+          count: number of samples.
+          labels: the group of each sample; may be left out where there are no groups.
+        """
+        members = {g: np.asarray([label == g for label in labels], bool) for g in self.groups}
+        members[ALL] = np.ones(count, bool)
+        self._counts += [int(members[g].sum()) for g in self.groups]
+        if not count:
+            return
+        for position, metric in enumerate(self.measures):
+            prepared = metric.prepare(batch)  # the same for every system
+            for system, cells in self._cells.items():
+                rows = metric.measure(outputs[system], batch, prepared)
+                for group, chosen in members.items():
+                    if chosen.any():
+                        cells[group][position].add(metrics.select(rows, chosen))
+
+    def counts(self) -> dict[str, int]:
+        """Returns group -> number of samples, over all processes."""
+        total = sum(s["counts"] for s in metrics.gather({"counts": self._counts}))
+        return {group: int(n) for group, n in zip(self.groups, total, strict=True)}
+
+    def figures(self) -> tuple[Figures, list[str]]:
+        """Returns (system -> group -> figure name -> value or None, notes), over all processes."""
+        result: Figures = {}
+        notes: list[str] = []
+        for system, by_group in self._cells.items():
+            result[system] = {}
+            for group, accumulators in by_group.items():
+                values: dict[str, float | None] = {}
+                for metric, accumulator in zip(self.measures, accumulators, strict=True):
+                    merged = metric.new().merge(metrics.gather(accumulator.state()))
+                    found = merged.result()
+                    values |= {name: _finite(found.get(name)) for name in metric.names}
+                    if group == ALL:
+                        notes += merged.notes().values()
+                result[system][group] = values
+        return result, list(dict.fromkeys(notes))
+
+
+@dataclasses.dataclass
+class Result:
+    """What an evaluation found.
+
+    Attributes:
+      table: system -> group -> metric -> value; None where a figure cannot be had.
+      counts: group -> number of samples.
+      metrics: metric names, in order.
+      higher_is_better: metric -> direction.
+      absent: lines that say which metrics are missing, and how to get them.
+      notes: what a reader of a figure must know, or why a figure is missing.
+      source: what was measured on.
+      grids: name -> uint8 (H, W, 3) picture.
+      name: of the evaluation.
+      curves: title, parameter, x, y and systems: name -> [[parameter, x, y], ...].
+    """
+
+    table: Figures
+    counts: dict[str, int]
+    metrics: list[str]
+    higher_is_better: dict[str, bool]
+    absent: list[str]
+    notes: list[str]
+    source: str
+    grids: dict[str, np.ndarray]
+    name: str = ""
+    curves: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    def scalars(self) -> dict[str, float]:
+        """Returns the model's figures over all samples, and per group as `metric/group`."""
+        values = {}
+        for group, row in self.table[MODEL].items():
+            for name, value in row.items():
+                if value is not None:
+                    values[name if group == ALL else f"{name}/{group}"] = value
+        return values
+
+    def to_json(self, step: int, stage: str = "") -> dict[str, Any]:
+        """Returns the content of evaluation.json."""
+        return {
+            "stage": stage,
+            "name": self.name,
+            "source": self.source,
+            "step": step,
+            "count": self.counts[ALL],
+            "groups": list(self.counts),
+            "counts": self.counts,
+            "systems": list(self.table),
+            "metrics": self.metrics,
+            "higher_is_better": self.higher_is_better,
+            "table": self.table,
+            "curves": self.curves,
+            "absent": self.absent,
+            "notes": self.notes,
+        }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)

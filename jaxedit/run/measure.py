@@ -1,0 +1,125 @@
+"""Measuring a run: which stages, which evaluations, and the files in which the figures end up.
+
+The last measured stage's first evaluation is `evaluation.json`; every other one is
+`evaluations/<stage>.json`, or `evaluations/<stage>-<name>.json` where it is not its stage's first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from jaxedit import config as config_lib
+from jaxedit.errors import UserError
+from jaxedit.host.names import check_choice
+from jaxedit.method import Method, State
+from jaxedit.run import checkpoint, evaluate, stages
+from jaxedit.run.figures import Result
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """One evaluation of one stage.
+
+    Attributes:
+      stage: its name.
+      step: of the state that was measured.
+      result: the figures.
+      path: the JSON file that holds them.
+      is_main: whether it is the first evaluation of the last measured stage.
+    """
+
+    stage: str
+    step: int
+    result: Result
+    path: pathlib.Path
+    is_main: bool
+
+    @property
+    def heading(self) -> str:
+        """What stands above its table; nothing for the main one."""
+        return "" if self.is_main else f"\nStage {self.stage}, {self.result.name}:\n"
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the content of the file."""
+        return self.result.to_json(self.step, self.stage)
+
+
+def measure_run(run_dir: pathlib.Path) -> Iterator[Measured]:
+    """Measures the last state of every stage that is to be measured, the last stage first.
+
+    Which stages those are: `evaluate.stages`, or, where that is empty, all that have evaluations,
+    without those that `evaluate.compare` of the last one names, as they stand in its table.
+    """
+    config = checkpoint.read_run_config(run_dir)
+    names = check_stages(config)
+    compared: tuple[str, ...] = ()
+    is_main = True
+    for name in reversed(names):
+        if name in compared:
+            continue
+        stage_config, method, state = checkpoint.load_run(run_dir, stage=name)
+        if not method.evaluations():
+            continue
+        yield from measure_state(method, stage_config, state, run_dir, name, is_main=is_main)
+        if is_main and not config.evaluate.get("stages"):
+            compared = tuple(stage_config.evaluate.compare)
+        is_main = False
+
+
+def measure_state(
+    method: Method, config: config_lib.ConfigDict, state: State, run_dir: pathlib.Path,
+    stage: str, suffix: str = "", *, is_main: bool = True,
+) -> Iterator[Measured]:
+    """Measures `state` by each of its method's evaluations, and writes what they found.
+
+    Args:
+      method: of the stage.
+      config: of the stage.
+      state: the state.
+      run_dir: where the files go.
+      stage: its name.
+      suffix: what is added to the names of the files, to tell them from those of the run's end.
+      is_main: whether the first evaluation is the run's `evaluation.json`.
+
+    Raises:
+      UserError: the method has no evaluation.
+    """
+    if not method.evaluations():
+        raise UserError(f"Method {config.method!r} defines no evaluation for stage {stage!r}.")
+    compare = tuple(n for n in config.evaluate.compare if is_main or n in _earlier(run_dir, stage))
+    for number, name in enumerate(method.evaluations()):
+        first = number == 0 and is_main
+        stem = f"evaluations/{stage}" + (f"-{name}" if number else "")
+        stem = ("evaluation" if first else stem) + suffix
+        result = evaluate.evaluate(
+            method, config, state, run_dir, stem, stage=stage, evaluation=name, compare=compare
+        )
+        yield Measured(stage, int(state.step), result, run_dir / f"{stem}.json", first)
+
+
+def check_stages(config: config_lib.ConfigDict) -> list[str]:
+    """Returns the names of the stages that may be measured, in order; none that only builds.
+
+    Raises:
+      UserError: `evaluate.stages` names a stage that there is not.
+    """
+    known = [stage.name for stage in stages.read(config) if not stage.build]
+    wanted = config.evaluate.get("stages", ())  # runs of before that key have none
+    for name in wanted:
+        check_choice("A stage in evaluate.stages", name, known)
+    return [name for name in known if not wanted or name in wanted]
+
+
+def last_saved_stage(run_dir: pathlib.Path) -> str | None:
+    """Returns the name of the last stage of a run that has a checkpoint; None where none has."""
+    names = [stage.name for stage in stages.read(checkpoint.read_run_config(run_dir))]
+    saved = [n for n in names if checkpoint.has_checkpoint(run_dir / "checkpoints" / n)]
+    return saved[-1] if saved else None
+
+
+def _earlier(run_dir: pathlib.Path, stage: str) -> tuple[str, ...]:
+    names = [known.name for known in stages.read(checkpoint.read_run_config(run_dir))]
+    return tuple(names[: names.index(stage)])

@@ -1,0 +1,79 @@
+"""Every measured stage gets its table: which stages, which files."""
+
+import json
+
+import jax
+import pytest
+
+from jaxedit import main
+from jaxedit import method as method_lib
+from jaxedit.errors import UserError
+from jaxedit.run import checkpoint, measure
+from tests.run.test_train import toy
+
+STAGES = ("dawn", "noon", "dusk")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of three stages, each with one checkpoint, that was never trained."""
+    config = toy(("evaluate.limit", "8"), ("evaluate.pictures", "1"))
+    with config.unlocked():
+        config.stages = tuple({"name": name, "overrides": {}} for name in STAGES)
+    return lambda **changes: write(tmp_path / "run", config, changes)
+
+
+def write(folder, config, changes):
+    with config.unlocked():
+        config.evaluate.update(changes)
+    folder.mkdir()
+    (folder / "config.json").write_text(main.config_lib.to_json(config))
+    method = method_lib.create(config)
+    for number, name in enumerate(STAGES):
+        state = jax.jit(lambda rng: method.init(rng, method.spec(1)))(jax.random.key(number))
+        saver = checkpoint.Checkpointer(folder, name)
+        saver.save(state.replace(ema=method.averages(state.params)), {}, None)
+        saver.close()
+    return folder
+
+
+def files(folder):
+    found = [*folder.glob("evaluation*.json"), *folder.glob("evaluations/*.json")]
+    return {str(p.relative_to(folder)): json.loads(p.read_text()) for p in found}
+
+
+def test_every_stage_is_measured_once(run):
+    folder = run(compare=("dawn",))
+    found = list(measure.measure_run(folder))
+    assert [(m.stage, m.is_main) for m in found] == [("dusk", True), ("noon", False)]
+    written = files(folder)
+    assert set(written) == {"evaluation.json", "evaluations/noon.json"}
+    main_one, noon = written["evaluation.json"], written["evaluations/noon.json"]
+    assert (main_one["stage"], main_one["name"], main_one["curves"]) == ("dusk", "painting", [])
+    assert main_one["systems"] == ["model", "dawn", "grey"]
+    # What is compared stands in the last table already, and beside the stages that come after it.
+    assert noon["systems"] == ["model", "dawn", "grey"] and noon["stage"] == "noon"
+    tables = [main_one["table"], noon["table"]]
+    assert tables[0]["dawn"] == tables[1]["dawn"] and tables[0]["model"] != tables[1]["model"]
+    assert [m.to_json() for m in found] == [main_one, noon]
+    assert found[0].heading == "" and "Stage noon, painting" in found[1].heading
+    assert (folder / "pictures/evaluation-samples.png").is_file()
+    assert (folder / "pictures/evaluations-noon-samples.png").is_file()
+
+
+def test_stages_are_chosen(run, capsys):
+    folder = run(stages=("noon",))
+    assert [m.stage for m in measure.measure_run(folder)] == ["noon"]
+    assert set(files(folder)) == {"evaluation.json"}
+    arguments = ["--mode=evaluate", f"--workdir={folder}", "--config.evaluate.limit=3"]
+    assert main.main([*arguments, "--stage=dawn"]) == 0
+    assert "Stage dawn, painting" in capsys.readouterr().out
+    written = files(folder)
+    assert written["evaluations/dawn-step0.json"]["count"] == 3
+    assert main.main([*arguments, "--stage=down"]) == 2
+    assert "no checkpoint of a stage 'down'" in capsys.readouterr().err
+
+
+def test_an_unknown_stage_is_named(run):
+    with pytest.raises(UserError, match="evaluate.stages='nun' is unknown.* 'noon'"):
+        list(measure.measure_run(run(stages=("nun",))))
