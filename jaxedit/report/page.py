@@ -145,11 +145,15 @@ def _tiles(run: reading.Run) -> list[tuple[str, str]]:
 
 
 def _planned_steps(run: reading.Run) -> int:
-    """Returns the steps of all stages together, 0 where the configuration does not say."""
+    """Returns the steps of all stages together, 0 where the configuration does not say.
+
+    A stage that builds an artefact has none.
+    """
     with reading.understood(run.folder / "config.json"):
         base = run.config.get("train", {}).get("steps", 0)
-        overrides = [stage.get("overrides", {}) for stage in run.config.get("stages") or [{}]]
-        return sum(int(stage.get("train", {}).get("steps", base)) for stage in overrides)
+        stages = [s for s in run.config.get("stages") or [{}] if not s.get("build")]
+        overrides = [stage.get("overrides", {}).get("train", {}) for stage in stages]
+        return sum(int(one.get("steps", base)) for one in overrides)
 
 
 def _costs(summary: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -237,7 +241,11 @@ def _curve_sections(runs: Sequence[reading.Run]) -> list[dict[str, Any]]:
         title = "Curves" if len(stages) == 1 else f"Curves: {stage}"
         found.append({"title": title, **_charts(rows)})
     if any(run.timing for run in runs):
-        found.append({"title": "Speed", **_charts({run.name: run.timing for run in runs})})
+        # Each stage counts its steps from the first, so it has a line of its own.
+        rows = {
+            run.name: [{**row, "split": row.get("stage", "")} for row in run.timing] for run in runs
+        }
+        found.append({"title": "Speed", **_charts(rows)})
     return found
 
 

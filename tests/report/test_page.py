@@ -107,6 +107,22 @@ def test_stages_are_not_added_up_to_a_larger_network(run):
     assert tiles == [("2M", "parameters"), ("4e9", "FLOPs per step")]
 
 
+def test_stages_count_their_steps_each(run):
+    change(run / "config.json", stages=[
+        {"name": "bank", "build": True}, {"name": "first", "overrides": {"train": {"steps": 70}}},
+        {"name": "train"},
+    ])
+    rows = [{"stage": s, "step": n, "seconds_per_step": 1.0} for s in ("first", "train")
+            for n in (10, 20)]
+    (run / "timing.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = Page(report.write(run).read_text())
+    assert "120 of 190 steps" in page.words
+    speed = page.figures[-1]["data"]
+    assert [(line["name"], line["x"]) for line in speed] == [
+        ("first", [10, 20]), ("train", [10, 20])
+    ]
+
+
 def test_a_running_run_gives_a_partial_page(tmp_path):
     run = tmp_path / "young"
     run.mkdir()
