@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,12 +16,14 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from jaxedit.errors import UserError
+from jaxedit.errors import PretrainedWeightsMissing, UserError
+from jaxedit.host.names import check_choice, did_you_mean
 from jaxedit.method import Method
 from jaxedit.run import artifacts as artifacts_lib
 from jaxedit.run import sharding
+from jaxedit.run.stages import Stage
 from jaxedit.state import Artifact, StartingValue, State, find, put, read_arrays
-from jaxedit.weights import convert, manifest
+from jaxedit.weights import catalogue, convert, manifest
 from jaxedit.weights.entry import Bundle
 
 PyTree = Any
@@ -90,6 +92,36 @@ def read(
     )
 
 
+def check(
+    stage: Stage, pairs: Iterable[tuple[str, str]], earlier: Sequence[Stage], begun: bool
+) -> None:
+    """Finds what is wrong with (from, to) pairs before the first stage runs, hours ahead.
+
+    Args:
+      stage: whose pairs they are.
+      pairs: its own and those of its method.
+      earlier: the stages before it.
+      begun: whether it has a checkpoint, and so no need of what it started from.
+
+    Raises:
+      PretrainedWeightsMissing: published weights are not here; the message says how to get them.
+      UserError: a pair names no earlier stage, no weights, no file or no field of a state.
+    """
+    fields = [field.name for field in dataclasses.fields(State)]
+    built = [one.name for one in earlier if one.build]
+    for source, target in pairs:
+        field = target.split("/")[0]
+        check_choice(f"Stage {stage.name!r} starts {target!r}: the field", field, fields)
+        kind, name, _ = _parse(source, [one.name for one in earlier if not one.build])
+        if kind == "artifact":
+            check_choice(f"Stage {stage.name!r} starts from {source!r}: the host stage",
+                         name.partition(":")[0], built)
+        elif kind == "weights" and not catalogue.is_here(name) and not begun:
+            raise PretrainedWeightsMissing(catalogue.how_to_get(name))
+        elif kind == "file" and not pathlib.Path(name).is_file() and not begun:
+            raise UserError(f"Stage {stage.name!r} starts from {source!r}: there is no such file.")
+
+
 def as_saved(abstract: State, items: Iterable[str], folder: pathlib.Path) -> dict[str, PyTree]:
     """Returns field -> abstract tree, with what a checkpoint holds beside the fresh state.
 
@@ -122,34 +154,50 @@ def as_saved(abstract: State, items: Iterable[str], folder: pathlib.Path) -> dic
     return trees
 
 
+def _parse(source: str, stages: Collection[str]) -> tuple[str, str, str]:
+    """Returns (stage | weights | artifact | file, its name, path inside) of where a value is from.
+
+    Raises:
+      UserError: it is none of them.
+    """
+    origin, _, path = source.rpartition(":")
+    kind, _, rest = source.partition(":")
+    if origin in stages:
+        return "stage", origin, path
+    if kind == "weights":
+        name, _, path = rest.partition(":")
+        return kind, name, path
+    if kind == "artifact":
+        stage, _, rest = rest.partition(":")
+        file, _, path = rest.partition(":")
+        return kind, f"{stage}:{file}", path
+    if origin.endswith(".safetensors"):
+        return "file", origin, path
+    raise UserError(
+        f"The starting value {source!r}: {origin or source!r} is neither an earlier stage "
+        f"({', '.join(stages) or 'there is none'}), nor weights:NAME, nor artifact:STAGE:FILE, nor "
+        f"a .safetensors file.{did_you_mean(origin, stages)}"
+    )
+
+
 def _read(
     source: str, earlier: Mapping[str, State], artifacts: Mapping[str, Artifact]
 ) -> PyTree:
-    origin, _, path = source.rpartition(":")
-    kind, _, name = source.partition(":")
-    if origin in earlier:
-        tree = earlier[origin]
+    kind, name, path = _parse(source, earlier)
+    if kind == "stage":
+        tree = earlier[name]
     elif kind == "weights":
-        name, _, path = name.partition(":")
-        bundle = isinstance(manifest.get(name), Bundle)
         # Of a bundle, which may be large, no other network is read.
+        bundle = isinstance(manifest.get(name), Bundle)
         tree = convert.load(name, networks=path.split("/")[:1] if bundle and path else None)
     elif kind == "artifact":
         stage, _, file = name.partition(":")
-        file, _, path = file.partition(":")
         tree = artifacts_lib.among(artifacts, stage).arrays(file)
-    elif origin.endswith(".safetensors"):
-        tree = read_arrays(pathlib.Path(origin))
     else:
-        raise UserError(
-            f"The starting value {source!r}: {origin or source!r} is neither an earlier stage "
-            f"({', '.join(earlier) or 'there is none'}), nor weights:NAME, nor "
-            "artifact:STAGE:FILE, nor a .safetensors file."
-        )
+        tree = read_arrays(pathlib.Path(name))
     found = find(tree, path) if path else tree
     if found is None:
-        what = f"stage {origin!r}" if origin in earlier else f"{source.removesuffix(':' + path)}"
-        raise UserError(f"The starting value {source!r}: {what} holds no {path!r}.")
+        raise UserError(f"The starting value {source!r}: {kind} {name!r} holds no {path!r}.")
     return found
 
 

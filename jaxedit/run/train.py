@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import pathlib
 import sys
 from typing import Any
@@ -84,9 +83,8 @@ def _train_stages(
         context = _Context(run_dir, output, stop, finished)
         made: dict[str, Artifact] = {}
         every = stages.read(config)
-        for stage in itertools.takewhile(lambda stage: not stage.build, every):
-            # Later ones may need artefacts to be created: they are checked when their turn comes.
-            evaluate.check_best(method_lib.create(stage.config), stage.config)
+        _check_stages(every, run_dir)
+        names_optimizers = any(":opt" in source for stage in every for source, _ in stage.start)
         for position, stage in enumerate(every):
             stage = dataclasses.replace(stage, config=artifacts.with_sources(stage.config, made))
             plan = sharding.create_plan(stage.config, devices)
@@ -99,13 +97,27 @@ def _train_stages(
             # Closed after an error too: what was being saved gets finished.
             with contextlib.closing(_open_saver(stage, method, run_dir)) as saver:
                 state, record = _train_stage(stage, position, plan, method, saver, context)
-            finished[stage.name] = state
+            # Nothing starts from optimizer states, which are the larger part, unless it says so.
+            finished[stage.name] = state if names_optimizers else state.replace(opt={})
             records[stage.name] = record.to_json()
             anything_new = anything_new or record.ran
             # A run of an older version keeps the figures of the process that trained it.
             if anything_new or not (run_dir / "summary.json").exists():
                 summary.write(output, records)
     return state
+
+
+def _check_stages(every: list[stages.Stage], run_dir: pathlib.Path) -> None:
+    """Finds mistakes of later stages before the first one runs, as far as they can be seen."""
+    for position, stage in enumerate(every):
+        pairs = stage.start
+        # After a host stage, methods may need its artefact: they are checked in their turn.
+        if not any(one.build for one in every[: position + 1]):
+            method = method_lib.create(stage.config)
+            evaluate.check_best(method, stage.config)
+            pairs = (*method.starting_values(), *pairs)
+        begun = any(True for _ in (run_dir / "checkpoints" / stage.name).glob("[0-9]*"))
+        starting.check(stage, pairs, every[:position], begun)
 
 
 def _build_stage(stage: stages.Stage, method: Method, context: _Context) -> Artifact:

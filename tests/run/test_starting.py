@@ -92,6 +92,29 @@ def test_mistakes_are_named(method, pair, words):
         start(method, (pair,), earlier)
 
 
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        (("frist:params/painter", "params/painter"), "Did you mean 'first'"),
+        (("second:params/painter", "params/painter"), r"neither an earlier stage \(first\)"),
+        (("first:params/painter", "prams/painter"), "Did you mean 'params'"),
+        (("none.safetensors:a", "params/painter"), "no such file"),
+        (("weights:vgg19", "frozen/vgg19"), "weights convert vgg19"),
+        (("artifact:first:a.npz", "extra/a"), "host stage='first' is unknown"),
+    ],
+)
+def test_mistakes_of_a_later_stage_are_found_before_the_first_runs(
+    pair, words, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
+    config = toy()
+    with config.unlocked():
+        config.stages = ({"name": "first"}, {"name": "second", "start": (pair,)})
+    with pytest.raises(UserError, match=words):
+        train.train(config, tmp_path / "run", one_device())
+    assert not (tmp_path / "run").exists()
+
+
 def test_networks_of_a_bundle_start_different_fields(method, monkeypatch, tmp_path):
     monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
     monkeypatch.setitem(manifest.entries(), "inversion", examples.ONE_FILE)
