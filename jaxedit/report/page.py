@@ -130,7 +130,7 @@ def _tiles(run: reading.Run) -> list[tuple[str, str]]:
         tiles.append((wording.duration(_total(summary["train_seconds"])), "training time"))
     for key, label, form in (
         ("seconds_per_step", "time per step", lambda v: f"{v * 1e3:.0f} ms"),
-        ("images_per_second", "images per second", lambda v: f"{v:.3g}"),
+        ("images_per_second", "images per second", lambda v: wording.number(float(f"{v:.3g}"))),
     ):
         values = [row[key] for row in run.timing if tables.is_number(row.get(key))]
         if values:

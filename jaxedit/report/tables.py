@@ -132,7 +132,7 @@ def panels(evaluation: Evaluation) -> list[Panel]:
 def title(evaluation: Evaluation) -> str:
     """Returns one line: what was measured, of which stage, on what, at which step."""
     name, stage, step = (evaluation.get(key) for key in ("name", "stage", "step"))
-    what = "Evaluation" + (f" {name}" if name else "") + (f" of {stage}" if stage else "")
+    what = "Evaluation" + (f" of {stage}" if stage else "") + (f" ({name})" if name else "")
     at = "" if step is None else f" at step {step}"
     return f"{what}{at} on {evaluation['source']}, {evaluation['count']} samples"
 

@@ -175,7 +175,7 @@ def test_every_measured_stage_has_its_table_and_curves(run):
     shutil.copy(run / "evaluation.json", folder / "train.json")  # the run's own, once more
     page = Page(report.write(run).read_text())
     assert page.words.count("Evaluation at step 120 on photos") == 1
-    assert "Evaluation faces of pretrain at step 80" in page.words and "Trade-off" in page.words
+    assert "Evaluation of pretrain (faces) at step 80" in page.words and "Trade-off" in page.words
     assert page.figures[0]["data"][0]["text"] == ["0", "1"]
 
 

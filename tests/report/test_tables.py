@@ -35,7 +35,7 @@ def test_markdown_cells_are_escaped():
 def test_a_stage_and_a_name_stand_in_the_title():
     evaluation = fake_run.evaluation() | {"stage": "pretrain", "name": "faces"}
     assert tables.title(evaluation) == (
-        "Evaluation faces of pretrain at step 120 on photos, 9 samples"
+        "Evaluation of pretrain (faces) at step 120 on photos, 9 samples"
     )
 
 
