@@ -90,7 +90,8 @@ class Checkpointer:
         return ocp.CheckpointManager(self.folder, options=self._options)
 
     def save(
-        self, state: State, meta: dict[str, Any], metrics: Mapping[str, float] | None
+        self, state: State, meta: dict[str, Any], metrics: Mapping[str, float] | None,
+        replace: bool = False,
     ) -> None:
         """Starts saving `state` (without `frozen`) as its own step; returns before it is on disk.
 
@@ -99,13 +100,14 @@ class Checkpointer:
           meta: JSON-able facts to restore beside the state.
           metrics: figures by which the best checkpoint is chosen, or None. Without a finite figure
             of the right name the checkpoint counts as not measured.
+          replace: write this step anew if it is there, and is not the only checkpoint.
 
         Raises:
           UserError: the disk is, or would be, full.
           NonFiniteLoss: a parameter or an average is NaN or infinite.
         """
         step = int(state.step)
-        if self._manager.latest_step() == step:
+        if self._manager.latest_step() == step and not (replace and len(self.steps()) > 1):
             return
         items = {name: getattr(state, name) for name in ITEMS}
         items = {name: tree for name, tree in items.items() if jax.tree.leaves(tree)}
@@ -118,6 +120,8 @@ class Checkpointer:
         self.wait()
         self._saving = step
         try:
+            if step in self.steps():
+                self._manager.delete(step)
             self._manager.save(
                 step, args=ocp.args.Composite(**arguments), metrics=self._measured(metrics)
             )

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 
 import jax
 from jax.experimental import multihost_utils
@@ -27,16 +28,21 @@ class Preempted(Exception):
         self.exit_code = exit_code
 
 
+class Abandoned(BaseException):
+    """What was done `at_once` was given up for a request to stop; no error to be handled."""
+
+
 class StopRequest:
     """Whether the run was asked to stop: by a signal here, or on any process of a cluster job.
 
-    A first Ctrl-C is a request like SIGTERM: what is under way, be it a step, an evaluation, a
-    restoration or a save, is finished, and the run saves and ends. A second one stops it at once.
+    A first Ctrl-C is a request like SIGTERM: what is under way, be it a step, a restoration or a
+    save, is finished, an evaluation is put off until the run goes on, and the run saves and ends.
+    A second one stops it at once.
     """
 
     def __init__(self):
         self.interrupts = 0
-        self._asked = False
+        self._asked = self._at_once = False
         self._previous: dict[int, object] = {}
         self._pipe: tuple[int, int] | None = None
         self._over = threading.Event()
@@ -65,6 +71,20 @@ class StopRequest:
             os.close(self._pipe[1])  # which ends the thread
             self._over.set()
 
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within it a request raises `Abandoned`: for work that can be done again another time.
+
+        With several processes, which would have to agree, it changes nothing.
+        """
+        self._at_once = jax.process_count() == 1
+        try:
+            if self._at_once and self._asked:
+                raise Abandoned
+            yield
+        finally:
+            self._at_once = False
+
     @property
     def asked(self) -> bool:
         """Whether a signal has come; with several processes only `requested` says so."""
@@ -83,6 +103,8 @@ class StopRequest:
 
     def _on_terminate(self, *_: object) -> None:
         self._asked = True
+        if self._at_once:
+            raise Abandoned
 
     def _on_interrupt(self, *_: object) -> None:
         self.interrupts += 1
@@ -91,6 +113,8 @@ class StopRequest:
         self._asked = True
         if jax.process_count() > 1:
             os.kill(os.getpid(), signal.SIGTERM)
+        if self._at_once:
+            raise Abandoned
 
     def _watch(self) -> None:
         """Answers Ctrl-C from a thread: Python's own handlers wait while XLA compiles."""

@@ -34,7 +34,7 @@ from jaxedit.run import (
     summary,
     writer,
 )
-from jaxedit.run.preemption import Preempted, StopRequest
+from jaxedit.run.preemption import Abandoned, Preempted, StopRequest
 from jaxedit.run.sums import RunningSums
 from jaxedit.state import Artifact
 
@@ -195,17 +195,42 @@ def _train_stage(
     if start < total:
         record.start(run_phase.facts)
 
-    def save(state: State, metrics: dict[str, float] | None = None) -> None:
+    def measure(state: State, done: int) -> dict[str, float] | None:
+        """Returns the figures; None where a request to stop puts it off until the run goes on."""
+        with progress.pause(), record.measure(summary.EVALUATE):
+            result = None
+            with contextlib.suppress(Abandoned), context.stop.at_once():
+                result = evaluator.run(
+                    plan.global_state(state), limit=config.evaluate.limit_in_training
+                )
+            if result is None:
+                return None
+            output.row(stage.name, done, "eval", result.scalars())
+            for name, image in result.grids.items():
+                output.picture(f"{stage.name}-{name}", done, image)
+            return result.scalars()
+
+    def save(
+        state: State, metrics: dict[str, float] | None = None, due: bool = False,
+        again: bool = False,
+    ) -> None:
         meta = {
+            "evaluation_due": due,
             "data": batches.get_state(),
             "sums": sums.to_json(),
             "rows": output.rows(stage.name),
             "summary": record.to_json(),
         }
-        saver.save(plan.global_state(state), meta, metrics)
+        saver.save(plan.global_state(state), meta, metrics, replace=again)
 
     if total == 0 and not restored:
         save(state)  # a stage without steps leaves what it starts from
+    if meta.get("evaluation_due") and not context.stop.asked:
+        metrics = measure(state, start)
+        # Elsewhere an uninterrupted run has no checkpoint that could be the best.
+        if metrics and start % config.train.checkpoint_every == 0:
+            with record.measure(summary.SAVE):
+                save(state, metrics, again=True)
     if context.stop.asked and start < total:
         raise Preempted(f"Asked to stop at step {start} of {total}.", context.stop.exit_code)
     for step in range(start, total):
@@ -225,22 +250,16 @@ def _train_stage(
             output.row(stage.name, done, "train", values)
             output.timing(stage.name, done, progress.timing())
             progress.note({k: v for k, v in values.items() if k.startswith("loss/")})
-        metrics = None
+        metrics, due = None, False
         every = config.train.evaluate_every
         if evaluator and every and done % every == 0 and done < total:
-            with progress.pause(), record.measure(summary.EVALUATE):
-                result = evaluator.run(
-                    plan.global_state(state), limit=config.evaluate.limit_in_training
-                )
-                metrics = result.scalars()
-                output.row(stage.name, done, "eval", metrics)
-                for name, image in result.grids.items():
-                    output.picture(f"{stage.name}-{name}", done, image)
+            metrics = measure(state, done)
+            due = metrics is None
             ask = ask or context.stop.asked
         if done % config.train.checkpoint_every == 0 or done == total or ask:
             sums.check_all()
             with progress.pause(), record.measure(summary.SAVE):
-                save(state, metrics)
+                save(state, metrics, due)
             ask = ask or context.stop.asked
         if ask and done < total:
             progress.close()

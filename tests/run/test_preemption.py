@@ -72,7 +72,9 @@ def test_ctrl_c_at_any_moment_saves_and_is_resumed_as_if_it_had_not_been(
     moment, tmp_path, monkeypatch
 ):
     """The signal is real and comes in the middle of what takes longest."""
-    config = toy(("train.steps", "8"), ("evaluate.limit_in_training", "4"))
+    config = toy(
+        ("train.steps", "8"), ("train.checkpoint_every", "2"), ("evaluate.limit_in_training", "4")
+    )
     straight = train.train(config, tmp_path / "straight", one_device())
     run = tmp_path / "run"
     owner, name = {
@@ -92,8 +94,10 @@ def test_ctrl_c_at_any_moment_saves_and_is_resumed_as_if_it_had_not_been(
         with pytest.raises(Preempted, match="Asked to stop") as stopped:
             train.train(config, run, one_device())
     assert stopped.value.exit_code == 130
-    steps = {"restoring": [], "evaluating": [4], "saving": [4]}[moment]
+    steps = {"restoring": [], "evaluating": [2, 4], "saving": [2]}[moment]
     assert sorted(int(p.name) for p in run.glob("checkpoints/train/[0-9]*")) == steps
     assert_same(train.train(config, run, one_device()), straight)
     one, other = (folder / "metrics.jsonl" for folder in (tmp_path / "straight", run))
     assert one.read_bytes() == other.read_bytes()
+    best = [checkpoint.load_run(folder, "best")[2] for folder in (tmp_path / "straight", run)]
+    assert int(best[0].step) == 4 == int(best[1].step)
