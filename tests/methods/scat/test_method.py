@@ -1,6 +1,5 @@
 """Every branch of SCAT trains, evaluates and is restored, shrunk."""
 
-import json
 
 import jax
 import numpy as np
@@ -11,20 +10,22 @@ from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.run import checkpoint, evaluate, starting, train
 from tests import shrink
 
+SPEC = method_lib.create(shrink.scat("demo")).spec(8)
+# The demo has a whole run of its own; 512 pixels differ from 256 in nothing that is compiled.
+VARIANTS = [name for name in shrink.SCAT_VARIANTS if name not in ("demo", "paper512")]
 
-@pytest.mark.parametrize("name", [n for n in shrink.SCAT_VARIANTS if n != "paper512"])
-def test_variant_trains_and_is_measured(name, tmp_path):
-    config = shrink.scat(name)
-    before = jax.device_get(
-        jax.jit(lambda: method_lib.create(config).init(jax.random.key(3), SPEC).params)()
-    )
+
+def draw_batch():
+    rng = np.random.default_rng(0)
+    hole = np.zeros(SPEC["mask"].shape, np.float32)
+    hole[:, 10:40, 5:30] = 1
+    return {"image": rng.uniform(-1, 1, SPEC["image"].shape).astype(np.float32), "mask": hole}
+
+
+def test_demo_trains_and_is_measured(tmp_path):
+    config = shrink.scat("demo")
     state = train.train(config, tmp_path / "run", jax.devices()[:1])
     assert int(state.step) == 4
-    for network, params in jax.device_get(state.params).items():
-        for leaf, new in zip(
-            jax.tree.leaves(before[network]), jax.tree.leaves(params), strict=True
-        ):
-            assert np.isfinite(new).all() and leaf.shape == new.shape
     _, method, restored = checkpoint.load_run(tmp_path / "run")
     result = evaluate.evaluate(method, config, restored, tmp_path / "run")
     assert set(result.table) == {"model", "mean fill", "biharmonic"}
@@ -33,22 +34,24 @@ def test_variant_trains_and_is_measured(name, tmp_path):
     assert (tmp_path / "run/pictures/evaluation-samples.png").is_file()
 
 
-SPEC = method_lib.create(shrink.scat("demo")).spec(8)
-
-
-def test_eight_devices_give_the_numbers_of_one(tmp_path):
-    config = shrink.scat("demo", **{"train.steps": "2", "train.evaluate_every": "0"})
-    train.train(config, tmp_path / "one", jax.devices()[:1])
-    train.train(config, tmp_path / "eight")
-    rows = [
-        (tmp_path / n / "metrics.jsonl").read_text().splitlines()
-        for n in ("one", "eight")
-    ]
-    # The first step's losses come before Adam's sign-like first update magnifies round-off.
-    first, other = json.loads(rows[0][0]), json.loads(rows[1][0])
-    for key, value in first.items():
-        if key.startswith("loss/"):
-            np.testing.assert_allclose(value, other[key], rtol=2e-4, atol=1e-6, err_msg=key)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variant_takes_a_step(name):
+    """One update of every branch that lowers to another program; tests/run has the loop."""
+    config = shrink.scat(name)
+    method = method_lib.create(config)
+    start = starting.read(method.starting_values(), {})
+    before = jax.jit(lambda rng: method.init(rng, SPEC, start))(jax.random.key(3))
+    step = jax.jit(lambda s, b: method.update(s, b, jax.random.key(0), phase="step"))
+    after, sums = step(before, draw_batch())
+    for key, (value, weight) in sums.items():
+        assert np.isfinite(value / weight), key
+    for network in before.params:
+        moved = [
+            float(np.abs(np.asarray(a) - np.asarray(b)).max())
+            for a, b in zip(jax.tree.leaves(before.params[network]),
+                            jax.tree.leaves(after.params[network]), strict=True)
+        ]
+        assert 0 < max(moved) < np.inf, network
 
 
 def test_loss_of_weight_zero_is_not_logged(tmp_path):
