@@ -53,9 +53,11 @@ def initial_state(
     spec = method.spec(1)
     # Runs once: on CPU, optimising hundreds of random draws takes longer than anything it saves.
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    initialise = jax.jit(
-        lambda rng, start: method.init(rng, spec, start), compiler_options=options
-    )
+    function = lambda rng, start: method.init(rng, spec, start)
+    shardings = None
+    if plan.parameters == "fsdp":  # the whole state may not fit any one device
+        shardings = plan.state_shardings(jax.eval_shape(function, rng, start))
+    initialise = jax.jit(function, out_shardings=shardings, compiler_options=options)
     return initialise(rng, start)
 
 

@@ -63,6 +63,24 @@ def test_files_fill_places_that_were_not_there(method, tmp_path):
     assert_same(state.params["painter"]["Conv_0"], tree(3)["Conv_0"])
 
 
+def test_large_parameters_begin_on_their_own_devices(method):
+    """The whole state, which may not fit one device, is never on one."""
+
+    class Wide(type(method)):
+        def variables(self, rng, spec):
+            state = super().variables(rng, spec)
+            wide = {"kernel": jax.random.normal(rng, (256, 128))}
+            return state.replace(params={**state.params, "critic": wide})
+
+    wide = Wide(method.config, None, {})
+    one = start(wide, ())
+    plan = sharding.Plan(parameters="fsdp")
+    state = starting.initial_state(wide, plan, jax.random.key(0))
+    for tree in (state.params["critic"], state.opt["critic"][0].mu):
+        assert {s.data.shape for s in tree["kernel"].addressable_shards} == {(32, 128)}
+    assert_same(state, one)
+
+
 def test_starting_values_are_traced(method):
     value = StartingValue(
         jax.eval_shape(lambda: jax.tree.map(jax.numpy.asarray, tree(0))), "a:b", "frozen/new"
