@@ -1,7 +1,7 @@
 """Run configurations: presets, typed overrides and strict errors around `ml_collections`.
 
 A configuration is named by one string, `PATH[:PRESET][,KEY=VALUE...]`, for example
-`configs/scat.py:paper,data.source=folder:/pictures`; further overrides are (key, value) strings.
+`configs/FILE.py:paper,data.source=folder:/pictures`; further overrides are (key, value) strings.
 Nothing is guessed: an unknown preset or key, or a value of another type, is an error that
 names the nearest known one.
 """
@@ -55,7 +55,7 @@ def split_argument(argument: str) -> tuple[pathlib.Path, str, list[tuple[str, st
     if not found or (rest and rest[0] not in ":,"):
         raise UserError(
             f"--config={argument} names no configuration file. "
-            "Expected PATH.py[:PRESET][,KEY=VALUE...], for example configs/scat.py:paper."
+            "Expected PATH.py[:PRESET][,KEY=VALUE...], for example configs/FILE.py:paper."
         )
     preset, overrides = "", []
     for position, part in enumerate(filter(None, rest[1:].split(","))):

@@ -1,4 +1,4 @@
-"""`python -m jaxedit.main --config=configs/scat.py`: trains, or evaluates, one run.
+"""`python -m jaxedit.main --config=configs/PAPER.py`: trains, or evaluates, one run.
 
 Everything about a run stands in its configuration; the flags here say only where and which part.
 """
@@ -48,7 +48,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[tuple[str, str]]]:
         allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE[:PRESET][,KEY=VALUE...]",
-                        help="for example configs/scat.py or configs/scat.py:paper")
+                        help="a file of configs/ and, if you like, one of its presets")
     parser.add_argument("--workdir", type=pathlib.Path,
                         help="run directory (default: runs/<config>-<preset>)")
     parser.add_argument("--mode", choices=("train", "evaluate"), default="train",
@@ -70,7 +70,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[tuple[str, str]]]:
         key, equals, value = word.removeprefix("--config.").partition("=")
         overrides.append((key, value if equals else next(waiting, "")))
     if flags.config is None and flags.mode == "train":
-        parser.error("--config is needed, for example --config=configs/scat.py")
+        parser.error("--config is needed: a file of configs/")
     if flags.config is None and flags.workdir is None:
         parser.error("--mode=evaluate needs --workdir or --config")
     return flags, overrides

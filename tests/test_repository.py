@@ -74,6 +74,44 @@ def test_imports_run_downwards(path):
         assert papers <= {parts[1]}, f"{path.name} imports another paper: {papers}"
 
 
+PAPERS = re.compile(
+    r"(?<![a-z])(scat|dpt|sims|sdic|iedit)(?![a-z])"  # the papers, in any spelling of case
+    r"|methods[./](?!(?:<|PAPER|\*|__init__|{))[a-z]+",  # a folder of methods/, by its name
+    re.IGNORECASE,
+)
+# What a paper has outside of its folder in methods/: its verb, and its data sets.
+VERBS = {"inpaint.py", "matte.py", "synthesize.py", "invert.py", "edit.py"}
+
+
+def names_a_paper(path: pathlib.Path) -> list[str]:
+    parts = path.relative_to(ROOT / "jaxedit").parts
+    own = parts[0] == "methods" or parts[:2] == ("data", "layouts")
+    if own or (parts[0] == "commands" and path.name in VERBS):
+        return []
+    return [match.group() for match in PAPERS.finditer(path.read_text())]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "jaxedit").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_the_core_names_no_paper(path):
+    """Another paper moves in without an edit to a shared file: none knows the ones there are."""
+    assert names_a_paper(path) == []
+
+
+def test_a_named_paper_is_found(monkeypatch, tmp_path):
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    file = tmp_path / "jaxedit" / "run" / "x.py"
+    file.parent.mkdir(parents=True)
+    for text, found in (
+        ("# as SCAT does", ["SCAT"]), ("scat_loss = 1", ["scat"]), ("scatter, deeper", []),
+        ("import jaxedit.methods.matting.data", ["methods.matting"]),
+        ("`methods/<paper>` and jaxedit/methods/*/published.py", []),
+    ):
+        file.write_text(text)
+        assert names_a_paper(file) == found
+
+
 def test_every_room_has_a_level():
     """A new folder or file at the top level must be given its place."""
     rooms = {p.stem for p in (ROOT / "jaxedit").iterdir() if p.name[0] != "_" and

@@ -16,11 +16,11 @@ import numpy as np
 from PIL import Image
 
 from jaxedit.apply import batch_files, cutout, photograph, tiles
-from jaxedit.apply import trimap as trimaps
+from jaxedit.apply import trimap as trimap_files
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, network
-from jaxedit.data import images
+from jaxedit.data import images, trimaps
 from jaxedit.errors import UserError
 from jaxedit.host.atomic import atomic_file
 
@@ -106,7 +106,7 @@ class Options:
 
     Attributes:
       from_mask: the companion of a photo is a coarse mask of the subject, not a trimap.
-      trimap_width: with `from_mask`: see `jaxedit.apply.trimap.from_mask`; None is its default.
+      trimap_width: with `from_mask`: see `jaxedit.data.trimaps.from_mask`; None is its default.
       round_trimap: trimap files may hold other values than 0, 128 and 255.
       save_trimap: with `from_mask`: where the trimap is kept; a folder for a folder of photos.
       background: an image file; the result is the subject over it.
@@ -259,7 +259,7 @@ def run(
 def read(
     job: Job, options: Options, say: Callable[[str], None]
 ) -> tuple[Photograph, np.ndarray]:
-    """Returns the photograph of a job and its trimap, uint8 (H, W) of 0, 128 and 255, checked.
+    """Returns the photograph of a job and the labels of its trimap, uint8 (H, W), checked.
 
     Raises:
       UserError: unreadable or too small files, sizes that differ, or a trimap or mask with
@@ -275,17 +275,17 @@ def read(
     if options.from_mask:
         mask = images.read_mask(job.companion, white="subject")
         batch_files.check_size(job, "mask", photo.size, mask.shape)
-        share = trimaps.WIDTH if options.trimap_width is None else options.trimap_width
+        share = trimaps.MASK_WIDTH if options.trimap_width is None else options.trimap_width
         try:
             trimap = trimaps.from_mask(mask, share)
         except UserError as error:
             raise UserError(f"{job.companion}: {error}") from error
         name = f"The trimap made from {job.companion}"
     else:
-        trimap = trimaps.read(job.companion, by_thresholds=options.round_trimap)
+        trimap = trimap_files.read(job.companion, by_thresholds=options.round_trimap)
         batch_files.check_size(job, "trimap", photo.size, trimap.shape)
         name = f"The trimap {job.companion}"
-    for doubt in trimaps.check(trimap, name):
+    for doubt in trimap_files.check(trimap, name):
         say(f"warning: {doubt}")
     return photo, trimap
 
@@ -303,12 +303,12 @@ def estimate(
     Args:
       applier: `jaxedit.apply.applier.Applier` of a "matte" task.
       photo: any size.
-      trimap: uint8 (H, W) of 0, 128 and 255; its known pixels come back as 0 and 1.
+      trimap: labels uint8 (H, W); its known pixels come back as 0 and 1.
       tile: as `Options.tile`. Refinement is defined relative to what the network is given, so a
         tiled matte differs a little from that of the whole photograph.
       say: is told about the progress of tiles.
     """
-    inputs = {"image": photo.for_network(), "trimap": trimaps.labels(trimap)}
+    inputs = {"image": photo.for_network(), "trimap": trimap[..., None].astype(np.float32)}
     if tile is None:
         tile = TILE if trimap.size > WHOLE else 0
     if tile == 0 or max(trimap.shape) <= tile:
@@ -321,7 +321,8 @@ def estimate(
         )
     alpha = np.clip(np.asarray(alpha, np.float32)[..., 0], 0, 1)
     # Blending and padding must not touch what the user has said.
-    return np.where(trimap == trimaps.UNKNOWN, alpha, trimap.astype(np.float32) / 255)
+    known = trimap.astype(np.float32) / trimaps.FOREGROUND
+    return np.where(trimap == trimaps.UNKNOWN, alpha, known)
 
 
 def render(
@@ -346,7 +347,7 @@ def render(
 def _write_trimap(path: pathlib.Path, trimap: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as temporary:
-        Image.fromarray(trimap).save(temporary, "PNG", optimize=True)
+        Image.fromarray(trimaps.to_levels(trimap)).save(temporary, "PNG", optimize=True)
 
 
 def _other_profile(photo: Photograph, background: Photograph) -> bool:

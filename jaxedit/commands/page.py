@@ -16,9 +16,9 @@ def add(commands) -> None:
         "For one run: its page report.html, and its evaluation here. For a sweep directory, or\n"
         "several runs: the comparison with mean and spread, as Markdown, CSV and a plot.\n"
         "With --beside, one page that shows two runs side by side.\n\n"
-        "  jaxedit report runs/scat-demo\n"
-        "  jaxedit report runs/scat-demo --beside runs/mine\n"
-        "  jaxedit report runs/scat_ablation",
+        "  jaxedit report runs/first\n"
+        "  jaxedit report runs/first --beside runs/second\n"
+        "  jaxedit report runs/ablation",
     )
     parser.add_argument("folders", nargs="+", type=pathlib.Path, metavar="RUN_OR_SWEEP",
                         help="a run, a sweep, or several runs")

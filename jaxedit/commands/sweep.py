@@ -2,7 +2,7 @@
 
 A sweep file is Python beside the configurations it varies:
 
-    CONFIG = "configs/scat.py"       what is varied; a preset may follow: "configs/scat.py:paper"
+    CONFIG = "configs/FILE.py"       what is varied; a preset may follow: "configs/FILE.py:paper"
     SEEDS = (0, 1, 2)
     TABLE = "Which table or list of the paper this mirrors."
     def variants(chosen="core"):     name -> {dotted key: value}; `chosen` follows the file name
@@ -42,8 +42,8 @@ def add(commands) -> None:
         "Runs each variant with each seed, one after the other; finished runs are skipped,\n"
         "interrupted ones resume. Then writes the comparison: Markdown, CSV and a plot.\n"
         "Any --config.KEY=VALUE is passed to every run.\n\n"
-        "  jaxedit sweep experiments/scat_ablation.py\n"
-        "  jaxedit sweep experiments/scat_ablation.py:all --only no_textural --seeds 1",
+        "  jaxedit sweep experiments/ABLATION.py\n"
+        "  jaxedit sweep experiments/ABLATION.py:all --only no_textural --seeds 1",
     )
     parser.add_argument("file", metavar="FILE.py[:SET]", help="the sweep file")
     parser.add_argument("--workdir", type=pathlib.Path, metavar="DIRECTORY",

@@ -32,7 +32,8 @@ from PIL import Image
 
 from jaxedit.data import annotations, images, trimaps
 from jaxedit.data.items import by_stem, find_images
-from jaxedit.data.layouts import matting as matting_folders
+from jaxedit.data.layouts import matting
+from jaxedit.data.layouts.base import sub_folder
 from jaxedit.errors import UserError
 from jaxedit.host.atomic import atomic_folder
 
@@ -97,7 +98,7 @@ def compose(
     estimate = _estimator() if estimate_colours else None
     folder = _subject_folder(pathlib.Path(foregrounds))
     subjects = _assign(folder, pathlib.Path(backgrounds), per_foreground, seed)
-    copied = matting_folders.sub_folder(folder, "trimaps", "trimap") if copy_trimaps else None
+    copied = sub_folder(folder, "trimaps", "trimap") if copy_trimaps else None
     known = None if copied is None else by_stem(copied)
     with (
         atomic_folder(output) as temporary,
@@ -234,15 +235,15 @@ def _subject_folder(folder: pathlib.Path) -> pathlib.Path:
     if not folder.is_dir():
         kind = "is not a folder" if folder.exists() else "does not exist"
         raise UserError(f"The folder of subjects {folder} {kind}. Check FOREGROUNDS.")
-    for part in ("combined_dataset", "test_set", matting_folders.ADOBE):
-        folder = matting_folders.sub_folder(folder, part) or folder
+    for part in ("combined_dataset", "test_set", matting.ADOBE):
+        folder = sub_folder(folder, part) or folder
     return folder
 
 
 def _subjects(folder: pathlib.Path) -> list[Subject]:
     """Returns the subjects of a folder by name, without backgrounds."""
-    colours = matting_folders.sub_folder(folder, *_COLOURS)
-    alphas = matting_folders.sub_folder(folder, *_ALPHAS)
+    colours = sub_folder(folder, *_COLOURS)
+    alphas = sub_folder(folder, *_ALPHAS)
     if alphas is None:
         files = by_stem(colours if colours is not None else folder)
         if not files:

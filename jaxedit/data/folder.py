@@ -14,7 +14,7 @@
 A share of the images, chosen by a hash of the stem, is kept for evaluation. Folders PATH/train and
 PATH/eval of the same form, where they exist, replace that rule.
 
-Published matting data sets are read in their own forms, see `layouts/matting.py`.
+Published data sets are read in their own forms, see `layouts/`.
 
 Corrupt or empty files are named and skipped.
 """
@@ -29,9 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxedit.data import annotations, images
+from jaxedit.data import annotations, images, layouts
 from jaxedit.data.items import Item, by_stem, find_images
-from jaxedit.data.layouts import matting as matting_folders
 from jaxedit.data.sources import EmptySplit, Record, Source, check_keys, split_by_hash
 from jaxedit.errors import UserError
 
@@ -124,7 +123,7 @@ class FolderSource(Source):
     def _find(self, split: str, holdout: float) -> list[Item]:
         layout = None
         if not (self.root / "images").is_dir():
-            layout = matting_folders.find(self.root, split)
+            layout = layouts.find(self.root, split)
         if layout is not None and layout.has_split:
             return [item.only(self.keys) for item in layout.items]
         if layout is not None:

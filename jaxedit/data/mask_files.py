@@ -1,8 +1,8 @@
 """Masks from a folder of files (`pconv`), the choice of a generator by name, masks for evaluation.
 
-SCAT's published models were trained on the irregular masks of the partial-convolution paper (Liu et
-al., ECCV 2018), a folder of black-and-white images. The downloadable *testing* set is white in the
-hole; the *training* set is the other way round and needs `invert`.
+`pconv` are the irregular masks of the partial-convolution paper (Liu et al., ECCV 2018), a folder
+of black-and-white images. The downloadable *testing* set is white in the hole; the *training* set
+is the other way round and needs `invert`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Hole masks for inpainting: free-form, brush strokes, boxes, centred squares.
 
-The free-form generator is that of Co-Mod-GAN (Zhao et al., ICLR 2021), which the SCAT code offers
-as `mask_type=random` (spec section 5). Its draws keep the published order, so that on NumPy's
-legacy generator (`np.random.RandomState`) it gives the published masks bit for bit; any
-`np.random.Generator` serves as well.
+The free-form generator is that of Co-Mod-GAN (Zhao et al., ICLR 2021), called `random` where a mask
+type is chosen. Its draws keep the published order, so that on NumPy's legacy generator
+(`np.random.RandomState`) it gives the published masks bit for bit; any `np.random.Generator`
+serves as well.
 
 A mask is bool (H, W), True = hole. Every generator takes its randomness from the `rng` handed in.
 """

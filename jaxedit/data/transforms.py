@@ -1,6 +1,6 @@
-"""Image transforms of the SCAT recipe (Zuo et al., AAAI 2023; published training code).
+"""Image transforms: crops, flips and colour changes.
 
-Crops, flips and colour changes with the semantics that PyTorch users know from torchvision's
+They have the semantics that PyTorch users know from torchvision's
 transforms on Pillow images (crop before resizing, antialiased bilinear filter, 8-bit rounding
 after every step), but with all randomness drawn from a `numpy.random.Generator` that is handed
 in. Images are uint8 (H, W, 3) RGB until `to_unit_range`.
@@ -173,12 +173,6 @@ def adjust_hue(image: np.ndarray, turn: float) -> np.ndarray:
 def to_unit_range(image: np.ndarray) -> np.ndarray:
     """Returns uint8 (..., 3) as float32 in [-1, 1]: value / 127.5 - 1."""
     return image.astype(np.float32) / np.float32(127.5) - np.float32(1)
-
-
-def to_bytes(image: np.ndarray) -> np.ndarray:
-    """Returns float (..., 3) in [-1, 1] as uint8, rounded; values outside are clipped."""
-    scaled = (np.asarray(image, np.float32) + np.float32(1)) * np.float32(127.5)
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
 def _pillow(image: np.ndarray) -> Image.Image:

@@ -2,7 +2,7 @@
 
 High logits mean "real" or "valid". Kinds: `hinge`, `nsgan` (binary cross-entropy, the generator
 non-saturating) and `lsgan` (squares of logit minus target, targets 1 and 0). Means run over all
-elements, also where a mask selects some of them (SCAT, published code).
+elements, also where a mask selects some of them (as published code has it).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def segmentation_generator_loss(
       region: "hole" counts hole pixels only, and still divides by all; "all" counts every pixel.
     """
     if region not in REGIONS:
-        raise UserError(f"scat_g_region is {region!r}; it must be one of {', '.join(REGIONS)}.")
+        raise UserError(f"region is {region!r}; it must be one of {', '.join(REGIONS)}.")
     cost = _deceive(kind, fake)
     return jnp.mean(mask * cost if region == "hole" else cost)
 

@@ -1,4 +1,4 @@
-"""Clipping at twice the running mean of the gradient's norm, as MatteFormer and DPT train.
+"""Clipping at twice the running mean of the gradient's norm, as MatteFormer trains.
 
 The norm that enters the mean is that before clipping, and it enters after the limit of its own step
 was taken. The first step's limit is so large that it only starts the mean.

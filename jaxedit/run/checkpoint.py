@@ -317,7 +317,7 @@ def read_run_config(run_dir: pathlib.Path) -> config_lib.ConfigDict:
     if not path.is_file():
         raise UserError(
             f"{run_dir} is no run directory: it holds no config.json. Train one with "
-            "`python -m jaxedit.main --config=configs/scat.py --workdir=DIRECTORY`."
+            "`python -m jaxedit.main --config=configs/FILE.py --workdir=DIRECTORY`."
         )
     try:
         return config_lib.from_json(path.read_text())

@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from jaxedit.data import trimaps as labels_lib
-from jaxedit.methods.matting import affine, pretraining, trimaps
+from jaxedit.data import trimaps
+from jaxedit.methods.matting import affine, pretraining
 from tests.parity import fill, golden
 
 
@@ -32,8 +32,8 @@ def _grid(info, arrays):
 def test_grid_of_cells(case):
     info, arrays = case
     grid, background, foreground = _grid(info, arrays)
-    assert (grid == labels_lib.BACKGROUND).sum() == background
-    assert (grid == labels_lib.FOREGROUND).sum() == foreground
+    assert (grid == trimaps.BACKGROUND).sum() == background
+    assert (grid == trimaps.FOREGROUND).sum() == foreground
     # The file numbers the classes in its own way: one number for each of ours.
     for label in np.unique(grid):
         assert len(np.unique(arrays["grid_codes"][grid == label])) == 1
@@ -73,11 +73,11 @@ def test_trimaps_of_fine_tuning(case):
     assert names
     for name in names:
         foreground_size, background_size = map(int, re.findall(r"\d+", name))
-        labels = trimaps.from_alpha(
+        labels = trimaps.on_canvas(
             arrays["gen_alpha"], foreground_size, background_size, canvas=canvas
         )
-        np.testing.assert_array_equal(labels_lib.to_levels(labels), arrays[name], err_msg=name)
-        np.testing.assert_array_equal(labels_lib.from_levels(arrays[name]), labels)
+        np.testing.assert_array_equal(trimaps.to_levels(labels), arrays[name], err_msg=name)
+        np.testing.assert_array_equal(trimaps.from_levels(arrays[name]), labels)
 
 
 def test_affine_matrices(case):

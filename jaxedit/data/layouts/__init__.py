@@ -1,0 +1,33 @@
+"""Published data sets, recognised by `folder:PATH` where they lie: one module for each family.
+
+A module defines `find(root, split) -> Layout | None`, which costs no more than a look at the names
+of the folders where there is nothing of its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pathlib
+import pkgutil
+
+from jaxedit.data.layouts.base import Layout
+
+_NO_FAMILY = ("base",)
+
+
+def find(root: pathlib.Path, split: str) -> Layout | None:
+    """Returns the data set that `root` holds, or None where no module knows it.
+
+    Args:
+      root: the folder.
+      split: train, eval or all.
+
+    Raises:
+      UserError: it nearly has the form of one; the message says what is missing.
+    """
+    for module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
+        if module not in _NO_FAMILY:
+            found = importlib.import_module(f"{__name__}.{module}").find(root, split)
+            if found is not None:
+                return found
+    return None

@@ -30,11 +30,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pathlib
 from collections.abc import Callable
 
 from jaxedit.data.items import Item, by_stem
+from jaxedit.data.layouts.base import Layout, sub_folder, sub_folders
 from jaxedit.data.sources import EmptySplit
 from jaxedit.errors import UserError
 
@@ -48,21 +48,6 @@ _MARKS = frozenset(
 _OWN_FORM = "Or use the plain form: images/ and alphas/ with files of the same names."
 
 
-@dataclasses.dataclass(frozen=True)
-class Layout:
-    """A data set that was recognised.
-
-    Attributes:
-      name: what it is called.
-      items: its images.
-      has_split: `items` are those of the split asked for; otherwise a share is to be held out.
-    """
-
-    name: str
-    items: list[Item]
-    has_split: bool
-
-
 def find(root: pathlib.Path, split: str) -> Layout | None:
     """Returns the data set in `root`, or None where there is none of the forms above.
 
@@ -70,31 +55,13 @@ def find(root: pathlib.Path, split: str) -> Layout | None:
       UserError: it nearly has one of these forms; the message says what is missing.
     """
     # One look first: a folder may hold a million images and nothing of this.
-    if not any(folder in _MARKS for folder in _sub_folders(root)):
+    if not any(folder in _MARKS for folder in sub_folders(root)):
         return None
     for recogniser in _RECOGNISERS:
         layout = recogniser(root, split)
         if layout is not None:
             return layout
     return None
-
-
-def sub_folder(folder: pathlib.Path, *names: str) -> pathlib.Path | None:
-    """Returns the sub-folder with the first of these names that exists, whatever its case."""
-    present = _sub_folders(folder)
-    return next((present[name] for name in names if name in present), None)
-
-
-def _sub_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Returns lower-case name -> path of the sub-folders; none where there is no such folder."""
-    if not folder.is_dir():
-        return {}
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir())
-    except OSError as error:
-        raise UserError(f"The folder {folder} cannot be listed: {error.strerror}.") from error
-    return {name.lower(): folder / name for name in names}
 
 
 def _composition(root: pathlib.Path, split: str) -> Layout | None:

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from jaxedit.data import trimaps
 from jaxedit.data.trimaps import UNKNOWN
-from jaxedit.methods.matting import affine, jitter, mixing, real_world, trimaps
+from jaxedit.methods.matting import affine, jitter, mixing, real_world
 from jaxedit.methods.matting.affine import random_resize
 
 # A crop is centred on an unknown pixel only where there are at least this many to choose from.
@@ -114,7 +115,7 @@ class Finetuning:
         """Returns the labels uint8 (H, W) of a trimap of drawn width."""
         lowest, highest = self.trimap_width
         foreground_size, background_size = rng.integers(lowest, highest + 1, 2)
-        return trimaps.from_alpha(
+        return trimaps.on_canvas(
             alpha,
             int(foreground_size),
             int(background_size),

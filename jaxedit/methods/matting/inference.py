@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxedit.methods.matting.colour import BACKGROUND, FOREGROUND
+from jaxedit.data.trimaps import BACKGROUND, FOREGROUND
 from jaxedit.methods.matting.network import MULTIPLE
 
 MARGIN = 32

@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxedit.data import trimaps
 from jaxedit.method import Task
 from jaxedit.methods.matting import colour, refinement
 from jaxedit.methods.matting.network import MattingNetwork
@@ -46,8 +47,8 @@ def predict(
         variables, colour.normalise(image), colour.one_hot(trimap), train=False
     )
     alpha = refinement.refine(heads["os8"], heads["os4"], heads["os1"]).astype(jnp.float32)
-    known = trimap != colour.UNKNOWN
-    return {"alpha": jnp.where(known, trimap / colour.FOREGROUND, alpha)}
+    known = trimap != trimaps.UNKNOWN
+    return {"alpha": jnp.where(known, trimap / trimaps.FOREGROUND, alpha)}
 
 
 def published(name: str):

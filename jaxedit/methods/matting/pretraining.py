@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 from scipy import special
 
+from jaxedit.data import trimaps
 from jaxedit.data.trimaps import BACKGROUND, FOREGROUND, UNKNOWN
-from jaxedit.methods.matting import affine, jitter, trimaps
+from jaxedit.methods.matting import affine, jitter
 from jaxedit.methods.matting.mixing import sample
 
 NOISES = ("pixel", "cell", "smooth", "gaussian")

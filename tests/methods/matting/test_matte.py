@@ -8,8 +8,9 @@ from jaxedit.apply import tiles
 from jaxedit.apply.applier import Applier, from_weights
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import matte as front_end
+from jaxedit.data import trimaps
 from jaxedit.errors import PretrainedWeightsMissing
-from jaxedit.methods.matting import colour, matte, refinement
+from jaxedit.methods.matting import matte, refinement
 from tests.methods.matting import networks
 
 
@@ -59,7 +60,7 @@ def test_prediction_is_the_refined_matte_with_known_pixels_forced(variables, app
     one_hot = (trimap == np.arange(3)).astype(np.float32)
     expected = networks.quick_jit(heads)(variables, normalised[None], one_hot[None])[0]
     expected = np.asarray(expected)
-    unknown = trimap == colour.UNKNOWN
+    unknown = trimap == trimaps.UNKNOWN
     np.testing.assert_allclose(found[unknown], expected[unknown], atol=2e-5)
     assert np.std(found[unknown]) > 0.05
 
@@ -67,7 +68,7 @@ def test_prediction_is_the_refined_matte_with_known_pixels_forced(variables, app
 @pytest.mark.parametrize("size", [(40, 57), (64, 32)])
 def test_any_size_comes_back_with_its_known_pixels(applier, size):
     photo, trimap = scene(*size)
-    alpha = front_end.estimate(applier, photo, trimap)
+    alpha = front_end.estimate(applier, photo, trimaps.from_levels(trimap))
     assert alpha.shape == size and alpha.min() >= 0 and alpha.max() <= 1
     np.testing.assert_array_equal(alpha[trimap == 255], 1)
     np.testing.assert_array_equal(alpha[trimap == 0], 0)
@@ -97,7 +98,7 @@ def test_a_tiled_matte_has_no_seam(applier, seed):
     blended, hard = in_tiles(32), in_tiles(0)
     np.testing.assert_array_equal(blended[~unknown], trimap[~unknown] / 255)
     # Tiles see less than the whole, so their matte is close to its own, not equal.
-    whole = front_end.estimate(applier, photo, trimap)
+    whole = front_end.estimate(applier, photo, trimaps.from_levels(trimap))
     assert 0 < np.abs(blended - whole)[unknown].mean() < 0.2
     border, elsewhere = steps(blended, 32)
     assert border.max() < np.quantile(elsewhere, 0.9)

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from jaxedit.methods.matting import affine, mixing, pretraining, trimaps
+from jaxedit.data import trimaps
+from jaxedit.methods.matting import affine, mixing, pretraining
 from jaxedit.methods.matting.pretraining import Pretraining
 
 
