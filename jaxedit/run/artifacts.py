@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxedit import config as config_lib
 from jaxedit.data import array_record
@@ -65,9 +66,11 @@ def build(
       UserError: what was found is damaged, or the method cannot build.
     """
     folder = _folder(run_dir, stage)
-    if (folder / MANIFEST).is_file():
-        return load(run_dir, stage)
     work, index, count = _work(folder), jax.process_index(), jax.process_count()
+    if (folder / MANIFEST).is_file():
+        if sharding.is_first_process():
+            shutil.rmtree(work, ignore_errors=True)  # of a run that was killed after the rename
+        return load(run_dir, stage)
     if sharding.is_first_process():
         _prepare(work, _identity(method, count))
     sharding.barrier(f"build_{stage}")
@@ -100,19 +103,15 @@ def load(run_dir: pathlib.Path, stage: str) -> Artifact:
     path = _folder(run_dir, stage) / MANIFEST
     if not path.is_file():
         raise UserError(
-            f"{run_dir} holds no artefact of stage {stage!r} yet: start the command that trains "
-            "it again, which builds it."
+            f"{run_dir} holds no artefact of stage {stage!r}: start the command that trains the "
+            "run again, which builds it."
         )
     return _verified(path, path.stat().st_mtime_ns)
 
 
 def of_stages(run_dir: pathlib.Path, stages: Iterable[str]) -> dict[str, Artifact]:
-    """Returns stage -> artefact for those of `stages` that have finished one."""
-    return {
-        stage: load(run_dir, stage)
-        for stage in stages
-        if (_folder(run_dir, stage) / MANIFEST).is_file()
-    }
+    """Returns stage -> finished artefact; raises like `load`."""
+    return {stage: load(run_dir, stage) for stage in stages}
 
 
 def among(artifacts: Mapping[str, Artifact], stage: str) -> Artifact:
@@ -213,7 +212,8 @@ def _finish(
         "files": digests.describe(whole),
         "seconds": round(seconds, 1),
     }
-    atomic.write_text(whole / MANIFEST, json.dumps(manifest, indent=1))
+    plain = lambda value: np.asarray(value).tolist()  # figures are often NumPy's
+    atomic.write_text(whole / MANIFEST, json.dumps(manifest, indent=1, default=plain))
     whole.rename(folder)
     shutil.rmtree(work)
 

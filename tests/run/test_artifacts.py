@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,8 +79,6 @@ def test_what_is_finished_stays_and_inference_gets_it(run):
 
 
 def test_damage_is_found_before_anything_stands_on_it(run, tmp_path):
-    import shutil
-
     folder, config, _ = run
     copy = tmp_path / "run"
     shutil.copytree(folder, copy)
@@ -90,6 +89,14 @@ def test_damage_is_found_before_anything_stands_on_it(run, tmp_path):
     for use in (lambda: train.train(config, copy, one_device()), lambda: checkpoint.load_run(copy)):
         with pytest.raises(UserError, match="damaged: text.safetensors.*remove it and start"):
             use()
+    shutil.rmtree(file.parent)
+    with pytest.raises(UserError, match="no artefact of stage 'colours'.*which builds it"):
+        checkpoint.load_run(copy)
+    # What is built again is the same, and what stands on it goes on.
+    shutil.copytree(folder / "artifacts/colours", file.parent.with_name("colours.partial"))
+    state = train.train(config, copy, one_device())
+    assert_same(state, run[2])
+    assert artifacts.load(copy, "colours").arrays("text.safetensors").keys() == {"params"}
 
 
 def start(folder, *arguments):
@@ -117,7 +124,7 @@ def test_killed_build_goes_on_and_ends_the_same(run, tmp_path):
     assert 2 <= len(done) < 4
     (part / ".0003.json.killed.tmp").write_text("half")
     # Nobody may take the parts for the artefact.
-    with pytest.raises(UserError, match="no artefact of stage 'colours' yet"):
+    with pytest.raises(UserError, match="no artefact of stage 'colours'"):
         artifacts.load(folder, "colours")
     again = {}
     process = start(folder, "--config.build_pause=0.4")
@@ -169,9 +176,10 @@ def test_parts_of_another_split_are_not_mixed(tmp_path, capsys):
     (work / "part-0").mkdir(parents=True)
     (work / "part-0" / "0000.json").write_text("[[['nonsense'], [0, 0, 0]]]")
     (work / "build.json").write_text(json.dumps({"config": "another", "processes": 2}))
+    method.merge = lambda *where: {**type(method).merge(method, *where), "mean": np.float32(0.5)}
     source = sources.create("photos", "train")
     made = artifacts.build(tmp_path, "colours", method, source, State(0))
-    assert "nonsense" not in made.json("words.json")
+    assert "nonsense" not in made.json("words.json") and made.facts["mean"] == 0.5
     assert "built anew" in capsys.readouterr().err
 
 
