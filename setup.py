@@ -25,7 +25,7 @@ setup(
         "flax>=0.12",
         "grain>=0.2.12",
         "importlib_resources>=5.12",  # tensorflow-datasets imports it without declaring it
-        "jax>=0.7",
+        "jax>=0.7.2",
         "jinja2>=3.1",  # the report
         "ml_collections>=1.0",
         "numpy>=1.26",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import importlib
 import inspect
 import os
@@ -67,7 +68,16 @@ class Method(abc.ABC):
         Gradients and statistics that must agree across devices go through
         `gradients.synchronise(tree, method.axis_name)`.
       artifacts: stage -> what earlier host stages have made.
+
+    Convolutions that `variables`, `update` and `predict` trace are formulated as
+    `config.layers.convolution` says, see `layers.convolution.formulation`.
     """
+
+    def __init_subclass__(cls, **options: Any):
+        """Lets the functions that hold networks be traced with the configured convolutions."""
+        super().__init_subclass__(**options)
+        for name in {"variables", "update", "predict"} & set(vars(cls)):
+            setattr(cls, name, _with_convolutions(vars(cls)[name]))
 
     def __init__(
         self,
@@ -78,6 +88,13 @@ class Method(abc.ABC):
         self.config = config
         self.axis_name = axis_name
         self.artifacts = dict(artifacts or {})
+        formulation.check(self.convolution, "config.layers.convolution")
+
+    @property
+    def convolution(self) -> str:
+        """How convolutions are computed on CPU, "auto" or "xla"."""
+        # Runs of before that key had XLA's convolutions.
+        return self.config.get("layers", {}).get("convolution", "xla")
 
     @abc.abstractmethod
     def networks(self) -> dict[str, nn.Module]:
@@ -251,7 +268,7 @@ def create(
     axis_name: str | None = None,
     artifacts: Mapping[str, Artifact] | None = None,
 ) -> Method:
-    """Returns the method that `config.method` names, and sets `layers` as the configuration says.
+    """Returns the method that `config.method` names.
 
     A plain name is a folder of `jaxedit/methods`; a dotted name is a module of the user's own.
     Either way the module `<name>.method` (or the dotted module itself) defines
@@ -265,8 +282,6 @@ def create(
     Raises:
       UserError: there is no such method; the message names the nearest known one.
     """
-    # Runs of before that key had XLA's convolutions.
-    formulation.select(config.get("layers", {}).get("convolution", "xla"))
     name = config.method
     if "." not in name:
         known = known_methods()
@@ -288,6 +303,15 @@ def known_methods() -> list[str]:
 
     root = resources.files("jaxedit.methods")
     return sorted(p.name for p in root.iterdir() if p.is_dir() and (p / "method.py").is_file())
+
+
+def _with_convolutions(function: Callable) -> Callable:
+    @functools.wraps(function)
+    def run(self: Method, *arguments: Any, **options: Any) -> Any:
+        with formulation.preferring(self.convolution):
+            return function(self, *arguments, **options)
+
+    return run
 
 
 def _link(source: str, target: str) -> None:

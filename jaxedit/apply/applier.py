@@ -7,6 +7,7 @@ hole is a hole, so what lies under it is never shown to the network.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -24,6 +25,7 @@ from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
 from jaxedit.host import machine
+from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method, State, Task
 from jaxedit.run import sharding
 
@@ -49,6 +51,7 @@ class Applier:
         *,
         bucket: int = BUCKET,
         seed: int = 0,
+        convolution: str | None = None,
         say: Callable[[str], None] = lambda line: None,
     ):
         """Args:
@@ -58,6 +61,8 @@ class Applier:
           bucket: sides are padded to multiples of this many pixels; 1 pads no more than the
             network needs and compiles once per size.
           seed: of the random numbers that `predict` may draw; the same for every picture.
+          convolution: "auto" or "xla", see `layers.convolution.formulation`; None leaves it to
+            `predict`, where it is one of a `Method`.
           say: is told about each compilation.
         """
         if bucket < 1:
@@ -68,6 +73,7 @@ class Applier:
         self._variables = jax.device_put(variables, self._device)
         self._step = math.lcm(bucket, task.multiple)
         self._rng = jax.random.key(seed)
+        self._convolution = convolution
         self._say = say
         self._compiled: dict[tuple, Callable] = {}
 
@@ -139,14 +145,20 @@ class Applier:
         key = (size, *((name, a.shape, str(a.dtype)) for name, a in sorted(padded.items())))
         if key not in self._compiled:
             started = time.perf_counter()
-            compiled, facts = sharding.compile_and_describe(
-                self._predict, self._variables, padded, self._rng
-            )
+            with self._convolutions():
+                compiled, facts = sharding.compile_and_describe(
+                    self._predict, self._variables, padded, self._rng
+                )
             self._check_memory(size, facts.get("temporary_bytes", 0))
             seconds = time.perf_counter() - started
             self._say(f"compiled for {size[1]} x {size[0]} pixels in {seconds:.1f} s")
             self._compiled[key] = compiled
         return self._compiled[key]
+
+    def _convolutions(self) -> contextlib.AbstractContextManager:
+        if self._convolution is None:
+            return contextlib.nullcontext()
+        return formulation.preferring(self._convolution)
 
     def _check_memory(self, size: tuple[int, int], needed: int) -> None:
         free = self._free_memory()
@@ -211,7 +223,7 @@ def from_weights(name: str, task: str, **options: Any) -> Applier:
             f"{task}. `jaxedit weights list` says what each is for."
         )
     predict, variables, description = importlib.import_module(module).published(name)
-    return Applier(predict, variables, description, **options)
+    return Applier(predict, variables, description, **{"convolution": "auto", **options})
 
 
 def _of_method(

@@ -21,6 +21,7 @@ from jaxedit.data import pipeline, sources
 from jaxedit.errors import UserError
 from jaxedit.evaluation import Curve, Evaluation
 from jaxedit.host.names import check_choice
+from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method, State
 from jaxedit.report import pictures
 from jaxedit.run import sharding
@@ -84,6 +85,14 @@ class Evaluator:
           others: name -> another state of the same networks, measured beside it.
           curves: measure the points of the method's curves too.
         """
+        # The networks of metrics are compiled by the first batch, with this method's convolutions.
+        with formulation.preferring(self.method.convolution):
+            return self._run(state, limit, baselines, others, curves)
+
+    def _run(
+        self, state: State, limit: int, baselines: bool, others: Mapping[str, State] | None,
+        curves: bool,
+    ) -> Result:
         states = {MODEL: state.replace(opt={})}
         states |= {name: other.replace(opt={}) for name, other in (others or {}).items()}
         if self.alone:

@@ -11,7 +11,9 @@ from jaxedit import config as config_lib
 from jaxedit.apply import applier
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.host import machine
+from jaxedit.layers.convolution import formulation
 from jaxedit.method import Task
+from jaxedit.methods.scat import inpaint
 from jaxedit.run import checkpoint
 from jaxedit.weights import shipped
 from tests import toy_method
@@ -162,6 +164,20 @@ def test_weights_that_come_with_the_package(toy_run, tmp_path, monkeypatch):
     np.testing.assert_allclose(outputs["prediction"], expected["prediction"], atol=5e-3)
     with pytest.raises(UserError, match=r"toy-small holds .*, which cannot 'matte'"):
         applier.from_weights("toy-small", "matte")
+
+
+@pytest.mark.parametrize("variable", ["", "xla"])
+def test_published_weights_get_the_quick_convolutions(monkeypatch, variable):
+    seen = []
+
+    def predict(variables, inputs, rng):
+        seen.append(formulation.mode())
+        return paint(variables, inputs, rng)
+
+    monkeypatch.setattr(inpaint, "published", lambda name: (predict, {"level": 0.0}, TASK))
+    monkeypatch.setenv(formulation.VARIABLE, variable)
+    applier.from_weights("scat-places2", "inpaint")(**inputs_of(16, 16))
+    assert seen == [variable or "auto"]
 
 
 def test_unknown_tasks_runs_and_weights(toy_run, tmp_path, monkeypatch):

@@ -8,8 +8,11 @@ program whatever stands here (see `layers.trilinear`), and so has everything und
           parity with published networks is tested on it, and forward-mode differentiation needs it.
           Transposed convolutions with a stride are the exception: see `layers.transposed`
 
-The mode is read while a function is traced: set it before the first call of what is compiled.
-`using` goes before the environment variable JAXEDIT_CONVOLUTION, and that before `select`.
+The mode is an argument of what is traced: `with using("auto"):` around a call holds for all that
+is traced inside of it, on this thread. It is part of the key under which JAX keeps traced and
+compiled functions, so that a program of one mode never serves the other. The methods of a
+`Method` enter `preferring(config.layers.convolution)` themselves. `using` goes before the
+environment variable JAXEDIT_CONVOLUTION, and that before `preferring`; with none, it is `xla`.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import math
 import os
 from collections.abc import Iterator
 
+import jax
 import jax.numpy as jnp
 
 from jaxedit.errors import UserError
@@ -31,8 +35,8 @@ from jaxedit.layers.convolution.winograd import Winograd
 
 MODES = ("auto", "xla")
 VARIABLE = "JAXEDIT_CONVOLUTION"
-_selected = "xla"
-_forced: list[str] = []
+# The mode that a context has set, or None: per thread, and seen by the caches of `jax.jit`.
+_CONTEXT = jax.make_user_context(None)
 
 # Multiplications below which compiling takes longer than what is saved; Winograd's many small
 # programs take seconds.
@@ -53,29 +57,37 @@ _PADDING_LIMIT = 2.5  # padding and cropping may compute this many times the out
 
 def mode() -> str:
     """Returns the mode that holds now, "auto" or "xla"."""
-    if _forced:
-        return _forced[-1]
-    return _known(os.environ.get(VARIABLE) or _selected, f"the environment variable {VARIABLE}")
-
-
-def select(name: str) -> None:
-    """Sets the mode of this process, from `config.layers.convolution`.
-
-    Raises:
-      UserError: there is no such mode.
-    """
-    global _selected
-    _selected = _known(name, "config.layers.convolution")
+    return _CONTEXT.value or _variable() or "xla"
 
 
 @contextlib.contextmanager
 def using(name: str) -> Iterator[None]:
-    """Sets the mode of what is traced inside of `with`, whatever was selected."""
-    _forced.append(_known(name, "the formulation of convolutions"))
-    try:
+    """Sets the mode of what is traced inside of `with`, whatever else is said.
+
+    Raises:
+      UserError: there is no such mode.
+    """
+    with _CONTEXT(check(name, "the formulation of convolutions")):
         yield
-    finally:
-        _forced.pop()
+
+
+@contextlib.contextmanager
+def preferring(name: str) -> Iterator[None]:
+    """Sets the mode inside of `with` unless a context around it or the environment has set one.
+
+    Raises:
+      UserError: there is no such mode.
+    """
+    name = check(name, "the formulation of convolutions")
+    with _CONTEXT(_CONTEXT.value or _variable() or name):
+        yield
+
+
+def check(name: str, where: str) -> str:
+    """Returns `name`; raises UserError where there is no such mode."""
+    if name not in MODES:
+        raise UserError(f"{where} is {name!r}; it must be one of {', '.join(MODES)}.")
+    return name
 
 
 def choose(geometry: Geometry, dtype: jnp.dtype) -> Formulation | None:
@@ -160,7 +172,6 @@ def _padded_excess(geometry: Geometry) -> float:
     )
 
 
-def _known(name: str, where: str) -> str:
-    if name not in MODES:
-        raise UserError(f"{where} is {name!r}; it must be one of {', '.join(MODES)}.")
-    return name
+def _variable() -> str | None:
+    name = os.environ.get(VARIABLE)
+    return check(name, f"the environment variable {VARIABLE}") if name else None

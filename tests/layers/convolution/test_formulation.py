@@ -1,5 +1,7 @@
 """The table: which formulation a shape gets, and who may override it."""
 
+import concurrent.futures
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -17,7 +19,6 @@ from jaxedit.layers.convolution.winograd import Winograd
 @pytest.fixture(autouse=True)
 def no_variable(monkeypatch):
     monkeypatch.delenv(formulation.VARIABLE, raising=False)
-    monkeypatch.setattr(formulation, "_selected", "xla")
 
 
 def chosen(*arguments, dtype=jnp.float32):
@@ -61,25 +62,52 @@ def test_what_stays_with_xla():
     assert chosen((1, 2, 2, 64), (3, 3, 64, 64)) is None  # no output at all
 
 
-def test_override(monkeypatch):
+def test_what_goes_before_what(monkeypatch):
     assert formulation.mode() == "xla"
-    formulation.select("auto")
-    assert formulation.mode() == "auto"
+    with formulation.preferring("auto"):
+        assert formulation.mode() == "auto"
+        with formulation.using("xla"), formulation.preferring("auto"):
+            assert formulation.mode() == "xla"
     monkeypatch.setenv(formulation.VARIABLE, "xla")
-    assert formulation.mode() == "xla"
+    with formulation.preferring("auto"):
+        assert formulation.mode() == "xla"
     with formulation.using("auto"):
         assert formulation.mode() == "auto"
-        with formulation.using("xla"):
-            assert formulation.mode() == "xla"
     assert formulation.mode() == "xla"
 
 
 def test_unknown_modes(monkeypatch):
-    with pytest.raises(UserError, match="config.layers.convolution is 'fast'.*auto, xla"):
-        formulation.select("fast")
+    with pytest.raises(UserError, match="convolutions is 'fast'.*auto, xla"):
+        with formulation.using("fast"):
+            pass
     monkeypatch.setenv(formulation.VARIABLE, "winograd")
     with pytest.raises(UserError, match="variable JAXEDIT_CONVOLUTION is 'winograd'"):
         formulation.mode()
+
+
+def test_each_mode_has_its_own_program():
+    """One jitted function, called in both modes and in two threads, never mixes them up."""
+    x, kernel = jnp.ones((1, 64, 64, 64)), jnp.ones((3, 3, 64, 64))
+    seen = []
+
+    @jax.jit
+    def inner(x, kernel):
+        seen.append(formulation.mode())
+        return conv2d(x, kernel, padding=1)
+
+    convolve = jax.jit(lambda x, kernel: inner(x, kernel))
+
+    def program(mode):
+        with formulation.using(mode):
+            return str(jax.make_jaxpr(convolve)(x, kernel))
+
+    for mode in ("auto", "xla", "auto", "xla"):
+        assert ("platform_index" in program(mode)) == (mode == "auto")
+    assert seen == ["auto", "xla"]
+    with formulation.using("auto"), concurrent.futures.ThreadPoolExecutor(1) as threads:
+        assert threads.submit(formulation.mode).result() == "xla"  # a context is its thread's
+        assert "platform_index" not in threads.submit(program, "xla").result()
+        assert formulation.mode() == "auto"
 
 
 def test_xla_mode_leaves_no_trace():
