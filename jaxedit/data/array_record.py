@@ -5,8 +5,9 @@
     PATH/eval-00000-of-00001.arrayrecord, ...
 
 One entry of a shard is one record: four bytes `JXR1`, the length of the header (uint32, little
-endian), the header as JSON ({"id", "caption", "kind", "files": [[key, name, length], ...]}), then
-the bytes of the image files one after another, exactly as they were in the folder.
+endian), the header as JSON ({"id", "stem", "caption", "kind", "told": {key: value}, "files": [[key,
+name, length], ...]}), then the bytes of the files one after another, exactly as they were in the
+folder. Any key that is declared (`records.py`) may stand among the files or in `told`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import pathlib
 import struct
 from typing import Any
 
+import numpy as np
 from array_record.python import array_record_data_source, array_record_module
 
-from jaxedit.data import folder, images
-from jaxedit.data.sources import EmptySplit, Record, Source, check_keys
+from jaxedit.data import folder, images, records
+from jaxedit.data.sources import EmptySplit, Record, Source
 from jaxedit.errors import UserError
 
 OPTIONS = ("keys", "max_bad_share", "max_pixels")
@@ -29,26 +31,49 @@ INDEX = "index.json"
 FORMAT = "jaxedit-array-record"
 VERSION = 1
 _MAGIC = b"JXR1"
+_HEADER = ("caption", "kind")  # stand in the header itself, the others in its `told`
 
 
 def encode(item: folder.Item, contents: dict[str, bytes], invert_masks: bool = False) -> bytes:
     """Returns the entry of one record.
 
     Args:
-      item: its identity, caption and file names.
-      contents: record key -> bytes of the image file.
+      item: its identity, what is told of it and its file names.
+      contents: record key -> bytes of the file.
       invert_masks: the mask file is black where the hole is.
     """
     files = [[key, os.path.basename(item.files[key]), len(data)] for key, data in contents.items()]
     header: dict[str, Any] = {"id": item.id, "stem": item.stem, "files": files}
-    if item.caption is not None:
-        header["caption"] = item.caption
-    if item.kind is not None:
-        header["kind"] = item.kind
+    header |= {key: item.told[key] for key in _HEADER if key in item.told}
+    rest = {key: value for key, value in item.told.items() if key not in _HEADER}
+    if rest:
+        header["told"] = rest
     if invert_masks and "mask" in contents:
         header["invert_mask"] = True
     encoded = json.dumps(header, ensure_ascii=False).encode("utf-8", "surrogateescape")
     return _MAGIC + struct.pack("<I", len(encoded)) + encoded + b"".join(contents.values())
+
+
+def encode_record(record: Record) -> bytes:
+    """Returns the entry of a record that comes from anywhere; `decode` gives back the same values.
+
+    Raises:
+      UserError: it has no id, no image, a key that is not declared, or a value of another kind.
+    """
+    records.check(record, f"Record {record.get('id')!r}")
+    if not isinstance(record.get("id"), str) or "image" not in record:
+        raise UserError("A record needs an `id` that is a text and an `image` to be packed.")
+    names, contents, told = {}, {}, {}
+    for name, value in record.items():
+        if name in ("id", "index"):
+            continue
+        key = records.find(name)
+        if key.told:
+            told[name] = value.item() if isinstance(value, np.generic) else value
+        else:
+            suffix, contents[name] = records.to_file(key, value)
+            names[name] = name + suffix
+    return encode(folder.Item(record["id"], record["id"], names, told), contents)
 
 
 def decode(
@@ -68,9 +93,8 @@ def decode(
     try:
         (length,) = struct.unpack_from("<I", entry, 4)
         header = json.loads(entry[8 : 8 + length].decode("utf-8", "surrogateescape"))
-        told = folder.Item(
-            header["id"], header["stem"], {}, header.get("caption"), header.get("kind")
-        )
+        told = {key: header[key] for key in _HEADER if key in header} | header.get("told", {})
+        told = folder.Item(header["id"], header["stem"], {}, told)
         files, contents, start = {}, {}, 8 + length
         for key, name, size in header["files"]:
             if keys is None or key in keys:
@@ -120,7 +144,7 @@ class ArrayRecordSource(Source):
     ):
         super().__init__(f"array_record:{root}", max_bad_share)
         self.root = pathlib.Path(root)
-        self.keys = check_keys(keys)
+        self.keys = records.check_keys(keys)
         self.max_pixels = max_pixels
         self._index = _read_index(self.root)
         instructions = []

@@ -6,10 +6,14 @@
     PATH/trimaps/...           0, 128, 255         |  image, the suffix may differ
     PATH/foregrounds/...       subject's colours   |
     PATH/backgrounds/...       what is behind it   |
-    PATH/labels/...            class numbers       /
+    PATH/labels/...            class numbers       |
+    PATH/KEYs/...              any declared key    /
     PATH/captions.jsonl        optional; one {"id": stem, "caption": text} per line
     PATH/manifest.jsonl        optional; one {"id": stem, "kind": group, ...} per line
     PATH/classes.json          optional; describes the numbers in labels/
+
+The lines of both files may hold any declared text, number or attributes; where both have the same,
+captions.jsonl counts. `records.py` tells the kinds, the declared keys and their folders.
 
 A share of the images, chosen by a hash of the stem, is kept for evaluation. Folders PATH/train and
 PATH/eval of the same form, where they exist, replace that rule.
@@ -29,24 +33,16 @@ from typing import Any
 
 import numpy as np
 
-from jaxedit.data import annotations, images, layouts
+from jaxedit.data import images, layouts, records
 from jaxedit.data.items import Item, by_stem, find_images
-from jaxedit.data.sources import EmptySplit, Record, Source, check_keys, split_by_hash
+from jaxedit.data.sources import EmptySplit, Record, Source, split_by_hash
 from jaxedit.errors import UserError
 
 OPTIONS = (
     "keys", "holdout", "max_bad_share", "max_pixels", "check_headers", "cache_mb", "invert_masks",
 )  # fmt: skip
-COMPANIONS = {
-    "masks": "mask",
-    "alphas": "alpha",
-    "trimaps": "trimap",
-    "foregrounds": "foreground",
-    "backgrounds": "background",
-    "labels": "label",
-}
-# What the texts of the JSON lines say, for messages.
-_EXAMPLES = {"caption": '"what it shows"', "kind": '"group to report it in"'}
+# Lines of JSON about the images -> the key that each line must have; the first file counts most.
+_ROWS = {"captions.jsonl": "caption", "manifest.jsonl": None}
 
 
 class FolderSource(Source):
@@ -85,7 +81,7 @@ class FolderSource(Source):
         if not 0 < holdout < 1:
             raise UserError(f"holdout is {holdout}; it must lie between 0 and 1, such as 0.1.")
         self.root = pathlib.Path(root)
-        self.keys = check_keys(keys)
+        self.keys = records.check_keys(keys)
         self.max_pixels = max_pixels
         self.invert_masks = invert_masks
         self._cache: dict[int, Record] = {}
@@ -158,29 +154,33 @@ class FolderSource(Source):
         """Returns the items of one folder of the form above, by name."""
         has_images = (root / "images").is_dir()
         image_root = root / "images" if has_images else root
-        names = find_images(image_root, without=() if has_images else tuple(COMPANIONS))
+        known = records.declared().values()
+        folders = {key.folder: key for key in known if not key.told and key.name != "image"}
+        names = find_images(image_root, without=() if has_images else tuple(folders))
         if not names:
             raise UserError(
                 f"No image found in {image_root}. Put images there ({', '.join(images.SUFFIXES)})."
             )
         stems = [os.path.splitext(name)[0] for name in names]
         repeated = {stem for stem, count in Counter(stems).items() if count > 1}
+        wanted = lambda key: self.keys is None or key in self.keys
         companions = {
-            key: by_stem(root / folder)
-            for folder, key in COMPANIONS.items()
-            if (root / folder).is_dir() and (self.keys is None or key in self.keys)
+            key.name: by_stem(root / folder, records.KINDS[key.kind].suffixes)
+            for folder, key in folders.items()
+            if (root / folder).is_dir() and wanted(key.name)
         }
-        told = [
-            _read_rows(root / file, key) if self.keys is None or key in self.keys else {}
-            for file, key in (("captions.jsonl", "caption"), ("manifest.jsonl", "kind"))
-        ]
+        told = [key for key in known if key.told and wanted(key.name)]
+        rows = [_read_rows(root / file, told, needed) for file, needed in _ROWS.items()]
         items = []
         for name, stem in zip(names, stems, strict=True):
             files = {"image": os.path.join(image_root, name)}
             files |= {key: table[stem] for key, table in companions.items() if stem in table}
             identity = (name if stem in repeated else stem).replace(os.sep, "/")
-            texts = [rows.get(stem.replace(os.sep, "/"), rows.get(identity)) for rows in told]
-            items.append(Item(prefix + identity, prefix + stem, files, *texts))
+            values: dict[str, Any] = {}
+            for table in reversed(rows):
+                values |= table.get(stem.replace(os.sep, "/"), table.get(identity, {}))
+            values = {key.name: values[key.name] for key in told if key.name in values}
+            items.append(Item(prefix + identity, prefix + stem, files, values))
         return items
 
     def _usable(self, found: list[Item], check_headers: int) -> list[Item]:
@@ -195,7 +195,8 @@ class FolderSource(Source):
                     )
                 if position < check_headers:
                     for file in item.files.values():
-                        images.check_header(file, max_pixels=self.max_pixels)
+                        if not file.lower().endswith(records.NPY):
+                            images.check_header(file, max_pixels=self.max_pixels)
             except UserError as error:
                 self.count_bad(item.files["image"], str(error))
                 continue
@@ -239,57 +240,51 @@ def read_item(
       UserError: a file cannot be read, or its size differs from the image's.
     """
     record: Record = {}
-    for key, path in item.files.items():
+    for name, path in item.files.items():
+        key = records.find(name)
         options: dict = {"name": path, "max_pixels": max_pixels}
-        if key == "mask":
+        if name == "mask":
             options["invert"] = invert_masks
-        record[key] = _READERS[key](path if contents is None else contents[key], **options)
-        if record[key].shape[:2] != record["image"].shape[:2]:
-            sizes = [
-                f"{value.shape[1]} x {value.shape[0]}" for value in (record[key], record["image"])
-            ]
+        content = path if contents is None else contents[name]
+        record[name] = records.KINDS[key.kind].read(content, **options)
+        if key.aligned and record[name].shape[:2] != record["image"].shape[:2]:
             raise UserError(
-                f"{path} has {sizes[0]} pixels, but its image {item.files['image']} has "
-                f"{sizes[1]}. Make them the same size."
+                f"{path} has {_size(record[name])} pixels, but its image {item.files['image']} has "
+                f"{_size(record['image'])}. Make them the same size."
             )
-    if item.caption is not None:
-        record["caption"] = item.caption
-    if item.kind is not None:
-        record["kind"] = item.kind
-    record["id"] = item.id
-    return record
+    return record | item.told | {"id": item.id}
 
 
-_READERS = {
-    "image": images.read_image,
-    "mask": images.read_mask,
-    "alpha": annotations.read_alpha,
-    "trimap": annotations.read_trimap,
-    "foreground": annotations.read_foreground,
-    "background": images.read_image,
-    "label": annotations.read_label,
-}
+def _size(array: np.ndarray) -> str:
+    return " x ".join(str(side) for side in array.shape[1::-1])
 
 
-def _read_rows(path: pathlib.Path, key: str) -> dict[str, str]:
-    """Returns stem (or path below images/) -> text; empty where there is no such file.
+def _read_rows(
+    path: pathlib.Path, keys: list[records.Key], needed: str | None
+) -> dict[str, dict[str, Any]]:
+    """Returns stem (or path below images/) -> values of `keys`; empty where there is no such file.
 
-    Every line needs a caption; a line of the manifest may have no kind.
+    Every line must have the key `needed`, where it is among `keys`.
     """
-    texts = {}
-    for number, line in enumerate(_read_text(path).splitlines(), 1):
+    rows = {}
+    for number, line in enumerate(_read_text(path).splitlines() if keys else (), 1):
         if not line.strip():
             continue
+        where = f"{path}, line {number}"
         try:
             row = json.loads(line)
-            if key in row or key == "caption":
-                texts[str(row["id"])] = str(row[key])
+            name = str(row["id"])
+            if any(key.name == needed for key in keys):
+                row[needed]
+            found = {key: row[key.name] for key in keys if key.name in row}
         except (ValueError, KeyError, TypeError) as error:
+            example = needed or "kind"
             raise UserError(
-                f"{path}, line {number}: {error!r}. Each line must be a JSON object like "
-                f'{{"id": "stem of the image", "{key}": {_EXAMPLES[key]}}}.'
+                f"{where}: {error!r}. Each line must be a JSON object like "
+                f'{{"id": "stem of the image", "{example}": ...}}.'
             ) from error
-    return texts
+        rows[name] = {k.name: records.check_told(k, value, where) for k, value in found.items()}
+    return rows
 
 
 def _read_classes(path: pathlib.Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from typing import Any
 
 from jaxedit.data import images
 from jaxedit.errors import UserError
@@ -18,21 +19,18 @@ class Item:
       id: unique in the source: the stem, or with the suffix where two images share a stem.
       stem: the image's path below images/, without the suffix.
       files: record key -> file.
-      caption: what the image shows, or None.
-      kind: what kind of subject it shows, or None.
+      told: record key -> what is not in a file of its own, such as the caption.
     """
 
     id: str
     stem: str
     files: dict[str, str]
-    caption: str | None = None
-    kind: str | None = None
+    told: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def keys(self) -> set[str]:
         """Returns the record keys that the item has."""
-        told = {"caption": self.caption, "kind": self.kind}
-        return {"id", *self.files} | {key for key, value in told.items() if value is not None}
+        return {"id", *self.files, *self.told}
 
     def only(self, keys: frozenset[str] | None) -> Item:
         """Returns the item with what `keys` asks for; None asks for everything."""
@@ -41,13 +39,17 @@ class Item:
         return dataclasses.replace(
             self,
             files={key: path for key, path in self.files.items() if key in keys},
-            caption=self.caption if "caption" in keys else None,
-            kind=self.kind if "kind" in keys else None,
+            told={key: value for key, value in self.told.items() if key in keys},
         )
 
 
-def find_images(root: pathlib.Path, *, without: tuple[str, ...] = ()) -> list[str]:
-    """Returns the image files below `root`, sorted, as paths relative to it.
+def find_images(
+    root: pathlib.Path,
+    *,
+    without: tuple[str, ...] = (),
+    suffixes: tuple[str, ...] = images.SUFFIXES,
+) -> list[str]:
+    """Returns the files below `root` with these suffixes, sorted, as paths relative to it.
 
     Hidden files and folders are passed over, and the sub-folders of `root` named in `without`.
 
@@ -66,11 +68,14 @@ def find_images(root: pathlib.Path, *, without: tuple[str, ...] = ()) -> list[st
             if not name.startswith(".") and not (name in without and folder == str(root))
         )
         for name in sorted(files):
-            if not name.startswith(".") and name.lower().endswith(images.SUFFIXES):
+            if not name.startswith(".") and name.lower().endswith(suffixes):
                 found.append(os.path.relpath(os.path.join(folder, name), root))
     return found
 
 
-def by_stem(folder: pathlib.Path) -> dict[str, str]:
-    """Returns stem -> path of the image files below `folder`."""
-    return {os.path.splitext(name)[0]: os.path.join(folder, name) for name in find_images(folder)}
+def by_stem(
+    folder: pathlib.Path, suffixes: tuple[str, ...] = images.SUFFIXES
+) -> dict[str, str]:
+    """Returns stem -> path of the files below `folder` with these suffixes."""
+    names = find_images(folder, suffixes=suffixes)
+    return {os.path.splitext(name)[0]: os.path.join(folder, name) for name in names}

@@ -17,7 +17,8 @@ import threading
 import numpy as np
 
 from jaxedit.data import images
-from jaxedit.data.sources import Record, Source, check_keys
+from jaxedit.data.records import check_keys
+from jaxedit.data.sources import Record, Source
 from jaxedit.errors import UserError
 
 OPTIONS = ("keys", "minimum_side")

@@ -3,7 +3,8 @@
 `photos`, `scenes`, `folder:PATH`, `array_record:PATH`, `tfds:NAME`: the module of that name has the
 details.
 
-A record is a dict with fixed keys, of which a source yields those it has:
+A record is a dict whose keys are declared, each with a kind (see `records.py`). A source yields
+those it has; the usual ones:
 
 | key | value |
 |---|---|
@@ -14,6 +15,8 @@ A record is a dict with fixed keys, of which a source yields those it has:
 | `foreground` | uint8 (H, W, 3), colours of the subject, also where it is transparent |
 | `background` | uint8 (H, W, 3), what is behind the subject |
 | `label` | int32 (H, W), class numbers |
+| `instance` | int32 (H, W), numbers of single objects |
+| `depth` | numbers (H, W), far is large |
 | `caption` | str |
 | `class_label` | int, the class of the whole image |
 | `attributes` | dict of what is known about the picture, as JSON can hold it |
@@ -40,10 +43,6 @@ from jaxedit.host.names import did_you_mean
 
 Record = dict[str, Any]
 
-RECORD_KEYS = (
-    "image", "mask", "alpha", "trimap", "foreground", "background", "label", "caption",
-    "class_label", "attributes", "kind", "id", "index",
-)  # fmt: skip
 SPLITS = ("train", "eval", "all")
 # Source name -> the module whose `create(argument, split, **options)` makes it.
 _MODULES = {
@@ -202,22 +201,6 @@ def create(source: str, split: str, **options: Any) -> Source:
         known = ", ".join(module.OPTIONS) or "none"
         raise UserError(f"Data source {name} has no option {unknown[0]!r}. Its options: {known}.")
     return module.create(argument, split, **options)
-
-
-def check_keys(keys: tuple[str, ...] | None) -> frozenset[str] | None:
-    """Returns the record keys asked for, `id` and `image` always among them; None means all.
-
-    `index` is left out: no source has it, the pipeline adds it to every record.
-
-    Raises:
-      UserError: there is no such key.
-    """
-    if keys is None:
-        return None
-    unknown = sorted(set(keys) - set(RECORD_KEYS))
-    if unknown:
-        raise UserError(f"No record key {unknown[0]!r}. Known: {', '.join(RECORD_KEYS)}.")
-    return frozenset(keys) - {"index"} | {"id", "image"}
 
 
 def hashed_share(key: str) -> float:

@@ -8,20 +8,23 @@ neither, or where one split is named (`tfds:NAME:SPLIT`), a share of that one sp
 hash of the position, is kept for `eval`; split `all` reads the whole of it.
 
 Features map to record keys: `image` -> `image`; `segmentation_mask` or an image-valued `label` ->
-`label`; `alpha` -> `alpha`; `caption` or `text` -> `caption`; a class label -> `class_label`.
+`label`; `alpha` -> `alpha`; `caption` or `text` -> `caption`; a class label -> `class_label`. Any
+other declared key (`records.py`) that `keys` asks for is read from the feature of its own name, if
+that holds its kind: images for kinds of image files, tensors for arrays and labels, and so on.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxedit.data import annotations, images
-from jaxedit.data.sources import EmptySplit, Record, Source, check_keys, split_by_hash
+from jaxedit.data import images, records
+from jaxedit.data.sources import EmptySplit, Record, Source, split_by_hash
 from jaxedit.errors import UserError
 
 OPTIONS = ("keys", "data_dir", "download", "holdout", "max_bad_share", "max_pixels")
@@ -70,8 +73,12 @@ class TfdsSource(Source):
         self.max_pixels = max_pixels
         builder = _builder(matched["name"], data_dir, download)
         features = builder.info.features
-        self.keys = check_keys(keys)
+        self.keys = records.check_keys(keys)
         self._image_features = _find_images(features, self.description)
+        self._other = _find_other(features, self.keys or ())
+        self._image_features |= {
+            key: key for key in self._other if isinstance(features[key], tfds.features.Image)
+        }
         self._caption = next((key for key in _CAPTIONS if key in features), None)
         label = features["label"] if "label" in features else None
         is_class = isinstance(label, tfds.features.ClassLabel)
@@ -99,7 +106,7 @@ class TfdsSource(Source):
         """Leaves out the features that `keys` does not ask for."""
         if self.keys is None:
             return
-        present = {"id", *self._image_features}
+        present = {"id", *self._image_features, *self._other}
         present |= {"caption"} if self._caption is not None else set()
         present |= {"class_label"} if self._class_names is not None else set()
         if self.keys - present:
@@ -134,20 +141,18 @@ class TfdsSource(Source):
         record: Record = {}
         for key, feature in self._image_features.items():
             encoded = bytes(example[feature])
-            record[key] = _READERS[key](encoded, name=name, max_pixels=self.max_pixels)
+            read = records.KINDS[records.find(key).kind].read
+            record[key] = read(encoded, name=name, max_pixels=self.max_pixels)
+        for key in self._other:
+            if key not in record:
+                record[key] = _value(records.find(key), example[key])
         if self._caption is not None:
             record["caption"] = _text(example[self._caption])
         if self._class_names is not None:
             record["class_label"] = int(example["label"])
         record["id"] = self.name(index)
+        records.check({key: record[key] for key in ("image", *self._other)}, name)
         return record
-
-
-_READERS = {
-    "image": images.read_image,
-    "label": annotations.read_label,
-    "alpha": annotations.read_alpha,
-}
 
 
 def create(argument: str, split: str, **options: Any) -> TfdsSource:
@@ -191,6 +196,52 @@ def _find_images(features: Any, description: str) -> dict[str, str]:
             f"{description} has no image feature 'image'. Its features: {', '.join(features)}."
         )
     return found
+
+
+def _find_other(features: Any, keys: Iterable[str]) -> list[str]:
+    """Returns those of `keys` that a feature of the same name and of a fitting type holds."""
+    found = []
+    for name in sorted(set(keys) - {"id", "image", "label", "alpha", "caption", "class_label"}):
+        key = records.find(name)
+        if name not in features or not isinstance(features[name], _features_of(key)):
+            continue
+        if key.kind == "text" or not isinstance(features[name], tfds.features.Text):
+            found.append(name)
+    return found
+
+
+def _features_of(key: records.Key) -> tuple[type, ...]:
+    """Returns the types of feature that can hold values of a key."""
+    types = tfds.features
+    if key.kind == "text":
+        return (types.Text,)
+    if key.kind == "number":
+        return (types.Tensor,)
+    if key.kind == "attributes":
+        return (types.FeaturesDict,)
+    return {"array": (types.Tensor,), "label": (types.Image, types.Tensor)}.get(
+        key.kind, (types.Image,)
+    )
+
+
+def _value(key: records.Key, value: Any) -> Any:
+    """Returns a feature's value, which is no image, as the value of a key."""
+    if key.kind == "text":
+        return _text(value)
+    if key.kind == "attributes":
+        return {name: _plain(one) for name, one in value.items()}
+    if key.kind == "number":
+        return _plain(value)
+    array = np.asarray(value)
+    return array.astype(np.int32) if key.kind == "label" else array
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value as JSON can hold it."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    return _text(value) if isinstance(value, bytes) else value
 
 
 def _choose_part(

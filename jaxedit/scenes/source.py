@@ -27,7 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxedit.data.sources import Record, Source, check_keys
+from jaxedit.data.records import check_keys
+from jaxedit.data.sources import Record, Source
 from jaxedit.errors import UserError
 from jaxedit.scenes.parameters import CLASSES, KINDS, Parameters, sample_parameters
 from jaxedit.scenes.rendering import finish, render, render_layers

@@ -256,5 +256,6 @@ def test_captions_may_name_the_file_with_its_suffix(tmp_path):
         {"id": "001", "caption": "one"},
     ]
     (root / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    captions = {item.id: item.caption for item in folder.FolderSource(root, "all").items}
+    items = folder.FolderSource(root, "all").items
+    captions = {item.id: item.told.get("caption") for item in items}
     assert captions == {"000.png": "p", "000.bmp": "b", "001": "one", "002": None}

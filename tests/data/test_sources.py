@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxedit.data import sources
+from jaxedit.data import records, sources
 from jaxedit.errors import UserError
 
 
@@ -56,8 +56,8 @@ def test_the_argument_of_scenes_is_optional():
 
 
 def test_the_index_is_never_asked_of_a_source():
-    assert sources.check_keys(("alpha", "index")) == {"id", "image", "alpha"}
-    assert sources.check_keys(None) is None
+    assert records.check_keys(("alpha", "index")) == {"id", "image", "alpha"}
+    assert records.check_keys(None) is None
 
 
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=60), st.floats(0.01, 0.99))

@@ -31,6 +31,10 @@ class JaxeditTiny(tfds.core.GeneratorBasedBuilder):
             "label": tfds.features.ClassLabel(names=["even", "odd"]),
             "segmentation_mask": tfds.features.Image(shape=(None, None, 1), encoding_format="png"),
             "caption": tfds.features.Text(),
+            "instance": tfds.features.Image(shape=(None, None, 1), encoding_format="png"),
+            "depth": tfds.features.Tensor(shape=(20, 24), dtype=np.float32),
+            "attributes": tfds.features.FeaturesDict({"old": np.bool_, "age": np.int64}),
+            "kind": tfds.features.Text(),
         }
         return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
 
@@ -50,6 +54,10 @@ class JaxeditTiny(tfds.core.GeneratorBasedBuilder):
                     "label": number % 2,
                     "segmentation_mask": encoded(picture[..., 1] % 7),
                     "caption": f"picture {number}",
+                    "instance": encoded(picture[..., 1] % 3),
+                    "depth": picture[..., 2].astype(np.float32) / 7,
+                    "attributes": {"old": number % 2 == 1, "age": number},
+                    "kind": "even" if number % 2 == 0 else "odd",
                 },
             )
 
@@ -151,6 +159,23 @@ def test_keys(data_dir):
     assert set(source[0]) == {"image", "class_label", "id"}
     with pytest.raises(UserError, match="no feature for 'mask'"):
         open_source("jaxedit_tiny", "train", data_dir, keys=("mask",))
+
+
+def test_any_declared_key_is_read_where_it_is_asked_for(data_dir):
+    keys = ("instance", "depth", "attributes", "kind", "caption")
+    source = open_source("jaxedit_tiny", "train", data_dir, keys=keys)
+    for record in records(source):
+        assert set(record) == {"image", "id", *keys}
+        number = int(record["caption"].split()[1])
+        picture = folders.picture(number)
+        np.testing.assert_array_equal(record["instance"], picture[..., 1] % 3)
+        assert record["instance"].dtype == np.int32 and record["depth"].dtype == np.float32
+        np.testing.assert_array_equal(record["depth"], picture[..., 2].astype(np.float32) / 7)
+        assert record["attributes"] == {"old": number % 2 == 1, "age": number}
+        assert record["kind"] == ("even" if number % 2 == 0 else "odd")
+    assert set(open_source("jaxedit_tiny", "train", data_dir)[0]) == {
+        "image", "label", "caption", "class_label", "id"
+    }
 
 
 def test_errors_name_what_is_wrong(data_dir):

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from jaxedit.data import sources
+from jaxedit.data import records, sources
 from jaxedit.errors import UserError
 from jaxedit.scenes import noise, parameters, rendering
 from jaxedit.scenes import source as scenes
@@ -39,7 +39,7 @@ def test_records_hold_every_key_in_its_form(source):
         assert record["kind"] in scenes.KINDS
         assert record["caption"][0].isupper() and record["caption"].endswith(".")
         assert json.loads(json.dumps(record["attributes"])) == record["attributes"]
-        assert set(record) < set(sources.RECORD_KEYS)
+        records.check(record, "a scene")
 
 
 def test_image_is_the_composition(source):

@@ -124,7 +124,8 @@ def _aim(root: pathlib.Path, split: str) -> Layout | None:
     items = _matched({"image": image, "alpha": alpha, "trimap": trimap}, "AIM-500")
     if categories.exists():
         kinds = _categories(categories)
-        items = [dataclasses.replace(item, kind=kinds.get(item.id)) for item in items]
+        told = lambda item: {"kind": kinds[item.id]} if item.id in kinds else {}
+        items = [dataclasses.replace(item, told=told(item)) for item in items]
     return Layout("AIM-500", items, True)
 
 
