@@ -18,7 +18,12 @@ def check(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> bool:
       UserError: the directory holds a run of another configuration, or other files.
     """
     if (run_dir / "config.json").exists():
-        lines = config_lib.differences(checkpoint.read_run_config(run_dir), config)
+        known = checkpoint.read_run_config(run_dir)
+        if "stages" not in known.evaluate and "stages" in config.evaluate:
+            # A run of before that key goes on: which stages are measured changes no step of it.
+            with known.unlocked():
+                known.evaluate.stages = config.evaluate.stages
+        lines = config_lib.differences(known, config)
         # A run that never reached a checkpoint holds nothing to protect: a first try with a
         # mistake in it may be repeated in the same place.
         if lines and _holds_results(run_dir):

@@ -8,7 +8,7 @@ import pytest
 from jaxedit import main
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
-from jaxedit.run import checkpoint, measure
+from jaxedit.run import checkpoint, directory, measure
 from tests.run.test_train import toy
 
 STAGES = ("dawn", "noon", "dusk")
@@ -77,3 +77,19 @@ def test_stages_are_chosen(run, capsys):
 def test_an_unknown_stage_is_named(run):
     with pytest.raises(UserError, match="evaluate.stages='nun' is unknown.* 'noon'"):
         list(measure.measure_run(run(stages=("nun",))))
+
+
+def test_a_run_of_before_the_choice_of_stages_goes_on_and_is_measured(run):
+    folder = run()
+    config = checkpoint.read_run_config(folder)
+    old = json.loads((folder / "config.json").read_text())
+    del old["evaluate"]["stages"]
+    (folder / "config.json").write_text(json.dumps(old))
+    with config.unlocked():
+        config.evaluate.stages = ("noon",)
+    assert directory.check(config, folder)
+    assert measure.check_stages(checkpoint.read_run_config(folder)) == list(STAGES)
+    with config.unlocked():
+        config.evaluate.seed += 1
+    with pytest.raises(UserError, match="evaluate.seed: 1234 there, 1235 here"):
+        directory.check(config, folder)
