@@ -241,7 +241,10 @@ class Method(abc.ABC):
 
     @abc.abstractmethod
     def transform(self, *, train: bool) -> Callable[[Record, np.random.Generator], dict]:
-        """Returns a picklable callable from (record, NumPy generator) to one sample. Host side."""
+        """Returns a picklable callable from (record, NumPy generator) to one sample. Host side.
+
+        One that draws from further sources has them as `sources`, see `data.sources.Opened`.
+        """
 
     def evaluations(self) -> dict[str, Evaluation]:
         """Returns how to measure this method, by name; {} for a stage that is not measured.

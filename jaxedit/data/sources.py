@@ -16,7 +16,7 @@ those it has; the usual ones:
 | `background` | uint8 (H, W, 3), what is behind the subject |
 | `label` | int32 (H, W), class numbers |
 | `instance` | int32 (H, W), numbers of single objects |
-| `depth` | numbers (H, W), far is large |
+| `depth` | numbers (H, W); the source says in what unit |
 | `caption` | str |
 | `class_label` | int, the class of the whole image |
 | `attributes` | dict of what is known about the picture, as JSON can hold it |
@@ -36,6 +36,7 @@ import importlib
 import logging
 import math
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 from jaxedit.errors import UserError
@@ -201,6 +202,64 @@ def create(source: str, split: str, **options: Any) -> Source:
         known = ", ".join(module.OPTIONS) or "none"
         raise UserError(f"Data source {name} has no option {unknown[0]!r}. Its options: {known}.")
     return module.create(argument, split, **options)
+
+
+class Opened:
+    """A source that is opened when it is first used, in whichever process that is.
+
+    For a transform that draws from further sources than the one whose records it is given: its
+    attribute `sources`, a dict of these by configuration key, has the loop open them at the start
+    and report at the end what was skipped in them.
+
+    Args:
+      name: what the source is called, as for `create`.
+      split: `train`, `eval` or `all`.
+      **options: of that source. A callable (name, split) -> value is asked when it is opened.
+    """
+
+    def __init__(self, name: str, split: str, **options: Any):
+        self.name, self.split, self.options = name, split, options
+        self._source: Source | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def source(self) -> Source:
+        """Returns the source. Raises UserError where it cannot be opened."""
+        with self._lock:
+            if self._source is None:
+                options = {
+                    key: value(self.name, self.split) if callable(value) else value
+                    for key, value in self.options.items()
+                }
+                self._source = create(self.name, self.split, **options)
+            return self._source
+
+    def __getstate__(self) -> dict:
+        return {"name": self.name, "split": self.split, "options": self.options}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(state["name"], state["split"], **state["options"])
+
+
+def open_all(transform: Any) -> list[Source]:
+    """Returns the further sources that a transform draws from, opened; see `Opened`.
+
+    Raises:
+      UserError: one cannot be opened; the message begins with its configuration key.
+    """
+    found = []
+    for key, opened in getattr(transform, "sources", {}).items():
+        try:
+            found.append(opened.source)
+        except UserError as error:
+            raise UserError(f"{key}={opened.name}: {error}") from error
+    return found
+
+
+def reports(opened: Iterable[Source]) -> list[str]:
+    """Returns a line for each source of which records were skipped in this process."""
+    lines = (source.report() for source in opened if hasattr(source, "report"))
+    return [line for line in lines if line]
 
 
 def hashed_share(key: str) -> float:

@@ -124,7 +124,14 @@ def _build_stage(stage: stages.Stage, method: Method, context: _Context) -> Arti
     """Makes the artefact of a host stage, or goes on with it, or finds it finished."""
     source = sources.create(stage.config.data.source, "train")
     start = starting.host_state(method, stage.start, context.finished)
-    return artifacts.build(context.run_dir, stage.name, method, source, start, context.stop)
+    made = artifacts.build(context.run_dir, stage.name, method, source, start, context.stop)
+    _report([source])
+    return made
+
+
+def _report(read: list[Any]) -> None:
+    for line in sources.reports(read):
+        print(line, file=sys.stderr)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +171,9 @@ def _train_stage(
     total = config.train.steps
     root = jax.random.fold_in(jax.random.key(config.train.seed), position)
     source = sources.create(config.data.source, "train")
-    batches = _open_batches(source, method, config, position)
+    transform = method.transform(train=True)
+    read = [source, *sources.open_all(transform)]
+    batches = _open_batches(source, transform, config, position)
 
     restored = saver.restore(checkpoint.abstract_state(method, plan))
     sums, meta = RunningSums(), {}
@@ -272,16 +281,14 @@ def _train_stage(
     with record.measure(summary.SAVE):
         saver.wait()
     state = plan.global_state(state)
-    report = getattr(source, "report", None)
-    if report and report():
-        print(report(), file=sys.stderr)
+    _report(read)
     return state, record
 
 
-def _open_batches(source: Any, method: Method, config: config_lib.ConfigDict, position: int):
+def _open_batches(source: Any, transform: Any, config: config_lib.ConfigDict, position: int):
     return iter(pipeline.train_iterator(
         source,
-        method.transform(train=True),
+        transform,
         batch_size=config.train.batch_size,
         # Stages draw different orders from the same seed.
         seed=config.train.seed + 1_000_003 * position,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from jaxedit.data import records, sources
 from jaxedit.errors import UserError
+from tests.data import folders
 
 
 class Numbers(sources.Source):
@@ -123,3 +124,31 @@ def test_sources_are_picklable_with_what_they_have_counted():
     assert copy.skipped == source.skipped
     assert copy[3]["value"] == 4
     np.testing.assert_equal(copy.read(7), source.read(7))
+
+
+class _Drawing:
+    """A transform that draws from further sources."""
+
+    def __init__(self, **names):
+        self.sources = {
+            key: sources.Opened(name, "train", keys=lambda name, split: ("image",), cache_mb=0)
+            for key, name in names.items()
+        }
+
+
+def test_further_sources_are_opened_checked_and_reported(tmp_path):
+    root = folders.write(tmp_path / "further", 12)
+    folders.write_companions(root, 12)
+    transform = _Drawing(subjects=f"folder:{root}")
+    (source,) = sources.open_all(transform)
+    assert source is transform.sources["subjects"].source and set(source[0]) == {"image", "id"}
+    assert sources.reports([source, object()]) == []
+    (root / "images" / f"{source.items[0].stem}.png").write_bytes(b"")
+    source[0]
+    (line,) = sources.reports([source])
+    assert "further: skipped 1 of " in line
+    again = pickle.loads(pickle.dumps(sources.Opened("photos", "train", keys=("image",))))
+    assert again._source is None and set(again.source[0]) >= {"image", "id"}
+    assert sources.open_all(lambda record, rng: record) == []
+    with pytest.raises(UserError, match="subjects=folder:.*absent does not exist"):
+        sources.open_all(_Drawing(subjects=f"folder:{tmp_path}/absent"))

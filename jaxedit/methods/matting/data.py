@@ -10,13 +10,13 @@ Evaluation is the same in both tasks: whole pictures, `image`, `trimap` and `alp
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import ml_collections
 import numpy as np
 
 from jaxedit.data import compose, sources, transforms, trimaps
+from jaxedit.data.sources import Opened
 from jaxedit.errors import UserError
 from jaxedit.method import Record
 from jaxedit.methods.matting import pretraining
@@ -60,8 +60,17 @@ class Transform:
         self.trimap = evaluate.trimap
         self.trimap_width = evaluate.trimap_width
         _check(config)
-        self.pictures = Opened(data.source, "train" if train else "eval", ("image",))
+        self.pictures = Opened(data.source, "train" if train else "eval", keys=("image",))
         self.subjects = Subjects(data.foregrounds, data.foreground_limit)
+
+    @property
+    def sources(self) -> dict[str, Opened]:
+        """Returns what samples are made of besides the record they begin with."""
+        if not self.train:
+            return {"data.source": self.pictures} if self.compose else {}
+        if self.task == "finetune":
+            return {"data.foregrounds": self.subjects.opened}
+        return {} if self.second_image == "colour" else {"data.source": self.pictures}
 
     def __call__(self, record: Record, rng: np.random.Generator) -> dict[str, Any]:
         """Returns the sample; see the module. In fine-tuning the record needs its `index`."""
@@ -112,37 +121,6 @@ class Transform:
         return trimaps.from_levels(record["trimap"])
 
 
-class Opened:
-    """A source that is opened when it is first used, in whichever process that is.
-
-    Args:
-      name: what the source is called.
-      split: `train` or `eval`.
-      keys: the record keys to read; None asks for `alpha`, and for `foreground` where the first
-        record has it.
-    """
-
-    def __init__(self, name: str, split: str, keys: tuple[str, ...] | None):
-        self.name, self.split, self.keys = name, split, keys
-        self._source: sources.Source | None = None
-        self._lock = threading.Lock()
-
-    @property
-    def source(self) -> sources.Source:
-        """Returns the source. Raises UserError where it cannot be opened."""
-        with self._lock:
-            if self._source is None:
-                keys = self.keys or _subject_keys(self.name, self.split)
-                self._source = sources.create(self.name, self.split, keys=keys)
-            return self._source
-
-    def __getstate__(self) -> dict:
-        return {"name": self.name, "split": self.split, "keys": self.keys}
-
-    def __setstate__(self, state: dict) -> None:
-        self.__init__(**state)
-
-
 class Subjects:
     """The labelled subjects of a source: index -> (colours uint8 (H, W, 3), opacity uint8 (H, W)).
 
@@ -157,7 +135,7 @@ class Subjects:
 
     def __init__(self, name: str, limit: int = 0):
         self.limit = limit
-        self.opened = Opened(name, "train", None)
+        self.opened = Opened(name, "train", keys=_subject_keys)
 
     def __len__(self) -> int:
         count = len(self.opened.source)

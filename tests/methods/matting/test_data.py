@@ -103,6 +103,18 @@ def test_sources_are_opened_when_needed_and_do_not_travel(root):
     np.testing.assert_array_equal(first["image"], second["image"])
 
 
+@pytest.mark.parametrize("options, keys", [
+    ({"data__task": "finetune"}, ["data.foregrounds"]),
+    ({"data__task": "pretrain"}, ["data.source"]),
+    ({"data__task": "pretrain", "data__second_image": "colour"}, []),
+])
+def test_the_loop_is_told_what_a_task_draws_from(root, options, keys):
+    transform = Transform(config(root, **options), train=True)
+    assert list(transform.sources) == keys
+    assert len(sources.open_all(transform)) == len(keys)
+    assert (transform.subjects.opened._source is not None) == ("data.foregrounds" in keys)
+
+
 def test_second_pictures_come_from_the_whole_training_source(root):
     options = {"data__task": "pretrain", "data__affine": False, "data__jitter": False}
     transform = Transform(config(root, **options), train=True)
