@@ -25,6 +25,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 from jaxedit import config as config_lib
 from jaxedit.data import array_record
@@ -67,7 +68,10 @@ def build(
     """
     folder = _folder(run_dir, stage)
     work, index, count = _work(folder), jax.process_index(), jax.process_count()
-    if (folder / MANIFEST).is_file():
+    finished = (folder / MANIFEST).is_file()
+    if count > 1:  # what a shared file system shows may differ for a while
+        finished = bool(multihost_utils.broadcast_one_to_all(np.array(finished)))
+    if finished:
         if sharding.is_first_process():
             shutil.rmtree(work, ignore_errors=True)  # of a run that was killed after the rename
         return load(run_dir, stage)

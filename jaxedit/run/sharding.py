@@ -182,7 +182,9 @@ class PmapPlan(Plan):
             phase_function(method, phase, AXIS), axis_name=AXIS, in_axes=(0, 0, None, None),
             out_axes=(0, None), donate_argnums=0, devices=self._devices(),
         )
-        return compile_and_describe(mapped, state, batch, key, np.int32(1))
+        compiled, facts = compile_and_describe(mapped, state, batch, key, np.int32(1))
+        # Compiled ahead, a program of several processes wants global arrays, not their shares.
+        return (mapped if jax.process_count() > 1 else compiled), facts
 
     def _devices(self):
         return None if jax.process_count() > 1 else self.local

@@ -58,7 +58,10 @@ def initial_state(
     if plan.parameters == "fsdp":  # the whole state may not fit any one device
         shardings = plan.state_shardings(jax.eval_shape(function, rng, start))
     initialise = jax.jit(function, out_shardings=shardings, compiler_options=options)
-    return initialise(rng, start)
+    state = initialise(rng, start)
+    # Saved before the loop places the rest: every process must hold the same global arrays.
+    frozen = jax.tree.map(sharding.place, state.frozen, plan.state_shardings(state.frozen))
+    return state.replace(frozen=frozen)
 
 
 def host_state(

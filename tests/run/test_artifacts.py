@@ -99,10 +99,10 @@ def test_damage_is_found_before_anything_stands_on_it(run, tmp_path):
     assert artifacts.load(copy, "colours").arrays("text.safetensors").keys() == {"params"}
 
 
-def start(folder, *arguments):
-    """Starts a run of nothing but the host stage, as a user would."""
+def start(folder, *arguments, preset="colours"):
+    """Starts a run, of nothing but the host stage unless said otherwise, as a user would."""
     return subprocess.Popen(
-        [sys.executable, "-m", "jaxedit.main", f"--config={TOY}:colours", f"--workdir={folder}",
+        [sys.executable, "-m", "jaxedit.main", f"--config={TOY}:{preset}", f"--workdir={folder}",
          *arguments],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=dict(os.environ, PYTHONPATH=str(ROOT),
@@ -143,16 +143,19 @@ def test_killed_build_goes_on_and_ends_the_same(run, tmp_path):
     assert (folder / "DONE").exists() and "colours" in (folder / "report.html").read_text()
 
 
-def test_two_processes_share_the_work(run, tmp_path):
+def test_two_processes_share_the_work_and_start_from_it(run, tmp_path):
     port = free_port()
     processes = [
         start(tmp_path / "two", f"--coordinator=localhost:{port}", "--processes=2",
-              f"--process_index={index}", f"--config.build_pause={0.3 * index}")
+              f"--process_index={index}", f"--config.build_pause={0.3 * index}",
+              "--config.train.steps=2", "--config.train.evaluate_every=0", preset="told")
         for index in range(2)
     ]
     for process in processes:
         _, errors = process.communicate(timeout=200)
         assert process.returncode == 0, errors
+    _, _, state = checkpoint.load_run(tmp_path / "two")
+    assert_same(state.frozen, run[2].frozen)
     made, reference = (f / "artifacts" / "colours" for f in (tmp_path / "two", run[0]))
     assert digests.describe(made, ["manifest.json"]) == digests.describe(
         reference, ["manifest.json"]
