@@ -52,8 +52,9 @@ class Evaluation:
       best: (metric name, "min" or "max"), the figure by which the best checkpoint is kept; a name
         may be `metric/group`. None keeps none.
       curves: figures over a number that `predict` takes, measured at the end of a run.
-      prepare: batch -> batch that `predict` gets, for example padded; None hands it on as it is.
-      finish: (outputs, batch) -> outputs that are measured, for example cut to size.
+      prepare: batch -> batch that `predict` gets; None pads pictures as the task needs, and cuts
+        the outputs again, as commands do.
+      finish: (outputs, batch) -> outputs that are measured, for example cut to 8 bits.
       picture: arrays like `prediction` -> uint8 (N, H, W, 1 or 3), for the picture grid.
       absent: lines that say which baselines are missing, and how to get them.
     """

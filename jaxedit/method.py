@@ -11,7 +11,6 @@ networks see images in [-1, 1]; masks are 1 inside the hole.
 from __future__ import annotations
 
 import abc
-import dataclasses
 import functools
 import importlib
 import inspect
@@ -33,6 +32,7 @@ from jaxedit.evaluation import Evaluation
 from jaxedit.host.names import did_you_mean
 from jaxedit.layers.convolution import formulation
 from jaxedit.state import Artifact, StartingValue, State, put
+from jaxedit.task import Task
 
 PyTree = Any
 Batch = Mapping[str, jax.Array]
@@ -40,23 +40,6 @@ Record = Mapping[str, Any]
 # name -> (sum, weight): the logged value is sum / weight, added up over the steps (and phases)
 # between two log lines. A phase that did not run adds nothing.
 Sums = dict[str, tuple[jax.Array, jax.Array]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """What a command hands to `Method.predict` and gets back.
-
-    Attributes:
-      inputs: keys of `inputs` that `predict` reads.
-      outputs: keys of the dict that `predict` returns.
-      multiple: image height and width must be multiples of this many pixels.
-      minimum: smallest image side, in pixels.
-    """
-
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    multiple: int = 1
-    minimum: int = 1
 
 
 class Method(abc.ABC):

@@ -27,6 +27,7 @@ from jaxedit.evaluation import Evaluation
 from jaxedit.host import atomic, levels
 from jaxedit.method import Method, State, Task
 from jaxedit.optim import gradients
+from jaxedit.task import Image, Mask, Text
 
 
 class Painter(nn.Module):
@@ -53,6 +54,12 @@ def words_of(record):
     return re.findall("[a-z]+", record.get("caption", record["id"]).lower())
 
 
+def numbers_of(words, known):
+    """Returns the numbers of the known among `words`, from 1 on, and zeros to fill up."""
+    numbers = [known.index(word) + 1 for word in words if word in known][: Transform.length]
+    return np.pad(np.asarray(numbers, np.int32), (0, Transform.length - len(numbers)))
+
+
 class Transform:
     """One record to one sample: runs on the host, in any thread or process, so it is picklable."""
 
@@ -71,9 +78,7 @@ class Transform:
         mask[top : top + self.size // 4, 2 : 2 + self.size // 2] = 1
         sample = {"image": crop, "mask": mask}
         if self.words:
-            numbers = [self.words.index(w) + 1 for w in words_of(record) if w in self.words]
-            sample["words"] = np.zeros(self.length, np.int32)
-            sample["words"][: len(numbers)] = numbers[: self.length]
+            sample["words"] = numbers_of(words_of(record), self.words)
         return sample
 
 
@@ -191,10 +196,17 @@ class Toy(Method):
         out = Painter().apply({"params": state.ema["painter"]}, self.told(state, inputs))
         return {"composite": image * (1 - mask) + out * mask, "prediction": out}
 
+    def encode(self, texts):
+        rows = [numbers_of(words_of({"caption": text}), self.words) for text in texts]
+        return {"words": np.stack(rows)}
+
     @property
     def tasks(self):
-        inputs = ("image", "mask", *(["words"] if self.words else []))
-        return {"inpaint": Task(inputs, ("composite", "prediction"), 4, 8)}
+        inputs = {"image": Image(), "mask": Mask()}
+        if self.words:
+            inputs["caption"] = Text(self.encode, default="")
+        outputs = {"composite": Image(), "prediction": Image()}
+        return {"inpaint": Task(inputs, outputs, multiple=4, minimum=8)}
 
     def transform(self, *, train):
         return Transform(self.config.image_size, train, self.words)

@@ -12,7 +12,6 @@ import functools
 import importlib
 import importlib.util
 import json
-import math
 import pathlib
 import time
 from collections.abc import Callable, Mapping
@@ -28,6 +27,7 @@ from jaxedit.host import machine
 from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method, State, Task
 from jaxedit.run import sharding
+from jaxedit.task import Picture
 
 BUCKET = 64
 _SMALLER = "Cut out the part that matters, or scale the picture and its mask down."
@@ -36,11 +36,12 @@ Predict = Callable[[PyTree, Mapping[str, jax.Array], jax.Array], Mapping[str, ja
 
 
 class Applier:
-    """One task of a network, on single pictures of any size.
+    """One task of a network, on one sample at a time: pictures of any size, numbers, texts.
 
     Attributes:
       task: what goes in and comes out.
-      compilations: (padded height, padded width) of every program compiled so far.
+      compilations: (padded height, padded width) of the first picture that goes in, of every
+        program compiled so far; None where no picture does.
     """
 
     def __init__(
@@ -60,7 +61,8 @@ class Applier:
           task: its sizes are kept to, and its inputs are asked for.
           bucket: sides are padded to multiples of this many pixels; 1 pads no more than the
             network needs and compiles once per size.
-          seed: of the random numbers that `predict` may draw; the same for every picture.
+          seed: of the random numbers that `predict` may draw; the same for every picture unless
+            it comes with a seed.
           convolution: "auto" or "xla", see `layers.convolution.formulation`; None leaves it to
             `predict`, where it is one of a `Method`.
           say: is told about each compilation.
@@ -71,100 +73,81 @@ class Applier:
         self._predict = jax.jit(predict)
         self._device = jax.local_devices()[0]
         self._variables = jax.device_put(variables, self._device)
-        self._step = math.lcm(bucket, task.multiple)
+        self._step = bucket
         self._rng = jax.random.key(seed)
         self._convolution = convolution
         self._say = say
         self._compiled: dict[tuple, Callable] = {}
 
     @property
-    def compilations(self) -> list[tuple[int, int]]:
+    def compilations(self) -> list[tuple[int, int] | None]:
         return [key[0] for key in self._compiled]
 
-    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the task's outputs for one picture.
+    def __call__(self, **inputs: Any) -> dict[str, np.ndarray]:
+        """Returns the task's outputs for one sample.
 
         Args:
-          **inputs: the task's inputs, arrays (H, W, C) of one height and width.
+          **inputs: the task's inputs; pictures (H, W, C). What has a default may be left out.
 
         Returns:
-          Output name -> array (H, W, C); padding is cut off again.
+          Output name -> array without the axis of samples; padding is cut off again.
 
         Raises:
-          UserError: the program would need more memory than there is.
+          UserError: the network does not take such inputs, or the program would need more memory
+            than there is.
         """
-        if set(inputs) != set(self.task.inputs):
-            raise ValueError(f"Expected inputs {self.task.inputs}, got {tuple(inputs)}")
-        sizes = {array.shape[:2] for array in inputs.values()}
-        if len(sizes) != 1:
-            raise ValueError(f"The inputs differ in size: {sorted(sizes)}")
-        height, width = sizes.pop()
-        padded = {name: self._pad(array)[None] for name, array in inputs.items()}
-        outputs = self._run(padded)
-        top, left = ((n - m) // 2 for n, m in zip(self.padded(height, width), (height, width),
-                                                 strict=True))
-        return {
-            name: np.asarray(outputs[name])[0, top : top + height, left : left + width]
-            for name in self.task.outputs
-        }
+        batch, seed = self.task.read(inputs)
+        padded, frames = self.task.pad(batch, self._step)
+        outputs = self._run(padded, self._rng if seed is None else jax.random.key(seed))
+        outputs = self.task.cut({n: np.asarray(outputs[n]) for n in self.task.outputs}, frames)
+        return {name: array[0] for name, array in outputs.items()}
 
     def padded(self, height: int, width: int) -> tuple[int, int]:
         """Returns the padded size of a picture: its bucket."""
-        def side(pixels: int) -> int:
-            # Large pictures get coarser buckets, never more than a quarter wider.
-            step = self._step * max(1, 2 ** math.floor(math.log2(max(1, pixels / 512))))
-            return -(-max(pixels, self.task.minimum) // step) * step
+        return self.task.padded(height, width, self._step)
 
-        if self._step == self.task.multiple:
-            return tuple(
-                -(-max(n, self.task.minimum) // self._step) * self._step for n in (height, width)
-            )
-        return side(height), side(width)
-
-    def _pad(self, array: np.ndarray) -> np.ndarray:
-        size = self.padded(*array.shape[:2])
-        rims = [((n - m) // 2, n - m - (n - m) // 2)
-                for n, m in zip(size, array.shape[:2], strict=True)]
-        return np.pad(array, [*rims, (0, 0)], mode="reflect")
-
-    def _run(self, padded: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        size = next(iter(padded.values())).shape[1:3]
+    def _run(self, batch: Mapping[str, np.ndarray], rng: jax.Array) -> Mapping[str, np.ndarray]:
         try:
-            return jax.device_get(self._program(padded)(self._variables, padded, self._rng))
+            return jax.device_get(self._program(batch, rng)(self._variables, batch, rng))
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             raise UserError(
-                f"The memory was too small for {size[1]} x {size[0]} pixels (with padding). "
-                + _SMALLER
+                "The memory was too small" + _pixels(self._size(batch), " for ") + ". " + _SMALLER
             ) from error
 
-    def _program(self, padded: Mapping[str, np.ndarray]) -> Callable:
+    def _program(self, batch: Mapping[str, np.ndarray], rng: jax.Array) -> Callable:
         """Returns the compiled program for arrays of these shapes, compiling it if it is new."""
-        size = next(iter(padded.values())).shape[1:3]
-        key = (size, *((name, a.shape, str(a.dtype)) for name, a in sorted(padded.items())))
+        size = self._size(batch)
+        key = (size, *((name, a.shape, str(a.dtype)) for name, a in sorted(batch.items())))
         if key not in self._compiled:
             started = time.perf_counter()
             with self._convolutions():
                 compiled, facts = sharding.compile_and_describe(
-                    self._predict, self._variables, padded, self._rng
+                    self._predict, self._variables, batch, rng
                 )
             self._check_memory(size, facts.get("temporary_bytes", 0))
             seconds = time.perf_counter() - started
-            self._say(f"compiled for {size[1]} x {size[0]} pixels in {seconds:.1f} s")
+            pixels = "" if size is None else f" for {size[1]} x {size[0]} pixels"
+            self._say(f"compiled{pixels} in {seconds:.1f} s")
             self._compiled[key] = compiled
         return self._compiled[key]
+
+    def _size(self, batch: Mapping[str, np.ndarray]) -> tuple[int, int] | None:
+        """Returns (height, width) of the first picture of a batch, None where there is none."""
+        pictures = [n for n, kind in self.task.inputs.items() if isinstance(kind, Picture)]
+        return tuple(batch[pictures[0]].shape[1:3]) if pictures else None
 
     def _convolutions(self) -> contextlib.AbstractContextManager:
         if self._convolution is None:
             return contextlib.nullcontext()
         return formulation.preferring(self._convolution)
 
-    def _check_memory(self, size: tuple[int, int], needed: int) -> None:
+    def _check_memory(self, size: tuple[int, int] | None, needed: int) -> None:
         free = self._free_memory()
         if free is not None and needed > free:
             raise UserError(
-                f"A picture of {size[1]} x {size[0]} pixels (with padding) needs about "
+                ("A picture" + _pixels(size, " of ") if size else "A sample") + " needs about "
                 f"{needed / 2**30:.1f} GiB of memory here and {free / 2**30:.1f} GiB are free. "
                 + _SMALLER
             )
@@ -176,6 +159,10 @@ class Applier:
         if "bytes_limit" not in statistics:
             return None
         return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
+
+
+def _pixels(size: tuple[int, int] | None, before: str) -> str:
+    return "" if size is None else f"{before}{size[1]} x {size[0]} pixels (with padding)"
 
 
 def from_run(

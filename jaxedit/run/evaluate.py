@@ -61,6 +61,7 @@ class Evaluator:
         self.absent = [*absent, *wanted.absent]
         self.curves = [curve for curve in wanted.curves if self._can_draw(curve)]
         task, key = wanted.task, jax.random.key(config.evaluate.seed)
+        self.task = method.tasks[task]
 
         def predict(state: State, inputs: Mapping[str, jax.Array], index: jax.Array):
             rng = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
@@ -145,12 +146,14 @@ class Evaluator:
     ) -> Outputs:
         """Returns what every system makes of the valid rows of a batch, ready to be measured."""
         prepare, finish, key = self.wanted.prepare, self.wanted.finish, self.wanted.prediction
-        placed = self.plan.place_batch(prepare(batch) if prepare else batch)
+        given, frames = (prepare(batch), None) if prepare else self.task.pad(batch)
+        placed = self.plan.place_batch(given)
         places = self.plan.place_batch({"index": index})["index"]
         found: Outputs = {}
         for name, state in states.items():
             outputs = self._predict(state, placed, places)
             outputs = {k: sharding.local_rows(v) for k, v in outputs.items()}
+            outputs = outputs if frames is None else self.task.cut(outputs, frames)
             outputs = finish(outputs, batch) if finish else outputs
             found[name] = {k: v[valid] for k, v in outputs.items()}
         for name, output in self.wanted.systems.items():

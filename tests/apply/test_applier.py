@@ -12,13 +12,16 @@ from jaxedit.apply import applier
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.host import machine
 from jaxedit.layers.convolution import formulation
-from jaxedit.method import Task
 from jaxedit.methods.scat import inpaint
 from jaxedit.run import checkpoint
+from jaxedit.task import Array, Image, Labels, Mask, Number, Seed, Task, Text
 from jaxedit.weights import shipped
 from tests import toy_method
 
-TASK = Task(("image", "mask"), ("composite", "seen"), multiple=4, minimum=16)
+TASK = Task(
+    {"image": Image(), "mask": Mask()}, {"composite": Image(), "seen": Image()},
+    multiple=4, minimum=16,
+)
 
 
 def paint(variables, inputs, rng):
@@ -61,7 +64,8 @@ def test_padding_mirrors_picture_and_mask_alike():
     one = tool(**inputs)["seen"]
     hidden = {**inputs, "image": np.where(inputs["mask"] > 0, 9.0, inputs["image"])}
     assert (tool(**hidden)["seen"] == one).all()
-    padded = tool._pad(inputs["image"]), tool._pad(inputs["mask"])
+    padded, _ = TASK.pad({name: array[None] for name, array in inputs.items()}, 64)
+    padded = padded["image"][0], padded["mask"][0]
     assert padded[0].shape == (64, 64, 3)
     top, left = 22, 18
     np.testing.assert_array_equal(padded[0][top - 1], padded[0][top + 1])
@@ -129,6 +133,104 @@ def test_inputs_must_fit():
         make_applier()(image=np.zeros((4, 4, 3), np.float32))
     with pytest.raises(ValueError, match="differ in size"):
         make_applier()(image=np.zeros((4, 4, 3), np.float32), mask=np.zeros((4, 5, 1), np.float32))
+
+
+def test_a_text_guided_editor_compiles_once():
+    """Picture, mask, text, numbers and a seed: other values of them are no other program."""
+    def encode(texts):
+        if not all(texts):
+            raise UserError("The prompt is empty.")
+        return {"tokens": np.asarray([[len(t), t.count(" ")] for t in texts], np.int32)}
+
+    def edit(variables, inputs, rng):
+        noise = jax.random.normal(rng, inputs["image"].shape)
+        change = inputs["strength"][:, None] * inputs["tokens"][:, :1]
+        return {"image": inputs["image"] + inputs["mask"] * change[:, :, None, None] + 0 * noise,
+                "noise": noise}
+
+    task = Task(
+        {"image": Image(), "mask": Mask(), "prompt": Text(encode), "strength": Number(0, 1, 0.5),
+         "seed": Seed()},
+        {"image": Image(), "noise": Image()}, multiple=8,
+    )
+    tool = applier.Applier(edit, {}, task)
+    inputs = inputs_of(30, 50)
+    results = [
+        tool(**inputs, prompt=prompt, **options) for prompt, options in
+        (("red", {}), ("a blue fish", {"strength": 1}), ("red", {"strength": 0.25, "seed": 7}))
+    ]
+    for result, change in zip(results, (1.5, 11, 0.75), strict=True):
+        expected = inputs["image"] + inputs["mask"] * np.float32(change)
+        np.testing.assert_allclose(result["image"], expected, rtol=1e-6)
+    assert (results[0]["noise"] == results[1]["noise"]).all()
+    assert (results[0]["noise"] != results[2]["noise"]).any()
+    assert tool.compilations == [(64, 64)]
+    for options, words in (
+        ({"prompt": ""}, "empty"),
+        ({"prompt": "x", "strength": 1.5}, r"strength is 1.5; .* from 0 up to 1"),
+        ({"prompt": "x", "strength": "much"}, "strength is 'much'"),
+        ({"prompt": "x", "strength": float("nan")}, "strength is nan"),
+        ({"prompt": "x", "seed": -1}, "seed is -1"),
+    ):
+        with pytest.raises(UserError, match=words):
+            tool(**inputs, **options)
+    with pytest.raises(ValueError, match="Expected inputs"):
+        tool(**inputs)
+
+
+def test_label_maps_with_a_picture_of_another_size():
+    """A donor is padded for itself; what comes out follows the layout, twice as large."""
+    def synthesize(variables, inputs, rng):
+        layout = jnp.repeat(jnp.repeat(inputs["layout"], 2, 1), 2, 2)
+        light = inputs["donor"].mean((1, 2, 3))
+        return {"image": layout[..., None] * jnp.ones(3), "light": light}
+
+    task = Task(
+        {"layout": Labels(classes=5), "donor": Image("donor")},
+        {"image": Image(scale=2), "light": Array(())}, multiple=16,
+    )
+    tool = applier.Applier(synthesize, {}, task, bucket=16)
+    layout = np.random.default_rng(0).integers(0, 5, (21, 34))
+    result = tool(layout=layout, donor=np.full((7, 90, 3), 0.5, np.float32))
+    np.testing.assert_array_equal(result["image"][..., 1], layout.repeat(2, 0).repeat(2, 1))
+    assert result["light"] == 0.5 and tool.compilations == [(32, 48)]
+    with pytest.raises(UserError, match="labels 5; the network knows 0 to 4"):
+        tool(layout=layout + 1, donor=np.zeros((7, 90, 3)))
+
+
+def test_codes_and_pictures_of_fixed_sizes():
+    lines = []
+    task = Task({"face": Image((16, 16))},
+                {"image": Image((64, 64)), "codes": Array((4, None)), "alike": Array(())})
+
+    def invert(variables, inputs, rng):
+        face = inputs["face"]
+        codes = jnp.ones((len(face), 4, 8)) * face.mean((1, 2, 3))[:, None, None]
+        return {"image": jnp.repeat(jnp.repeat(face, 4, 1), 4, 2), "codes": codes,
+                "alike": face.max((1, 2, 3))}
+
+    found = applier.Applier(invert, {}, task)(face=np.full((16, 16, 3), 0.25, np.float32))
+    assert found["image"].shape == (64, 64, 3) and found["alike"] == 0.25
+    assert found["codes"].shape == (4, 8)
+    with pytest.raises(UserError, match="face has 20 x 16 pixels; the network takes 16 x 16"):
+        applier.Applier(invert, {}, task)(face=np.zeros((16, 20, 3)))
+
+    draw = Task({"codes": Array((4, None)), "seed": Seed()}, {"image": Image((8, 8))})
+    tool = applier.Applier(
+        lambda v, inputs, rng: {"image": jnp.zeros((1, 8, 8, 3)) + inputs["codes"].mean()},
+        {}, draw, say=lines.append,
+    )
+    assert tool(codes=found["codes"])["image"].shape == (8, 8, 3)
+    assert tool.compilations == [None] and lines[0].startswith("compiled in ")
+    with pytest.raises(UserError, match="codes has the shape 18 x 8; expected 4 x any"):
+        tool(codes=np.zeros((18, 8)))
+
+
+def test_declarations_must_make_sense():
+    with pytest.raises(ValueError, match="No input has the size 'picture' of the output out"):
+        Task({"codes": Array((4,))}, {"out": Image()})
+    with pytest.raises(ValueError, match="output words is a Text"):
+        Task({"image": Image()}, {"words": Text(lambda texts: {})})
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxedit.apply import applier, tiles
-from jaxedit.method import Task
+from jaxedit.task import Image, Task
 
 
 class Spy:
@@ -144,7 +144,9 @@ def test_one_compiled_program_serves_all_tiles():
         mean = jnp.mean(inputs["image"], axis=(1, 2), keepdims=True)  # a global view
         return {"out": inputs["image"] * variables + 0 * mean}
 
-    tool = applier.Applier(predict, jnp.float32(2), Task(("image",), ("out",), 32, 32), bucket=32)
+    one = Image(channels=1)
+    task = Task({"image": one}, {"out": one}, multiple=32, minimum=32)
+    tool = applier.Applier(predict, jnp.float32(2), task, bucket=32)
     image = np.random.default_rng(2).uniform(size=(150, 170, 1)).astype(np.float32)
     result = run(lambda image: tool(image=image), image, tile=64)
     assert tool.compilations == [(64, 64)]

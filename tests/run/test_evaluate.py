@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxedit import main, metrics
+from jaxedit import main, metrics, task
 from jaxedit.errors import UserError
 from jaxedit.evaluation import Curve, Evaluation
 from jaxedit.host import levels
@@ -47,7 +47,10 @@ def test_groups_add_up_and_means_are_means(run):
 class Dreamer(Toy):
     """Paints noise of a strength that it is given, and shows its draws as an output."""
 
-    tasks = {"dream": Task(("image", "strength"), ("dream", "plain"), 4, 8)}
+    tasks = {"dream": Task(
+        {"image": task.Image(), "strength": task.Number()},
+        {"dream": task.Image(), "plain": task.Image()}, multiple=10,  # pictures have 16 pixels
+    )}
 
     def predict(self, state, inputs, rng, *, task):
         image = inputs["image"]

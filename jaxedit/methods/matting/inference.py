@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxedit.data import padding
 from jaxedit.data.trimaps import BACKGROUND, FOREGROUND
 from jaxedit.methods.matting.network import MULTIPLE
 
@@ -35,15 +36,13 @@ def pad(
         raise ValueError(f"The image is {image.shape[1:3]}, the trimap {trimap.shape[1:3]}")
     if margin < 0 or margin % MULTIPLE:
         raise ValueError(f"margin is {margin}, not a multiple of {MULTIPLE}")
-    height, width = image.shape[1:3]
-    sides = [(margin, margin + -length % MULTIPLE) for length in (height, width)]
-    widths = ((0, 0), *sides, (0, 0))
-    return np.pad(image, widths, "reflect"), np.pad(trimap, widths, "reflect")
+    frame = padding.with_margin(image.shape[1:3], margin, MULTIPLE)
+    return frame.pad(image), frame.pad(trimap)
 
 
 def crop(padded: np.ndarray, height: int, width: int, margin: int = MARGIN) -> np.ndarray:
     """Returns the (B, height, width, C) that `pad` put into `padded`."""
-    return padded[:, margin : margin + height, margin : margin + width]
+    return padding.with_margin((height, width), margin, MULTIPLE).cut(padded)
 
 
 def truncate(alpha: np.ndarray, trimap: np.ndarray, margin: int = MARGIN) -> np.ndarray:

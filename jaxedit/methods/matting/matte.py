@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.data import trimaps
-from jaxedit.method import Task
 from jaxedit.methods.matting import colour, refinement
 from jaxedit.methods.matting.network import MattingNetwork
+from jaxedit.task import Image, Task
 from jaxedit.weights import convert
 
 
@@ -26,7 +26,8 @@ def task() -> Task:
     Inputs: `image` (H, W, 3) in [-1, 1]; `trimap` (H, W, 1), labels 0 background, 1 unknown,
     2 foreground. Output: `alpha` (H, W, 1) in [0, 1], exactly 0 and 1 where the trimap knows.
     """
-    return Task(("image", "trimap"), ("alpha",), multiple=32, minimum=64)
+    one = Image(channels=1)
+    return Task({"image": Image(), "trimap": one}, {"alpha": one}, multiple=32, minimum=64)
 
 
 def predict(

@@ -11,8 +11,8 @@ from typing import Any
 
 import jax
 
-from jaxedit.method import Task
 from jaxedit.methods.scat.generator import Generator, composite, corrupt
+from jaxedit.task import Image, Mask, Task
 from jaxedit.weights import convert
 
 
@@ -20,7 +20,10 @@ def task(generator: Generator) -> Task:
     """Returns what `generator` can be applied to."""
     # Reflection by the largest rate, at a quarter of the size, needs more pixels than the rate.
     smallest = 4 * (max(generator.rates) + 1)
-    return Task(("image", "mask"), ("composite", "prediction"), multiple=4, minimum=smallest)
+    return Task(
+        {"image": Image(), "mask": Mask()}, {"composite": Image(), "prediction": Image()},
+        multiple=4, minimum=smallest,
+    )
 
 
 def fill(
