@@ -6,7 +6,11 @@ from pathlib import Path
 # Before JAX wakes up: eight virtual devices, so that every sharded path is a real one.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Nearly all the time of these small programs goes into compiling them: the compiler, in processes
+# that tests start too, leaves out what only makes programs fast. Parity turns it back on.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 
+import jax  # noqa: E402
 import pytest  # noqa: E402
 
 from jaxedit.run import sharding  # noqa: E402
@@ -23,9 +27,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if getattr(config.option, "dist", "no") == "load":
+        # With `-n`, a file stays on one worker, in the order of the folders: the tiny runs that
+        # its tests share are trained once, and what it compiled can be forgotten after it.
+        config.option.dist = "loadfile"
+        config.option.loadscopereorder = False
     sharding.enable_compilation_cache()
     path = config.getoption("--goldens")
     if path is not None:
         if not Path(path).is_dir():
             raise pytest.UsageError(f"--goldens={path} is not a folder")
         golden.set_folder(Path(path).resolve())
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """`-k scat` finds every test of the paper, those whose names do not say it too."""
+    match item.path.relative_to(Path(__file__).parent).parts:
+        case "methods", paper, _:
+            item.extra_keyword_matches.add(paper)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_compiled_programs():
+    """Programs of one module are of no use to the next and hold hundreds of megabytes."""
+    yield
+    jax.clear_caches()

@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxedit import config as config_lib
@@ -34,15 +35,33 @@ def evaluation(psnr: float = 25.0, step: int = 120) -> dict:
 
 
 def untrained(run: pathlib.Path, config) -> pathlib.Path:
-    """Makes the folder `run` a run of the real method at its first step, and returns it."""
+    """Makes the folder `run` a run of the real method before its first step, and returns it.
+
+    Values are drawn here: nothing is compiled, and no initialiser is followed.
+    """
     run.mkdir()
     (run / "config.json").write_text(config_lib.to_json(config))
     method = method_lib.create(config)
-    state = jax.jit(lambda rng: method.init(rng, method.spec(1)))(jax.random.key(0))
+    state = drawn(jax.eval_shape(lambda rng: method.init(rng, method.spec(1)), jax.random.key(0)))
     saver = checkpoint.Checkpointer(run, "train")
     saver.save(state, {}, None)
     saver.close()
     return run
+
+
+def drawn(shapes):
+    """Returns arrays of a pytree's shapes: vectors positive, so that variances are; integers 0."""
+    rng = np.random.default_rng(0)
+
+    def draw(leaf):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            return jnp.zeros(leaf.shape, leaf.dtype)
+        values = rng.standard_normal(leaf.shape)
+        if values.ndim < 2:
+            return jnp.asarray(np.abs(values), leaf.dtype)
+        return jnp.asarray(values / np.sqrt(np.prod(leaf.shape[:-1])), leaf.dtype)
+
+    return jax.tree.map(draw, shapes)
 
 
 def write(run: pathlib.Path, psnr: float = 25.0, seed: int = 0) -> pathlib.Path:

@@ -8,6 +8,7 @@ import pytest
 from jaxedit.layers import spectral
 from jaxedit.layers.convolution import Conv
 from jaxedit.layers.linear import Dense
+from jaxedit.run import sharding
 
 RNG = np.random.default_rng(0)
 KERNELS = {
@@ -87,3 +88,15 @@ def test_nested_and_empty_collections():
     vectors = {"a": {"u": jnp.ones(7), "v": jnp.zeros(5)}}
     assert set(spectral.iterate(params, vectors)) == {"a"}
     assert spectral.iterate(params, {}) == {}
+
+
+def test_a_kernel_spread_over_two_devices_iterates_as_the_whole():
+    kernel = RNG.standard_normal((3, 3, 5, 8)).astype(np.float32)
+    vectors = {"u": np.ones(8, np.float32), "v": np.zeros(45, np.float32)}
+    mesh = sharding.make_mesh(jax.devices()[:2])
+    place = jax.sharding.PartitionSpec(None, None, None, sharding.AXIS)
+    spread = jax.device_put(kernel, jax.sharding.NamedSharding(mesh, place))
+    iterate = jax.jit(lambda kernel: spectral.iterate({"kernel": kernel}, vectors))
+    whole, parts = iterate(kernel), iterate(spread)
+    for name in vectors:
+        np.testing.assert_allclose(whole[name], parts[name], rtol=1e-5, atol=1e-6)

@@ -1,5 +1,7 @@
-"""Parity with published networks is tested on XLA's own convolutions, bit for bit the same."""
+"""Parity with published networks is tested on the programs that users run: optimised, and on
+XLA's own convolutions, bit for bit the same."""
 
+import jax
 import pytest
 
 from jaxedit.layers.convolution import formulation
@@ -9,3 +11,11 @@ from jaxedit.layers.convolution import formulation
 def _plain_convolutions():
     with formulation.using("xla"):
         yield
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _optimised_programs():
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)

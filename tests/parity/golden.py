@@ -22,9 +22,21 @@ DEFAULT_FOLDER = Path(__file__).parent / "goldens"
 # Replaced by `--goldens=PATH` before any test module is collected, see tests/conftest.py.
 _folder = DEFAULT_FOLDER
 
-# Used where a file suggests no tolerance: the weakest that the known files suggest.
-FALLBACK_ATOL = 2e-4
-FALLBACK_RTOL = 2e-4
+# What a file of each paper may say. A key that nobody here reads could change what the arrays
+# mean, so it fails instead of being passed over.
+KEYS = {
+    "scat": r"model|source|options|layout|rule|precision|mask_rule|call|note|gradient_note|"
+            r"published_assertion|weights_salt(_\w+)?|params(_\w+)?|inputs|outputs|seeds|"
+            r"fill_check_sum_and_abs_sum|float32_vs_float64_max_abs|spectral_norm|sigma_order|"
+            r"gradient_relative_gap_float32_vs_float64_max|loss_order|grad_order|"
+            r"suggested(_atol|_rtol)?|global_kind|global_gan|globalgan_type|segmentation_kind|"
+            r"scat_gan|SCAT_type",
+    "matting": r"what|salt|salt_note|inputs|outputs|arrays|values|parameters|fill|config|"
+               r"tolerance|class_shares|affine|sigma_names|guided_attention|padded_shape",
+}
+# Those of tests/metrics/goldens are of SCAT's form.
+KEYS["goldens"] = KEYS["scat"] + "|backbone|multiply|heads"
+_INPUT_KEYS = {"name", "shape", "salt", "how"}
 
 
 def set_folder(path: str | Path) -> None:
@@ -44,8 +56,8 @@ def goldens(family: str, paper: str = "scat") -> list[Path]:
 
 
 def name_of(path: Path) -> str:
-    """Returns the test id of a golden file, for `pytest.mark.parametrize(..., ids=name_of)`."""
-    return path.stem
+    """Returns "<paper>-<file>", the test id, for `pytest.mark.parametrize(..., ids=name_of)`."""
+    return f"{path.parent.name}-{path.stem}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,11 +75,17 @@ class Input:
 
 
 class File:
-    """A golden file. `info` is the JSON, `arrays` the NPZ, both as they are."""
+    """A golden file. `info` is the JSON, `arrays` the NPZ, both as they are.
+
+    Raises ValueError for a key of the JSON that the paper's tests do not know.
+    """
 
     def __init__(self, path: Path):
         self.path = path
         self.info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        unknown = [key for key in self.info if not re.fullmatch(KEYS[path.parent.name], key)]
+        if unknown:
+            raise ValueError(f"{path} has keys that no test here reads: {', '.join(unknown)}")
         archive = path.with_suffix(".npz")
         if archive.is_file():
             with np.load(archive) as arrays:
@@ -137,36 +155,31 @@ class Golden(File):
     # -- outputs ---------------------------------------------------------------------------
 
     @functools.cached_property
-    def atol(self) -> float:
-        """Absolute tolerance: `suggested_atol`; 0 where only a relative one is suggested."""
-        if "suggested_atol" in self.info:
-            return float(self.info["suggested_atol"])
-        return 0.0 if "suggested_rtol" in self.info else FALLBACK_ATOL
+    def tolerances(self) -> dict[str, float]:
+        """`suggested_atol` and `suggested_rtol` as NumPy's arguments; a missing one is 0.
 
-    @functools.cached_property
-    def rtol(self) -> float:
-        """Relative tolerance: `suggested_rtol`; 0 where only an absolute one is suggested."""
-        if "suggested_rtol" in self.info:
-            return float(self.info["suggested_rtol"])
-        return 0.0 if "suggested_atol" in self.info else FALLBACK_RTOL
+        Raises KeyError where the file suggests neither: there is no default.
+        """
+        names = ("atol", "rtol")
+        if not any(f"suggested_{name}" in self.info for name in names):
+            raise KeyError(f"{self.path.name} suggests no tolerance")
+        return {name: float(self.info.get(f"suggested_{name}", 0.0)) for name in names}
 
     def compare(self, output: str, actual: np.ndarray, **tolerances: float) -> None:
-        """Asserts that our `actual` equals the recorded `output` within the tolerance.
+        """Asserts that our `actual` equals the recorded `output` within the file's tolerance.
 
-        A 4-axis `actual` is NHWC and is sub-sampled as the record was.
+        A 4-axis `actual` is NHWC and is sub-sampled as the record was. `tolerances` (atol,
+        rtol) go before the file's; both, for families whose files suggest none.
         """
         expected = self.arrays[output]
         actual = np.asarray(actual)
         if actual.ndim == 4:
             actual = self._subsample(output, to_nchw(actual), expected.shape)
-        tolerances = {"atol": self.atol, "rtol": self.rtol} | tolerances
+        if not {"atol", "rtol"} <= set(tolerances):
+            tolerances = self.tolerances | tolerances
         np.testing.assert_allclose(
             actual, expected, err_msg=f"{self.path.name}: {output}", **tolerances
         )
-
-    def compare_scalar(self, output: str, actual: float) -> None:
-        """As `compare`, by relative tolerance only: a loss may be smaller than an image's error."""
-        self.compare(output, actual, atol=0.0, rtol=self.rtol or FALLBACK_RTOL)
 
     def _subsample(
         self, output: str, array: np.ndarray, shape: tuple[int, ...]
@@ -220,6 +233,8 @@ _HOW = re.compile(
 
 
 def _parse_input(entry: dict[str, Any]) -> Input:
+    if not set(entry) <= _INPUT_KEYS:
+        raise ValueError(f"An input has keys that no test here reads: {entry}")
     found = _HOW.match(entry.get("how", "make_input"))
     if found is None:
         raise ValueError(f"Do not know how to make the input {entry}")

@@ -16,8 +16,6 @@ from jaxedit.methods.matting.network import MattingNetwork
 from jaxedit.weights import table
 from tests.parity import fill, golden
 
-# Where a file names no tolerance: what the known files of the paper say for features.
-FEATURES_ATOL = 5e-5
 _NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 
 
@@ -36,8 +34,8 @@ class NetworkGolden(golden.File):
 
     def atol(self, what: str) -> float:
         """Returns the tolerance that the file suggests for `what` ("alphas", "features")."""
-        found = re.search(rf"([\d.]+(?:e-?\d+)?) on {what}", self.info.get("tolerance", ""))
-        return float(found[1]) if found else FEATURES_ATOL
+        found = re.search(rf"([\d.]+(?:e-?\d+)?) on {what}", self.info["tolerance"])
+        return float(found[1])
 
     def trimap(self) -> np.ndarray:
         """Returns the recorded labels as one-hot (B, H, W, 3)."""

@@ -34,3 +34,18 @@ def test_rule_by_kind_of_parameter():
     assert abs(fill.fill("n.bias", (4096,)).mean()) < 0.01
     assert fill.fill("n.running_var", (4096,)).min() >= 1.0
     assert not np.array_equal(fill.fill("a", (8,), salt=0), fill.fill("a", (8,), salt=1))
+
+
+def test_what_a_file_says_beyond_the_known_is_refused(tmp_path):
+    folder = tmp_path / "scat"
+    folder.mkdir()
+    path = folder / "disc.json"
+    path.write_text('{"params": {}, "unit": "degrees"}')
+    with pytest.raises(ValueError, match="no test here reads: unit"):
+        golden.Golden(path)
+    path.write_text('{"inputs": [{"name": "x", "shape": [1], "salt": 0, "order": "BGR"}]}')
+    with pytest.raises(ValueError, match="no test here reads: .*BGR"):
+        golden.Golden(path)
+    path.write_text('{"params": {}}')
+    with pytest.raises(KeyError, match="disc.json suggests no tolerance"):
+        _ = golden.Golden(path).tolerances

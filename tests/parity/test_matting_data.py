@@ -1,6 +1,5 @@
 """Deterministic parts of matting's data against the published code (`matting/data*.json`)."""
 
-import json
 import re
 
 import numpy as np
@@ -13,9 +12,8 @@ from tests.parity import fill, golden
 
 @pytest.fixture(params=golden.goldens("data", "matting"), ids=golden.name_of)
 def case(request):
-    info = json.loads(request.param.read_text(encoding="utf-8"))
-    with np.load(request.param.with_suffix(".npz")) as arrays:
-        return info, dict(arrays)
+    file = golden.File(request.param)
+    return file.info, file.arrays
 
 
 def _grid(info, arrays):

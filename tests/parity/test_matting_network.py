@@ -21,6 +21,7 @@ NETWORKS = golden.goldens("network", "matting")
 BLOCKS = golden.goldens("past_block", "matting")
 SPECTRAL = golden.goldens("spectral", "matting")
 PIPELINES = golden.goldens("pipeline", "matting")
+UNNAMED_ATOL = 5e-5  # of blocks and pipelines, whose files suggest no tolerance
 
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=golden.name_of)
@@ -151,7 +152,7 @@ def test_block(path):
             assert not file.arrays[name].any()
             continue
         np.testing.assert_allclose(
-            array, file.arrays[name], atol=file.atol("features"), rtol=0, err_msg=name
+            array, file.arrays[name], atol=UNNAMED_ATOL, rtol=0, err_msg=name
         )
 
 
@@ -241,7 +242,7 @@ def test_pipeline(path):
     labels = trimaps.from_levels(trimap)
     os1 = inference.crop(np.asarray(alphas["os1"]), *image.shape[1:3], margin)
     np.testing.assert_allclose(
-        os1[0, ..., 0], file.arrays["alpha_os1_cropped"], atol=file.atol("alphas"), rtol=0
+        os1[0, ..., 0], file.arrays["alpha_os1_cropped"], atol=UNNAMED_ATOL, rtol=0
     )
     final = inference.truncate(np.asarray(refined), labels, margin)[0, ..., 0]
     expected = file.arrays["alpha_u8"]

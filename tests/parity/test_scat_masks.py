@@ -4,7 +4,6 @@ Drawing is Pillow's: with the Pillow that made a golden file, masks must agree i
 release may draw the rim of a stroke differently, which moves only pixels there.
 """
 
-import json
 import re
 
 import numpy as np
@@ -37,9 +36,8 @@ def _hole_range(entry: dict) -> tuple[float, float]:
 
 @pytest.fixture(params=golden.goldens("masks"), ids=golden.name_of)
 def case(request):
-    info = json.loads(request.param.read_text(encoding="utf-8"))
-    with np.load(request.param.with_suffix(".npz")) as arrays:
-        return info, dict(arrays)
+    file = golden.File(request.param)
+    return file.info, file.arrays
 
 
 def test_masks_are_the_published_ones(case):

@@ -22,8 +22,6 @@ from tests.parity import golden, scat_networks
 
 FILES = golden.goldens("train_step")
 
-# Relative tolerances where a file says nothing about them: what the known files suggest.
-FALLBACK = {"first": 5e-4, "G": 2e-2, "D": 5e-3, "MLP": 5e-3, "later": 5e-3}
 # The generator's adversarial terms are means of logits and pass through zero, where a relative
 # tolerance means nothing: below this size a term is held to the error allowed at this size.
 # Later steps amplify round-off (the first Adam step moves by the sign of a gradient); logits have
@@ -115,8 +113,11 @@ def recorder() -> optax.GradientTransformation:
 
 
 def tolerances(file: golden.Golden) -> dict[str, float]:
-    """Reads `suggested`: "step-1 losses rtol A; gradient norms rtol B for G, C for D ..."."""
-    text = file.info.get("suggested", "")
+    """Reads `suggested`: "step-1 losses rtol A; gradient norms rtol B for G, C for D ...".
+
+    What a file says nothing about is missing here, and a test that needs it fails.
+    """
+    text = file.info["suggested"]
     number = r"(\d+(?:\.\d+)?(?:e-?\d+)?)"
     patterns = {
         "first": rf"step-1 losses rtol {number}",
@@ -126,7 +127,7 @@ def tolerances(file: golden.Golden) -> dict[str, float]:
         "later": rf"later steps rtol {number}",
     }
     found = {key: re.search(pattern, text) for key, pattern in patterns.items()}
-    return {key: float(match[1]) if match else FALLBACK[key] for key, match in found.items()}
+    return {key: float(match[1]) for key, match in found.items() if match}
 
 
 @functools.cache

@@ -27,9 +27,9 @@ def as_published(x, kernel, style, demodulate=True):
 
 @pytest.mark.parametrize("demodulate", [True, False])
 def test_values_and_gradients(demodulate):
-    loss = lambda function: jax.value_and_grad(
+    loss = lambda function: jax.jit(jax.value_and_grad(
         lambda *arguments: (function(*arguments, demodulate=demodulate) ** 3).sum(), (0, 1, 2)
-    )
+    ))
     found = loss(modulated_conv2d)(X, KERNEL, STYLE)
     expected = loss(as_published)(X, KERNEL, STYLE)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):

@@ -1,9 +1,9 @@
-"""The demo trains, is restored and measured, shrunk; devices; pictures of any size; mistakes.
+"""The demo trains, is restored and measured, shrunk; pictures of any size; mistakes.
 
-Other branches (ResNet-34, bfloat16, accumulation) are lowered in tests/test_export.py.
+Other branches (ResNet-34, bfloat16, accumulation) are lowered in tests/run/test_export.py. What
+sees the whole batch or whole kernels is tested over several devices where it stands: batch
+normalisation and spectral normalisation in tests/layers, the losses in test_objectives.py.
 """
-
-import json
 
 import jax
 import numpy as np
@@ -47,26 +47,6 @@ def test_demo_sets_pretrained_beside_scratch(demo):
     ).max()) > 0
     with pytest.raises(UserError, match="no checkpoint of a stage 'scrap'"):
         checkpoint.load_run(folder, stage="scrap")
-
-
-def test_eight_devices_give_the_numbers_and_statistics_of_one(tmp_path):
-    config = shrink.matting("finetune", **{"train.steps": "1", "train.evaluate_every": "0",
-                                           "optim.warmup": "0", "loss.regions": "pretrain",
-                                           "network.drop_path": "0.0"})
-    one = train.train(config, tmp_path / "one", one_device())
-    eight = train.train(config, tmp_path / "eight")
-    first, other = (
-        json.loads((tmp_path / n / "metrics.jsonl").read_text().splitlines()[0])
-        for n in ("one", "eight")
-    )
-    for key, value in first.items():
-        if key.startswith(("loss/", "grad_norm/")):
-            np.testing.assert_allclose(value, other[key], rtol=1e-3, err_msg=key)
-    for left, right in zip(
-        jax.tree.leaves(one.stats["network"]["batch_stats"]),
-        jax.tree.leaves(eight.stats["network"]["batch_stats"]), strict=True,
-    ):
-        np.testing.assert_allclose(np.asarray(left), np.asarray(right), rtol=2e-3, atol=2e-5)
 
 
 def test_pictures_of_any_size_are_measured(tmp_path):

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from jaxedit.errors import UserError
 from jaxedit.methods.matting import objectives, refinement
+from jaxedit.run import sharding
 
 HEADS = ("os1", "os4", "os8")
 
@@ -223,6 +224,17 @@ def test_gradients_reach_a_prediction_only_where_it_is_kept(alphas, targets):
         assert not np.asarray(gradient[head])[known].any()
         assert np.asarray(gradient[head])[~known].any()
     assert np.asarray(gradient["os8"])[known].any()
+
+
+@pytest.mark.parametrize("regions", ["pretrain", "self_guided"])
+def test_a_batch_over_two_devices_has_the_loss_of_the_whole(alphas, targets, regions):
+    """Regions are weighted over the whole batch, and bands are drawn for it."""
+    plan = sharding.Plan(jax.devices()[:2])
+    spread = jax.device_put((alphas, targets), plan.batch_sharding)
+    options = {"regions": regions, "warmup": 0, "band": (5, 3)}
+    whole, parts = _loss(alphas, targets, **options), _loss(*spread, **options)
+    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

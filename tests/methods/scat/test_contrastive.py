@@ -7,6 +7,7 @@ import pytest
 
 from jaxedit.errors import UserError
 from jaxedit.methods.scat import contrastive
+from jaxedit.run import sharding
 
 RNG = np.random.default_rng(0)
 
@@ -87,4 +88,27 @@ def test_semantic_loss(temperature):
         contrastive.semantic_loss(logits, temperature),
         -np.log(scaled[:, 0] / scaled.sum(1)).mean(),
         rtol=1e-5,
+    )
+
+
+def test_a_batch_over_four_devices_has_the_losses_of_the_whole():
+    """Every image meets every mask of the batch, on whichever device it lies."""
+    plan = sharding.Plan(jax.devices()[:4])
+    image = RNG.uniform(-1, 0.9, (4, 2, 2, 3)).astype(np.float32)
+    mask = (RNG.random((4, 2, 2, 1)) > 0.5).astype(np.float32)
+    others = RNG.uniform(-1, 0.9, (2, 4, 2, 2, 3)).astype(np.float32)
+
+    @jax.jit
+    def losses(image, mask, *others):
+        negatives = contrastive.corrupted_by_every_mask(image, mask)
+        anchor, positive, negative = (
+            contrastive.normalise(x.reshape(len(x), -1)) for x in (*others, negatives)
+        )
+        logits = contrastive.semantic_logits(anchor, positive, negative)
+        terms = contrastive.textural_terms(*([x] for x in (*others, image)), levels=(0,))
+        return contrastive.semantic_loss(logits, 0.1), contrastive.textural_loss(terms)
+
+    arrays = (image, mask, *others)
+    np.testing.assert_allclose(
+        losses(*jax.device_put(arrays, plan.batch_sharding)), losses(*arrays), rtol=1e-5
     )
