@@ -1,33 +1,28 @@
 """Cutting out a subject: its own colours, transparency, or another background behind it.
 
 A pixel of the rim is a mixture, I = alpha F + (1 - alpha) B; with the photo's colours over another
-background the old one would shine through as a fringe. F is estimated by the multi-level method
-of Germer et al., "Fast Multi-Level Foreground Estimation" (ICPR 2020), as pymatting, the extra
-`matting`, has it. Mixing is done on the stored (gamma-encoded) values, as alphas are defined.
+background the old one would shine through as a fringe. F is estimated, see `data.alpha_matting`.
+Mixing is done on the stored (gamma-encoded) values, as alphas are defined.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from jaxedit.apply.photograph import Photograph
-from jaxedit.data import images
-from jaxedit.errors import UserError
+from jaxedit.data import alpha_matting, images
 from jaxedit.host import levels
 
 
 def check_extra() -> None:
     """Raises UserError where foreground colours cannot be estimated on this machine."""
-    if importlib.util.find_spec("pymatting") is None:
-        raise UserError(
-            "Estimating the subject's own colours needs pymatting. Install it: pip install "
-            "jaxedit[matting]; or add --keep-colours, which leaves a fringe of the old background "
-            "on soft edges."
-        )
+    alpha_matting.check(
+        "Estimating the subject's own colours",
+        "; or add --keep-colours, which leaves a fringe of the old background on soft edges",
+    )
 
 
 def own_colours(photo: Photograph, alpha: np.ndarray) -> np.ndarray:
@@ -43,12 +38,9 @@ def own_colours(photo: Photograph, alpha: np.ndarray) -> np.ndarray:
       UserError: pymatting is not installed.
     """
     check_extra()
-    from pymatting import estimate_foreground_ml
-
     stored = rgb(photo)
-    alpha = np.asarray(alpha, np.float32)
-    estimate = estimate_foreground_ml(stored.astype(np.float32) / 255, alpha)
-    return np.where((alpha == 1)[..., None], stored, levels.rounded(estimate * 255))
+    opaque = (np.asarray(alpha, np.float32) == 1)[..., None]
+    return np.where(opaque, stored, alpha_matting.own_colours(stored, alpha))
 
 
 def transparent(

@@ -30,7 +30,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from jaxedit.data import annotations, images, trimaps
+from jaxedit.data import alpha_matting, annotations, images, trimaps
 from jaxedit.data.items import by_stem, find_images
 from jaxedit.data.layouts import matting
 from jaxedit.data.layouts.base import sub_folder
@@ -95,7 +95,8 @@ def compose(
         raise UserError(f"per_foreground is {per_foreground}; at least one background is needed.")
     if trimap_width < 0:
         raise UserError(f"trimap_width is {trimap_width}; it is a number of pixels, 0 or more.")
-    estimate = _estimator() if estimate_colours else None
+    if estimate_colours:
+        alpha_matting.check("Estimating the subjects' colours")
     folder = _subject_folder(pathlib.Path(foregrounds))
     subjects = _assign(folder, pathlib.Path(backgrounds), per_foreground, seed)
     copied = sub_folder(folder, "trimaps", "trimap") if copy_trimaps else None
@@ -107,8 +108,8 @@ def compose(
         lines = []
         for number, subject in enumerate(subjects, 1):
             colours, alpha = read_subject(subject)
-            if estimate is not None:
-                colours = estimate(colours, alpha)
+            if estimate_colours:
+                colours = alpha_matting.own_colours(colours, alpha.astype(np.float32) / 255)
             writer = _Writer(temporary, subject, colours, alpha, known, trimap_width)
             lines += pool.map(writer.write, range(len(subject.backgrounds)))
             say(f"{number} of {len(subjects)} subjects: {subject.name}")
@@ -344,19 +345,3 @@ def _check_size(array: np.ndarray, file: str, colours: np.ndarray, colours_file:
             f"{file} has {array.shape[1]} x {array.shape[0]} pixels, but {colours_file} has "
             f"{colours.shape[1]} x {colours.shape[0]}. Make them the same size."
         )
-
-
-def _estimator() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Returns the estimate of a subject's own colours from a picture and its opacity."""
-    try:
-        from pymatting import estimate_foreground_ml
-    except ImportError as error:
-        raise UserError(
-            "Estimating the subjects' colours needs PyMatting: pip install jaxedit[matting]"
-        ) from error
-
-    def estimate(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        found = estimate_foreground_ml(colours / 255, alpha / 255)
-        return np.rint(255 * np.clip(found, 0, 1)).astype(np.uint8)
-
-    return estimate

@@ -5,6 +5,7 @@ import pytest
 
 from jaxedit.apply import cutout, photograph
 from jaxedit.apply.photograph import Photograph
+from jaxedit.data import alpha_matting
 from jaxedit.data.images import Metadata
 from jaxedit.errors import UserError
 
@@ -110,6 +111,6 @@ def test_a_matte_as_a_picture():
 
 
 def test_without_pymatting(mixture, monkeypatch):
-    monkeypatch.setattr(cutout.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(alpha_matting, "available", lambda: False)
     with pytest.raises(UserError, match=r"pip install jaxedit\[matting\].*--keep-colours"):
         cutout.own_colours(*mixture)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxedit.apply import cutout, photograph
+from jaxedit.apply import photograph
 from jaxedit.commands import matte
 from jaxedit.commands.matte import Options
+from jaxedit.data import alpha_matting
 from jaxedit.errors import UserError
 
 CALLS = []
@@ -249,7 +250,7 @@ def test_widths_that_are_no_share(files, tmp_path, width):
 
 
 def test_without_pymatting_nothing_is_started(files, tmp_path, monkeypatch):
-    monkeypatch.setattr(cutout.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(alpha_matting, "available", lambda: False)
     folder, _, _ = files
     with pytest.raises(UserError, match=r"jaxedit\[matting\]"):
         matte.collect(folder / "photo.png", folder / "trimap.png", tmp_path / "o.png", Options())

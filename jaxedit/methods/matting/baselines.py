@@ -1,21 +1,17 @@
 """What a matting network must beat: the trimap itself, and two solvers. Host side, NumPy.
 
-Closed-form matting (Levin et al., TPAMI 2008) and KNN matting (Chen et al., TPAMI 2013) as the
-library pymatting (Germer et al., JOSS 2020) solves them, with its default settings. It is the
-extra `matting`; where it is absent, `create` leaves the two out and `absent` says how to get them.
+Closed-form and KNN matting are those of `data.alpha_matting`; where its library is absent,
+`create` leaves the two out and `absent` says how to get them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import importlib.util
-import io
 import warnings
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from jaxedit.data import alpha_matting
 from jaxedit.data.trimaps import UNKNOWN
 
 Batch = Mapping[str, np.ndarray]
@@ -45,26 +41,26 @@ def closed_form(batch: Batch) -> np.ndarray:
       settled as the energy settles it: with one class known, that class everywhere; with none,
       every constant is as good, and 0.5 is taken. NaN, after a warning, where the solver fails.
     """
-    return _solve(batch, "closed_form", _closed_form)
+    return _solve(batch, "closed_form", alpha_matting.closed_form)
 
 
 def knn(batch: Batch) -> np.ndarray:
     """Returns alphas by KNN matting. Arguments and result as in `closed_form`."""
-    return _solve(batch, "knn", _knn)
+    return _solve(batch, "knn", alpha_matting.nearest_neighbours)
 
 
 def create(classical: bool = True) -> dict[str, Baseline]:
     """Returns name -> baseline: the trimap, and the solvers if wanted and on this machine."""
-    names = BASELINES if classical and _has_pymatting() else ("trimap",)
+    names = BASELINES if classical and alpha_matting.available() else ("trimap",)
     return {name: BASELINES[name] for name in names}
 
 
 def absent() -> tuple[str, ...]:
     """Returns a line for each solver that is not on this machine: why, and how to get it."""
-    if _has_pymatting():
+    if alpha_matting.available():
         return ()
     return tuple(
-        f"{name}: absent: it needs pymatting. Install it: pip install jaxedit[matting]"
+        f"{name}: absent: it needs pymatting. {alpha_matting.INSTALL}"
         for name in BASELINES if name != "trimap"
     )
 
@@ -82,9 +78,7 @@ def _solve(
             continue
         image = (np.asarray(batch["image"][index], np.float64) + 1) / 2
         try:
-            # The solver prints that it is slow where it repeats a step; failures it raises.
-            with contextlib.redirect_stdout(io.StringIO()):
-                solution = estimate(np.clip(image, 0, 1), trimap.astype(np.float64) / 2)
+            solution = estimate(np.clip(image, 0, 1), trimap.astype(np.float64) / 2)
         except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
             # The figure of this system becomes "not a number": a stand-in would pass for it.
             warnings.warn(f"{name} failed on image {index} of a batch: {error}", stacklevel=3)
@@ -92,26 +86,6 @@ def _solve(
         unknown = trimap == UNKNOWN
         alphas[index, unknown, 0] = np.clip(solution[unknown], 0, 1)
     return alphas
-
-
-def _closed_form(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    from pymatting import estimate_alpha_cf, jacobi
-
-    try:
-        return estimate_alpha_cf(image, trimap)
-    except ValueError:  # the incomplete Cholesky factor does not exist for every picture
-        return estimate_alpha_cf(image, trimap, preconditioner=jacobi)
-
-
-def _knn(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    from pymatting import estimate_alpha_knn
-
-    return estimate_alpha_knn(image, trimap)
-
-
-@functools.cache
-def _has_pymatting() -> bool:
-    return importlib.util.find_spec("pymatting") is not None
 
 
 BASELINES: dict[str, Baseline] = {

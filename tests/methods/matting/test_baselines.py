@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
+from jaxedit.data import alpha_matting
 from jaxedit.methods.matting import baselines
 
 
@@ -74,7 +75,7 @@ def test_a_solver_that_fails_is_warned_about_and_leaves_no_number(monkeypatch):
             raise ValueError("did not converge")
         return trimap
 
-    monkeypatch.setattr(baselines, "_knn", fails_once)
+    monkeypatch.setattr(alpha_matting, "nearest_neighbours", fails_once)
     with pytest.warns(UserWarning, match="knn failed on image 0 of a batch: did not converge"):
         found = baselines.knn(two)
     unknown = batch["trimap"][0] == 1
@@ -103,11 +104,11 @@ def test_the_second_preconditioner_is_tried_without_a_word(monkeypatch, capsys):
 
 
 def test_without_pymatting_the_solvers_are_absent(monkeypatch):
-    monkeypatch.setattr(baselines, "_has_pymatting", lambda: False)
+    monkeypatch.setattr(alpha_matting, "available", lambda: False)
     assert list(baselines.create()) == ["trimap"]
     lines = baselines.absent()
     assert [line.partition(":")[0] for line in lines] == ["closed_form", "knn"]
     assert all("pip install jaxedit[matting]" in line for line in lines)
-    monkeypatch.setattr(baselines, "_has_pymatting", lambda: True)
+    monkeypatch.setattr(alpha_matting, "available", lambda: True)
     assert list(baselines.create()) == ["trimap", "closed_form", "knn"]
     assert list(baselines.create(classical=False)) == ["trimap"] and baselines.absent() == ()
