@@ -27,6 +27,7 @@ from jaxedit.run import (
     directory,
     evaluate,
     frozen,
+    opening,
     run_lock,
     sharding,
     stages,
@@ -83,7 +84,7 @@ def _train_stages(
         context = _Context(run_dir, output, stop, finished)
         made: dict[str, Artifact] = {}
         every = stages.read(config)
-        _check_stages(every, run_dir)
+        opening.check_stages(every, run_dir)
         names_optimizers = any(":opt" in source for stage in every for source, _ in stage.start)
         for position, stage in enumerate(every):
             stage = dataclasses.replace(stage, config=artifacts.with_sources(stage.config, made))
@@ -105,19 +106,6 @@ def _train_stages(
             if anything_new or not (run_dir / "summary.json").exists():
                 summary.write(output, records)
     return state
-
-
-def _check_stages(every: list[stages.Stage], run_dir: pathlib.Path) -> None:
-    """Finds mistakes of later stages before the first one runs, as far as they can be seen."""
-    for position, stage in enumerate(every):
-        pairs = stage.start
-        # After a host stage, methods may need its artefact: they are checked in their turn.
-        if not any(one.build for one in every[: position + 1]):
-            method = method_lib.create(stage.config)
-            evaluate.check_best(method, stage.config)
-            pairs = (*method.starting_values(), *pairs)
-        begun = any(True for _ in (run_dir / "checkpoints" / stage.name).glob("[0-9]*"))
-        starting.check(stage, pairs, every[:position], begun)
 
 
 def _build_stage(stage: stages.Stage, method: Method, context: _Context) -> Artifact:
@@ -191,13 +179,14 @@ def _train_stage(
         output.rewind(stage.name, {})
     start = int(state.step)
     if sharding.is_first_process() and start < total:
-        print(_headline(stage, plan, method, state, source, start), file=sys.stderr, flush=True)
+        line = opening.headline(stage, plan, method, state, source, start)
+        print(line, file=sys.stderr, flush=True)
     if start == 0:
         output.file("versions.json", writer.versions())
 
     evaluator = evaluate.Evaluator(method, config, plan.mesh) if method.evaluations() else None
     run_phase = sharding.Phases(plan, method)
-    record = summary.StageRecord(total, _count(state.params), meta.get("summary"))
+    record = summary.StageRecord(total, opening.count(state.params), meta.get("summary"))
     progress = writer.Progress(total, start, config.train.batch_size, stage.name)
     state = plan.place_state(state)
     key = jax.random.fold_in(root, TRAIN)
@@ -298,19 +287,3 @@ def _open_batches(source: Any, transform: Any, config: config_lib.ConfigDict, po
         workers=config.data.workers,
         prefetch=config.data.prefetch,
     ))
-
-
-def _headline(
-    stage: stages.Stage, plan: sharding.Plan, method: Method, state: State, source: Any, start: int
-) -> str:
-    parameters = ", ".join(f"{name} {_count(p):,}" for name, p in state.params.items())
-    return (
-        f"{stage.name}: {'resuming at step ' + str(start) if start else 'starting'} of "
-        f"{stage.config.train.steps}; {len(source)} training records from "
-        f"{stage.config.data.source}; {plan.mesh.devices.size} {jax.default_backend()} device(s); "
-        f"parameters: {parameters}. The first step compiles: a minute or so on CPU."
-    )
-
-
-def _count(params: Any) -> int:
-    return sum(x.size for x in jax.tree.leaves(params))

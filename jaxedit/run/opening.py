@@ -1,0 +1,48 @@
+"""Before the first step: mistakes of all stages are found, and a stage says what it is about."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import jax
+
+from jaxedit import method as method_lib
+from jaxedit.method import Method, State
+from jaxedit.run import evaluate, sharding, stages, starting
+
+
+def check_stages(every: list[stages.Stage], run_dir: pathlib.Path) -> None:
+    """Finds mistakes of later stages before the first one runs, as far as they can be seen.
+
+    Raises:
+      PretrainedWeightsMissing: a stage starts from published weights that are not here.
+      UserError: a configuration is unsound, or a stage starts from what will not be there.
+    """
+    for position, stage in enumerate(every):
+        pairs = stage.start
+        # After a host stage, methods may need its artefact: they are checked in their turn.
+        if not any(one.build for one in every[: position + 1]):
+            method = method_lib.create(stage.config)
+            evaluate.check_best(method, stage.config)
+            pairs = (*method.starting_values(), *pairs)
+        begun = any(True for _ in (run_dir / "checkpoints" / stage.name).glob("[0-9]*"))
+        starting.check(stage, pairs, every[:position], begun)
+
+
+def headline(
+    stage: stages.Stage, plan: sharding.Plan, method: Method, state: State, source: Any, start: int
+) -> str:
+    """Returns the line that says what a stage is about to do, and on what."""
+    parameters = ", ".join(f"{name} {count(p):,}" for name, p in state.params.items())
+    return (
+        f"{stage.name}: {'resuming at step ' + str(start) if start else 'starting'} of "
+        f"{stage.config.train.steps}; {len(source)} training records from "
+        f"{stage.config.data.source}; {plan.mesh.devices.size} {jax.default_backend()} device(s); "
+        f"parameters: {parameters}. The first step compiles: a minute or so on CPU."
+    )
+
+
+def count(params: Any) -> int:
+    """Returns the number of parameters in a tree."""
+    return sum(x.size for x in jax.tree.leaves(params))
