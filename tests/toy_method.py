@@ -197,7 +197,7 @@ class Toy(Method):
         return {"composite": image * (1 - mask) + out * mask, "prediction": out}
 
     def encode(self, texts):
-        rows = [numbers_of(words_of({"caption": text}), self.words) for text in texts]
+        rows = [numbers_of(words_of({"caption": text, "id": ""}), self.words) for text in texts]
         return {"words": np.stack(rows)}
 
     @property

@@ -252,6 +252,22 @@ def test_a_run_predicts_what_its_method_does(toy_run):
     np.testing.assert_allclose(outputs["prediction"], expected["prediction"][0], atol=1e-6)
 
 
+def test_a_caption_goes_through_the_methods_own_words(toy_run):
+    method, state = toy_run
+    method.words = ["green", "red"]
+    colours = np.float32([[0, 0, 0], [-1, 1, -1], [1, -1, -1]])
+    state = state.replace(frozen={"text": {"params": {"colours": {"embedding": colours}}}})
+    tool = applier.Applier(
+        lambda *arguments: method.predict(*arguments, task="inpaint"), state,
+        method.tasks["inpaint"], bucket=16,
+    )
+    inputs = inputs_of(16, 16)
+    results = [tool(**inputs, **said)["prediction"] for said in
+               ({}, {"caption": "nothing known"}, {"caption": "a Red thing"}, {"caption": "green"})]
+    assert (results[0] == results[1]).all() and len(tool.compilations) == 1
+    assert (results[0] != results[2]).any() and (results[2] != results[3]).any()
+
+
 def test_weights_that_come_with_the_package(toy_run, tmp_path, monkeypatch):
     """Their card holds the configuration, so they do what the run did that they come from."""
     method, state = toy_run
