@@ -33,6 +33,7 @@ from jaxedit.data.sources import Source
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, digests
 from jaxedit.host.names import did_you_mean
+from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method
 from jaxedit.run import damage, sharding
 from jaxedit.run.preemption import Preempted, StopRequest
@@ -83,13 +84,16 @@ def build(
     for leftover in part.rglob(".*.tmp"):  # of a writer that was killed
         leftover.unlink()
     clock = _Clock(work / "seconds", stage)
-    for share in method.build(source, part, start, process_index=index, process_count=count) or ():
-        clock.tick(share)
-        if stop is not None and stop.asked:
-            clock.note()
-            raise Preempted(
-                f"Asked to stop: {stage} is {share:.0%} built, kept in {work}.", stop.exit_code
-            )
+    # Around the loop, since a generator's body runs in the context of whoever asks for more.
+    with formulation.preferring(method.convolution):
+        shares = method.build(source, part, start, process_index=index, process_count=count)
+        for share in shares or ():
+            clock.tick(share)
+            if stop is not None and stop.asked:
+                clock.note()
+                raise Preempted(
+                    f"Asked to stop: {stage} is {share:.0%} built, kept in {work}.", stop.exit_code
+                )
     clock.note()
     sharding.barrier(f"built_{stage}")
     if sharding.is_first_process():

@@ -17,6 +17,7 @@ from jaxedit import method as method_lib
 from jaxedit.data import sources
 from jaxedit.errors import UserError
 from jaxedit.host import digests
+from jaxedit.layers.convolution import formulation
 from jaxedit.run import artifacts, checkpoint, train
 from jaxedit.run.preemption import Preempted, StopRequest
 from jaxedit.state import Artifact, State
@@ -227,3 +228,22 @@ def test_method_that_builds_nothing_says_so(tmp_path):
     method = method_lib.create(config, artifacts={})  # its `create` takes no artefacts
     with pytest.raises(UserError, match="'scat' builds nothing"):
         artifacts.build(tmp_path, "bank", method, None, State(0))
+
+
+def test_networks_inside_a_build_have_the_configured_convolutions(tmp_path, monkeypatch):
+    modes = []
+
+    class Built(method_lib.Method):
+        def build(self, source, folder, start, *, process_index, process_count):
+            modes.append(formulation.mode())
+            (folder / "note.txt").write_text("built")
+            yield 1.0
+
+        variables = optimizers = spec = update = predict = transform = networks = None
+        tasks = {}
+
+    monkeypatch.delenv("JAXEDIT_CONVOLUTION", raising=False)
+    for mode in ("auto", "xla"):
+        method = Built(told(("layers.convolution", mode)))
+        artifacts.build(tmp_path / mode, "made", method, None, None)
+    assert modes == ["auto", "xla"]
