@@ -1,6 +1,6 @@
-"""The contract between the shared core and a paper: `Method`, `Task`, `Evaluation`; `State`.
+"""The contract between the shared core and a paper: `Method`, with `Task`, `Evaluation`, `State`.
 
-The core (`train.py`, `evaluate.py`, `apply.py`) knows no paper by name. Everything that a paper
+The core (`run/`, `apply/`, `report/`) knows no paper by name. Everything that a paper
 decides stands behind the methods of `Method`, each of which is either pure (it may be traced,
 compiled for any platform and sharded) or runs on the host and says so.
 

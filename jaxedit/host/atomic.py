@@ -83,20 +83,24 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def remove_leftovers(folder: str | os.PathLike) -> list[pathlib.Path]:
+def remove_leftovers(folder: str | os.PathLike, alone: bool = False) -> list[pathlib.Path]:
     """Removes the temporary files and folders of writers that were killed; returns their paths.
 
     Looks through `folder` with its sub-folders. What a living process of this machine writes stays,
     and so does what another machine has written, unless it is more than a day old.
+
+    Args:
+      folder: where to look.
+      alone: nobody writes in `folder` now, so that everything temporary there is left over.
     """
-    return _remove(pathlib.Path(folder).rglob(".*.tmp"))
+    return _remove(pathlib.Path(folder).rglob(".*.tmp"), alone)
 
 
-def _remove(candidates: Iterable[pathlib.Path]) -> list[pathlib.Path]:
+def _remove(candidates: Iterable[pathlib.Path], alone: bool = False) -> list[pathlib.Path]:
     removed = []
-    for path in candidates:
+    for path in list(candidates):
         found = _TEMPORARY.fullmatch(path.name)
-        if not found or not _is_left(path, int(found["process"]), found["host"]):
+        if not found or not (alone or _is_left(path, int(found["process"]), found["host"])):
             continue
         with contextlib.suppress(OSError):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -11,6 +11,8 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from jaxedit.host import atomic, digests
 
 NAME = "manifest.json"
@@ -23,11 +25,12 @@ def seal(
 
     Args:
       folder: what is described, with its sub-folders.
-      about: JSON-able facts to keep beside the files, see `about_of`.
+      about: facts to keep beside `files`, JSON-able or NumPy's, see `about_of`.
       without: paths below `folder` that may change later.
     """
     files = digests.describe(folder, [NAME, *without])
-    text = json.dumps({"about": dict(about or {}), "files": files}, indent=1)
+    plain = lambda value: np.asarray(value).tolist()
+    text = json.dumps({**(about or {}), "files": files}, indent=1, default=plain)
     atomic.write_text(folder / NAME, text)
 
 
@@ -56,8 +59,8 @@ def damages(folder: pathlib.Path) -> list[str]:
 def about_of(folder: pathlib.Path) -> dict[str, Any]:
     """Returns the facts that `seal` was given; {} without a readable manifest."""
     try:
-        return _read(folder)["about"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {key: value for key, value in _read(folder).items() if key != "files"}
+    except (FileNotFoundError, ValueError, AttributeError):
         return {}
 
 

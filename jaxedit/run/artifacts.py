@@ -6,8 +6,8 @@ Layout under a run directory, on a file system that all processes share:
     artifacts/<stage>.partial/part-I/  what process I has made so far
 
 The finished folder appears at once, by a rename; until then a killed run goes on from the parts.
-`manifest.json` holds `stage`, `method`, `facts` (what `Method.merge` returned), `files` (name ->
-`bytes` and `sha256`) and `seconds`. Later stages get the artefact by `method.create`, by the
+`manifest.json` (`host/manifests.py`) holds `stage`, `method`, `facts` (what `Method.merge`
+returned), `seconds` and the `files`. Later stages get the artefact by `method.create`, by the
 starting value `artifact:STAGE:FILE`, and as source of records by `artifact:STAGE`.
 """
 
@@ -31,7 +31,7 @@ from jaxedit import config as config_lib
 from jaxedit.data import array_record
 from jaxedit.data.sources import Source
 from jaxedit.errors import UserError
-from jaxedit.host import atomic, digests
+from jaxedit.host import atomic, manifests
 from jaxedit.host.names import did_you_mean
 from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method
@@ -39,9 +39,30 @@ from jaxedit.run import damage, sharding
 from jaxedit.run.preemption import Preempted, StopRequest
 from jaxedit.state import Artifact, State
 
-MANIFEST = "manifest.json"
+MANIFEST = manifests.NAME
 _PREFIX = "artifact:"
 _TICK = 5.0  # seconds between notes of the time taken
+
+
+def finished(run_dir: pathlib.Path, stage: str) -> Artifact | None:
+    """Returns the artefact of a stage if it is finished; all processes together.
+
+    Nothing of what it was made from is needed any more. Raises like `load`.
+    """
+    folder = _folder(run_dir, stage)
+    found = is_finished(run_dir, stage)
+    if jax.process_count() > 1:  # what a shared file system shows may differ for a while
+        found = bool(multihost_utils.broadcast_one_to_all(np.array(found)))
+    if not found:
+        return None
+    if sharding.is_first_process():
+        shutil.rmtree(_work(folder), ignore_errors=True)  # of a run killed after the rename
+    return load(run_dir, stage)
+
+
+def is_finished(run_dir: pathlib.Path, stage: str) -> bool:
+    """Whether this process sees a finished artefact of a stage."""
+    return manifests.is_sealed(_folder(run_dir, stage))
 
 
 def build(
@@ -52,7 +73,7 @@ def build(
     start: State,
     stop: StopRequest | None = None,
 ) -> Artifact:
-    """Returns the artefact of a stage, made now or found finished.
+    """Returns the artefact of a stage, made now, or gone on with where an earlier start ended.
 
     Args:
       run_dir: the run directory.
@@ -69,20 +90,12 @@ def build(
     """
     folder = _folder(run_dir, stage)
     work, index, count = _work(folder), jax.process_index(), jax.process_count()
-    finished = (folder / MANIFEST).is_file()
-    if count > 1:  # what a shared file system shows may differ for a while
-        finished = bool(multihost_utils.broadcast_one_to_all(np.array(finished)))
-    if finished:
-        if sharding.is_first_process():
-            shutil.rmtree(work, ignore_errors=True)  # of a run that was killed after the rename
-        return load(run_dir, stage)
     if sharding.is_first_process():
         _prepare(work, _identity(method, count))
     sharding.barrier(f"build_{stage}")
     part = work / f"part-{index}"
     part.mkdir(exist_ok=True)
-    for leftover in part.rglob(".*.tmp"):  # of a writer that was killed
-        leftover.unlink()
+    atomic.remove_leftovers(part, alone=True)  # of a writer that was killed, on any machine
     clock = _Clock(work / "seconds", stage)
     # Around the loop, since a generator's body runs in the context of whoever asks for more.
     with formulation.preferring(method.convolution):
@@ -213,15 +226,12 @@ def _finish(
     shutil.rmtree(whole, ignore_errors=True)  # of a run that was killed here
     whole.mkdir()
     facts = method.merge([work / f"part-{index}" for index in range(count)], whole)
-    manifest = {
+    manifests.seal(whole, {
         "stage": stage,
         "method": method.config.method,
         "facts": facts,
-        "files": digests.describe(whole),
         "seconds": round(seconds, 1),
-    }
-    plain = lambda value: np.asarray(value).tolist()  # figures are often NumPy's
-    atomic.write_text(whole / MANIFEST, json.dumps(manifest, indent=1, default=plain))
+    })
     whole.rename(folder)
     shutil.rmtree(work)
 
@@ -231,20 +241,19 @@ def _verified(path: pathlib.Path, modified: int) -> Artifact:
     del modified  # part of the key: one process reads every byte once
     folder = path.parent
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        found = damage.retry(lambda: digests.damages(folder, manifest["files"]))
-        artifact = Artifact(manifest["stage"], folder, manifest["facts"])
-    except (ValueError, KeyError, TypeError):
-        found = [f"{MANIFEST} is damaged"]
+        found = damage.retry(lambda: manifests.damages(folder))
+        facts = damage.retry(lambda: manifests.about_of(folder)).get("facts")
     except OSError as error:
         raise damage.cannot_read_now(folder, damage.first_line(error)) from error
+    if not found and not isinstance(facts, Mapping):
+        found = [f"{MANIFEST} is damaged"]
     if found:
         raise UserError(
             f"The artefact in {folder} is damaged: {'; '.join(found[:3])}. Put that folder back "
             "from a copy, or remove it and start the command that trains the run again, which "
             "builds it anew."
         )
-    return artifact
+    return Artifact(folder.name, folder, facts)
 
 
 class _Clock:

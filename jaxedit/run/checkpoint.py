@@ -32,6 +32,7 @@ from jaxedit.errors import NonFiniteLoss, UserError
 from jaxedit.host import manifests
 from jaxedit.method import Method, State
 from jaxedit.run import artifacts, damage, disk, frozen, sharding, snapshot, starting, verdicts
+from jaxedit.run.stages import Stage
 
 ITEMS = ("params", "stats", "opt", "ema", "extra")
 # What must be finite before a checkpoint counts as good.
@@ -61,8 +62,9 @@ class Checkpointer:
         metric, direction = self._best = best or ("", "max")
         keep_best = keep_best if best else 0
         self._saving: int | None = None
+        latest = checkpoint_managers.LatestN(max(1, keep_last))
         policies = checkpoint_managers.AnyPreservationPolicy([
-            checkpoint_managers.LatestN(max(1, keep_last)),
+            latest,
             checkpoint_managers.BestN(
                 get_metric_fn=lambda metrics: self._options.best_fn(metrics),
                 # Orbax keeps the last in this order: ascending keeps the largest.
@@ -72,7 +74,7 @@ class Checkpointer:
             ),
         ])
         self._options = ocp.CheckpointManagerOptions(
-            preservation_policy=policies if keep_best else checkpoint_managers.LatestN(keep_last),
+            preservation_policy=policies if keep_best else latest,
             # Without it Orbax writes no metrics. Checkpoints of old may lack this one.
             best_fn=lambda metrics: metrics.get(
                 metric, -math.inf if direction == "max" else math.inf
@@ -307,6 +309,16 @@ class Checkpointer:
         self._manager = self._open()
 
 
+def of_stage(
+    run_dir: pathlib.Path, stage: Stage, method: Method, read_only: bool = False
+) -> Checkpointer:
+    """Returns the checkpoints of a stage, kept as its configuration says."""
+    keep = stage.config.checkpoint
+    return Checkpointer(
+        run_dir, stage.name, keep.keep_last, keep.keep_best, method.best, read_only
+    )
+
+
 def read_run_config(run_dir: pathlib.Path) -> config_lib.ConfigDict:
     """Returns the configuration that a run directory was started with.
 
@@ -356,10 +368,7 @@ def load_run(
     made = artifacts.of_stages(run_dir, [s.name for s in every[: every.index(stage)] if s.build])
     method = method_lib.create(artifacts.with_sources(stage.config, made), artifacts=made)
     plan = sharding.Plan()
-    checkpointer = Checkpointer(
-        run_dir, stage.name, stage.config.checkpoint.keep_last, stage.config.checkpoint.keep_best,
-        method.best, read_only=True,
-    )
+    checkpointer = of_stage(run_dir, stage, method, read_only=True)
     try:
         state = readers.choose(checkpointer, step, abstract_state(method, plan))
     finally:

@@ -9,7 +9,7 @@ import jax
 
 from jaxedit import method as method_lib
 from jaxedit.method import Method, State
-from jaxedit.run import evaluate, sharding, stages, starting
+from jaxedit.run import artifacts, evaluate, sharding, stages, starting
 
 
 def check_stages(every: list[stages.Stage], run_dir: pathlib.Path) -> None:
@@ -27,6 +27,7 @@ def check_stages(every: list[stages.Stage], run_dir: pathlib.Path) -> None:
             evaluate.check_best(method, stage.config)
             pairs = (*method.starting_values(), *pairs)
         begun = any(True for _ in (run_dir / "checkpoints" / stage.name).glob("[0-9]*"))
+        begun = begun or artifacts.is_finished(run_dir, stage.name)
         starting.check(stage, pairs, every[:position], begun)
 
 

@@ -106,7 +106,7 @@ def check(
       stage: whose pairs they are.
       pairs: its own and those of its method.
       earlier: the stages before it.
-      begun: whether it has a checkpoint, and so no need of what it started from.
+      begun: whether it has results, and so no need of what it started from.
 
     Raises:
       PretrainedWeightsMissing: published weights are not here; the message says how to get them.

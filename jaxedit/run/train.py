@@ -96,7 +96,7 @@ def _train_stages(
             evaluate.check_best(method, stage.config)
             plan.check_batch(stage.config.train.batch_size, stage.config.train.accumulate)
             # Closed after an error too: what was being saved gets finished.
-            with contextlib.closing(_open_saver(stage, method, run_dir)) as saver:
+            with contextlib.closing(checkpoint.of_stage(run_dir, stage, method)) as saver:
                 state, record = _train_stage(stage, position, plan, method, saver, context)
             # Nothing starts from optimizer states, which are the larger part, unless it says so.
             finished[stage.name] = state if names_optimizers else state.replace(opt={})
@@ -110,6 +110,8 @@ def _train_stages(
 
 def _build_stage(stage: stages.Stage, method: Method, context: _Context) -> Artifact:
     """Makes the artefact of a host stage, or goes on with it, or finds it finished."""
+    if found := artifacts.finished(context.run_dir, stage.name):
+        return found
     source = sources.create(stage.config.data.source, "train")
     start = starting.host_state(method, stage.start, context.finished)
     made = artifacts.build(context.run_dir, stage.name, method, source, start, context.stop)
@@ -130,15 +132,6 @@ class _Context:
     output: writer.Writer
     stop: StopRequest
     finished: dict[str, State]
-
-
-def _open_saver(
-    stage: stages.Stage, method: Method, run_dir: pathlib.Path
-) -> checkpoint.Checkpointer:
-    keep = stage.config.checkpoint
-    return checkpoint.Checkpointer(
-        run_dir, stage.name, keep.keep_last, keep.keep_best, method.best
-    )
 
 
 def _train_stage(

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from jaxedit.data.sources import Record
+from jaxedit.host import levels
 from jaxedit.scenes import bodies, captions, hair, lace, vapour
 from jaxedit.scenes.backdrops import make_light, render_backdrop, shadow_on_ground
 from jaxedit.scenes.drawing import make_pose
@@ -59,9 +60,9 @@ def render_layers(parameters: Parameters, size: int) -> dict[str, np.ndarray]:
         background = shadow_on_ground(parameters, background, label, matte.alpha, light)
     label[matte.body >= 0.5] = CLASSES.index(SUBJECTS[subject][1])
     return {
-        "foreground": _levels(matte.colour),
-        "background": _levels(background),
-        "alpha": _levels(matte.alpha * 255),
+        "foreground": levels.rounded(matte.colour),
+        "background": levels.rounded(background),
+        "alpha": levels.rounded(matte.alpha * 255),
         "label": label,
     }
 
@@ -109,8 +110,3 @@ def _disc(radius: float) -> np.ndarray:
     """Returns a disc for dilating and eroding; one pixel where the radius rounds to zero."""
     side = 2 * round(radius) + 1
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-
-
-def _levels(values: np.ndarray) -> np.ndarray:
-    """Returns values rounded to uint8 levels."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from flax import traverse_util
 
 from jaxedit.errors import UserError
 from jaxedit.host.names import did_you_mean
@@ -67,7 +68,8 @@ def to_jax(
         problems.append(f"missing {_some(missing)}{did_you_mean(missing[0], unused)}")
     if unused:
         problems.append(f"unused {_some(unused)}")
-    result: dict[str, Any] = {}
+    result: dict[tuple[str, ...], np.ndarray] = {}
+    places = None if expected is None else traverse_util.flatten_dict(expected)
     for name, entry in table.items():
         if name not in published:
             continue
@@ -78,8 +80,8 @@ def to_jax(
                 problems.append(f"{name!r} has shape {array.shape}, expected {len(axes)} axes")
                 continue
             array = np.transpose(array, axes)
-        if expected is not None:
-            target = _get(expected, entry.path)
+        if places is not None:
+            target = places.get(entry.path)
             if target is None:
                 problems.append(f"{name!r} has no place {'/'.join(entry.path)} in this network")
                 continue
@@ -89,10 +91,9 @@ def to_jax(
                     f"but this network has {tuple(target.shape)}"
                 )
                 continue
-        _set(result, entry.path, np.asarray(array, order="C"))
-    if expected is not None and not problems:
-        filled = set(_paths(result))
-        lacking = ["/".join(p) for p in _paths(expected) if p not in filled]
+        result[entry.path] = np.asarray(array, order="C")
+    if places is not None and not problems:
+        lacking = ["/".join(path) for path in places if path not in result]
         if lacking:
             problems.append(f"not filled: {_some(lacking)}")
     if problems:
@@ -101,14 +102,14 @@ def to_jax(
             + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
             + ". Check that the file belongs to this network and configuration."
         )
-    return result
+    return traverse_util.unflatten_dict(result)
 
 
 def to_published(table: Table, variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Returns published name -> array in the publisher's layout: the inverse of `to_jax`."""
-    result = {}
+    result, arrays = {}, traverse_util.flatten_dict(variables)
     for name, entry in table.items():
-        array = _get(variables, entry.path)
+        array = arrays.get(entry.path)
         if array is None:
             if entry.optional:
                 continue
@@ -123,23 +124,3 @@ def to_published(table: Table, variables: Mapping[str, Any]) -> dict[str, np.nda
 def _some(names: list[str], limit: int = 4) -> str:
     shown = ", ".join(repr(n) for n in names[:limit])
     return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
-
-
-def _get(tree: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    for key in path:
-        if not isinstance(tree, Mapping) or key not in tree:
-            return None
-        tree = tree[key]
-    return tree
-
-
-def _set(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    for key in path[:-1]:
-        tree = tree.setdefault(key, {})
-    tree[path[-1]] = value
-
-
-def _paths(tree: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    if not isinstance(tree, Mapping):
-        return [prefix]
-    return [p for key, value in tree.items() for p in _paths(value, prefix + (key,))]

@@ -79,6 +79,9 @@ def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path):
     assert (tmp_path / "c.txt").read_text() == "being written" and elsewhere.exists()
     os.utime(elsewhere, (0, 0))
     assert remove_leftovers(tmp_path) == [elsewhere]
+    (elsewhere / "deep").mkdir(parents=True)  # where nobody else writes, it need not be old
+    assert not remove_leftovers(tmp_path)
+    assert remove_leftovers(tmp_path, alone=True) == [elsewhere]
     assert sorted(p.name for p in tmp_path.iterdir()) == [".mine.tmp", "c.txt", "deep"]
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=False)
     with atomic_folder(tmp_path / "deep" / "folder"):  # the next try clears up after the last one

@@ -1,5 +1,7 @@
 """A folder's manifest: one changed bit is found; what came later is nobody's damage."""
 
+import numpy as np
+
 from jaxedit.host import manifests
 
 
@@ -8,10 +10,10 @@ def test_one_changed_bit_a_missing_file_and_a_damaged_manifest_are_found(tmp_pat
     victim = tmp_path / "deep" / "a.bin"
     victim.write_bytes(bytes(1000))
     assert manifests.damages(tmp_path) == [] and not manifests.is_sealed(tmp_path)
-    manifests.seal(tmp_path, {"steps": 3}, without=["later.txt"])
+    manifests.seal(tmp_path, {"steps": 3, "loss": np.float32(0.5)}, without=["later.txt"])
     (tmp_path / "later.txt").write_text("")
     assert manifests.damages(tmp_path) == [] and manifests.is_sealed(tmp_path)
-    assert manifests.about_of(tmp_path) == {"steps": 3}
+    assert manifests.about_of(tmp_path) == {"steps": 3, "loss": 0.5}
     victim.write_bytes(bytes(999) + b"\x01")
     assert len(manifests.damages(tmp_path)) == 1 and "deep/a.bin" in manifests.damages(tmp_path)[0]
     victim.unlink()

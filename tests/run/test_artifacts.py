@@ -11,6 +11,7 @@ import time
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
@@ -123,7 +124,8 @@ def test_killed_build_goes_on_and_ends_the_same(run, tmp_path):
     process.wait()
     done = {path.name: path.stat().st_mtime_ns for path in part.glob("*.json")}
     assert 2 <= len(done) < 4
-    (part / ".0003.json.killed.tmp").write_text("half")
+    (part / ".0003.json.1-0000abcd.tmp").write_text("half")  # by another machine, a moment ago
+    (part / ".folder.1-0000abcd.tmp").mkdir()
     # Nobody may take the parts for the artefact.
     with pytest.raises(UserError, match="no artefact of stage 'colours'"):
         artifacts.load(folder, "colours")
@@ -247,3 +249,18 @@ def test_networks_inside_a_build_have_the_configured_convolutions(tmp_path, monk
         method = Built(told(("layers.convolution", mode)))
         artifacts.build(tmp_path / mode, "made", method, None, None)
     assert modes == ["auto", "xla"]
+
+
+def test_what_is_finished_needs_none_of_its_origins(tmp_path):
+    file = tmp_path / "origin.safetensors"
+    safetensors.numpy.save_file({"mean": np.ones(3, np.float32)}, file)
+    config = told()
+    with config.unlocked():
+        config.stages = (
+            {"name": "colours", "build": True, "start": ((f"{file}:mean", "extra/mean"),)},
+        )
+    assert train.train(config, tmp_path / "run", one_device()) is None
+    file.unlink()
+    assert train.train(config, tmp_path / "run", one_device()) is None
+    with pytest.raises(UserError, match="there is no such file"):
+        train.train(config, tmp_path / "another", one_device())

@@ -20,8 +20,6 @@ from jaxedit.data.trimaps import BACKGROUND, FOREGROUND, UNKNOWN
 from jaxedit.methods.matting import affine, jitter
 from jaxedit.methods.matting.mixing import sample
 
-NOISES = ("pixel", "cell", "smooth", "gaussian")
-SECOND_IMAGES = ("image", "colour")
 # The largest opacity of an unknown pixel is 254 / 255: only known foreground is exactly opaque.
 _LEVELS = 255
 
