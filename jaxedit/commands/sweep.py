@@ -346,14 +346,15 @@ def _seeds(named: tuple[int, ...], count: int | None) -> list[int]:
 
 def _check_config(sweep: Sweep, job: Run) -> None:
     """Raises UserError unless the run can start, before hours are spent on the ones before it."""
+    from jaxedit.run import directory
+
     try:
         config = config_lib.load(sweep.config, job.overrides)
     except UserError as error:
         raise UserError(f"Variant {job.variant!r}: {error}") from error
-    path = job.run_dir / "config.json"
-    if not path.is_file():
+    if not (job.run_dir / "config.json").is_file():
         return
-    lines = config_lib.differences(config_lib.from_json(path.read_text()), config)
+    lines = directory.differences(config, job.run_dir)
     if lines:
         raise UserError(
             f"{job.run_dir} holds a run of another configuration:\n  " + "\n  ".join(lines[:12])

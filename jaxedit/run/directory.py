@@ -18,12 +18,7 @@ def check(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> bool:
       UserError: the directory holds a run of another configuration, or other files.
     """
     if (run_dir / "config.json").exists():
-        known = checkpoint.read_run_config(run_dir)
-        if "stages" not in known.evaluate and "stages" in config.evaluate:
-            # A run of before that key goes on: which stages are measured changes no step of it.
-            with known.unlocked():
-                known.evaluate.stages = config.evaluate.stages
-        lines = config_lib.differences(known, config)
+        lines = differences(config, run_dir)
         # A run that never reached a checkpoint holds nothing to protect: a first try with a
         # mistake in it may be repeated in the same place.
         if lines and _holds_results(run_dir):
@@ -38,6 +33,16 @@ def check(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> bool:
             f"{run_dir} is not empty and holds no run (no config.json). Choose another --workdir."
         )
     return False
+
+
+def differences(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> list[str]:
+    """Returns a line for each key in which the run in `run_dir` has another value than `config`."""
+    known = checkpoint.read_run_config(run_dir)
+    if "stages" not in known.evaluate and "stages" in config.evaluate:
+        # A run of before that key goes on: which stages are measured changes no step of it.
+        with known.unlocked():
+            known.evaluate.stages = config.evaluate.stages
+    return config_lib.differences(known, config)
 
 
 def prepare(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> None:

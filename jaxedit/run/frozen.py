@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import shutil
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -35,7 +36,8 @@ def save(run_dir: pathlib.Path, stage: str, frozen: PyTree) -> None:
 
 
 def load(
-    run_dir: pathlib.Path, stage: str, where: jax.sharding.Sharding | None = None
+    run_dir: pathlib.Path, stage: str, where: jax.sharding.Sharding | None = None,
+    names: Iterable[str] = (),
 ) -> PyTree:
     """Returns the frozen networks of a stage, or {} if there are none.
 
@@ -44,15 +46,14 @@ def load(
       stage: the stage's name.
       where: the sharding of every array, whatever it was when they were saved; by default the
         arrays are replicated over all devices.
+      names: of networks that must be among them.
 
     Raises:
-      UserError: they are damaged, or cannot be read just now.
+      UserError: they are damaged or missing, or cannot be read just now.
     """
     folder = _folder(run_dir, stage)
-    if not folder.exists():
-        return {}
     try:
-        return damage.retry(lambda: _read(folder, where or sharding.Plan().replicated))
+        return damage.retry(lambda: _read(folder, where or sharding.Plan().replicated, names))
     except Exception as error:
         if damage.is_passing(error):
             raise damage.cannot_read_now(folder, damage.first_line(error)) from error
@@ -67,7 +68,13 @@ def _folder(run_dir: pathlib.Path, stage: str) -> pathlib.Path:
     return run_dir.resolve() / "frozen" / stage
 
 
-def _read(folder: pathlib.Path, where: jax.sharding.Sharding) -> PyTree:
+def _read(
+    folder: pathlib.Path, where: jax.sharding.Sharding, names: Iterable[str]
+) -> PyTree:
+    if not folder.exists():
+        if lacking := sorted(names):
+            raise damage.Damaged(f"there is no such folder; it held {', '.join(lacking)}")
+        return {}
     found = manifests.damages(folder)
     if found:
         raise damage.Damaged(found[0])

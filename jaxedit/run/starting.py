@@ -64,6 +64,19 @@ def initial_state(
     return state.replace(frozen=frozen)
 
 
+def frozen_names(
+    method: Method, pairs: Iterable[tuple[str, str]], abstract: State
+) -> set[str]:
+    """Returns the names of the frozen networks that a stage begins with.
+
+    Args:
+      method, pairs: as of `initial_state`.
+      abstract: the fresh state, without starting values.
+    """
+    targets = [target.split("/") for _, target in (*method.starting_values(), *pairs)]
+    return {*abstract.frozen, *(path[1] for path in targets if path[0] == "frozen" and path[1:])}
+
+
 def host_state(
     method: Method, pairs: Iterable[tuple[str, str]], earlier: Mapping[str, State]
 ) -> State:

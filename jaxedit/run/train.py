@@ -156,11 +156,14 @@ def _train_stage(
     read = [source, *sources.open_all(transform)]
     batches = _open_batches(source, transform, config, position)
 
-    restored = saver.restore(checkpoint.abstract_state(method, plan))
+    abstract = checkpoint.abstract_state(method, plan)
+    restored = saver.restore(abstract)
     sums, meta = RunningSums(), {}
     if restored:
         state, meta = restored
-        state = state.replace(frozen=frozen.load(run_dir, stage.name, plan.replicated))
+        names = starting.frozen_names(method, stage.start, abstract)
+        networks = frozen.load(run_dir, stage.name, plan.replicated, names)
+        state = state.replace(frozen=networks)
         batches.set_state(meta["data"])
         sums.restore(meta["sums"])
         output.rewind(stage.name, meta["rows"])

@@ -1,5 +1,7 @@
 """What a stage starts from: earlier stages, files, published weights; and what follows from it."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -177,3 +179,6 @@ def test_what_was_new_is_saved_and_restored(tmp_path):
     _, _, loaded = checkpoint.load_run(tmp_path / "run")
     np.testing.assert_array_equal(loaded.extra["found"]["mean"], [0, 1, 2])
     np.testing.assert_array_equal(loaded.frozen["mean"], [0, 1, 2])
+    shutil.rmtree(tmp_path / "run" / "frozen")
+    with pytest.raises(UserError, match="stage 'only'.*no such.*held mean.*copy"):
+        train.train(config, tmp_path / "run", one_device())
