@@ -70,7 +70,7 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
             "remove it first; nothing was changed."
         )
     temporary = _beside(path)
-    _remove(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
+    remove_leftovers_of(path)
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -94,6 +94,14 @@ def remove_leftovers(folder: str | os.PathLike, alone: bool = False) -> list[pat
       alone: nobody writes in `folder` now, so that everything temporary there is left over.
     """
     return _remove(pathlib.Path(folder).rglob(".*.tmp"), alone)
+
+
+def remove_leftovers_of(path: pathlib.Path) -> None:
+    """Removes what killed writers of `path` itself have left beside it.
+
+    `atomic_folder` does so; for a file it is worth the look at the folder where files are large.
+    """
+    _remove(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
 
 
 def _remove(candidates: Iterable[pathlib.Path], alone: bool = False) -> list[pathlib.Path]:

@@ -21,7 +21,7 @@ from flax import traverse_util
 
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.host import digests
-from jaxedit.host.atomic import atomic_file
+from jaxedit.host.atomic import atomic_file, remove_leftovers_of
 from jaxedit.host.names import check_choice
 from jaxedit.weights import catalogue, manifest, shipped, source, table
 from jaxedit.weights.entry import Bundle, File, Network, Published
@@ -302,6 +302,7 @@ def _write(arrays: dict[str, np.ndarray], metadata: dict[str, str], target: Path
             f"{target.parent}: this folder cannot be made: {error}. Choose another one with "
             "$JAXEDIT_WEIGHTS."
         ) from error
+    remove_leftovers_of(target)
     with atomic_file(target) as temporary:
         try:
             safetensors.numpy.save_file(arrays, temporary, metadata)

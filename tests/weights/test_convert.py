@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 
 import jax
 import ml_dtypes
@@ -20,6 +21,10 @@ from tests.weights.examples import CHANNELS, heads, published
 def test_convert_and_load(tmp_path):
     arrays = heads()
     path = published(tmp_path, arrays)
+    left = tmp_path / "new" / ".lpips-alex.safetensors.1-0000abcd.tmp"  # by a killed writer
+    left.parent.mkdir()
+    left.write_text("half")
+    os.utime(left, (0, 0))
     target = convert.convert("lpips-alex", path, weights_dir=tmp_path / "new", verify=False)
     assert target == tmp_path / "new" / "lpips-alex.safetensors"
     variables = convert.load("lpips-alex", tmp_path / "new")
