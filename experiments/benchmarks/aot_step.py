@@ -4,7 +4,7 @@
     python -m experiments.benchmarks.aot_step --sizes 64x4 128x2 256x1 --rounds 5
 
 One step is L1 on random pictures and Adam. The contenders take turns in one run: our step with
-XLA's convolutions (`xla`) and with the formulations of `layers.formulation` (`auto`), and a plain
+XLA's convolutions (`xla`) and with our own formulations (`auto`), and a plain
 PyTorch twin in its fastest layout. Reported are medians, the spread, processor time, PyTorch's time
 over ours (above 1: ours is faster) and the time that compiling took.
 """

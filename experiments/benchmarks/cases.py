@@ -56,7 +56,7 @@ def random(seed: int, *shape: int, scale: float = 1.0) -> np.ndarray:
 
 
 def both(function: Callable) -> dict[str, Callable]:
-    """The same function in both modes: `layers.formulation` makes the difference."""
+    """The same function in both modes: `layers.convolution.formulation` makes the difference."""
     return {"xla": function, "auto": function}
 
 

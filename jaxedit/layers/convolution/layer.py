@@ -1,7 +1,7 @@
 """Convolution: the one function that every network calls, and its linen module.
 
 Padding is explicit and equals PyTorch's `padding` argument: the same count of rows on every side.
-Kernels are HWIO. `layers.formulation` decides how a convolution is computed on CPU; GPU and TPU
+Kernels are HWIO. `formulation` decides how a convolution is computed on CPU; GPU and TPU
 always have XLA's own.
 """
 

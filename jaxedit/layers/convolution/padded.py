@@ -7,7 +7,7 @@ gradient of the input is the same, of a map padded beforehand and with the kerne
 
 The gradient of the kernel is a product of matrices as tall as the image has pixels. XLA's own is
 slow where there are few outputs (a last layer): then all taps of g are put side by side, (pixels,
-kernel height x width x O), and it is one product. For few inputs see `layers.cells`.
+kernel height x width x O), and it is one product. For few inputs see `cells`.
 """
 
 from __future__ import annotations

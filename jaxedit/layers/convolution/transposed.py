@@ -5,7 +5,7 @@ is the HWIO kernel of the convolution from O to I channels whose input gradient 
 So PyTorch's (I, O, h, w) becomes ours by the same order of axes as for a convolution, nothing is to
 be flipped when weights are loaded, and spectral normalisation, whose matrix has the input channels
 as its rows, finds them on the last axis as everywhere. The formulations of that convolution
-(`layers.formulation`, on CPU), with gradients of any order, are this layer's too; with a stride, it
+(`formulation`, on CPU), with gradients of any order, are this layer's too; with a stride, it
 always has one.
 """
 
