@@ -137,9 +137,9 @@ def evaluate_run(
 ) -> int:
     """Measures one checkpoint of a run, on its own or another source."""
     from jaxedit.report import page as report
-    from jaxedit.run import artifacts, checkpoint, evaluate, measure, sharding
+    from jaxedit.run import artifacts, evaluate, measure, readers, sharding
 
-    stage_config, method, state = checkpoint.load_run(run_dir, step, stage)
+    stage_config, method, state = readers.load_run(run_dir, step, stage)
     for key, value in overrides:
         if not key.startswith(("evaluate.", "data.")):
             raise UserError(

@@ -179,9 +179,9 @@ def from_run(
     Raises:
       UserError: no such run or checkpoint, or the run's method does not know the task.
     """
-    from jaxedit.run import checkpoint
+    from jaxedit.run import readers
 
-    _, method, state = checkpoint.load_run(pathlib.Path(run_dir), step)
+    _, method, state = readers.load_run(pathlib.Path(run_dir), step)
     return _of_method(method, state.replace(opt={}), task, f"{run_dir} is a run of", options)
 
 

@@ -27,11 +27,10 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from jaxedit import config as config_lib
-from jaxedit import method as method_lib
 from jaxedit.errors import NonFiniteLoss, UserError
 from jaxedit.host import manifests
 from jaxedit.method import Method, State
-from jaxedit.run import artifacts, damage, disk, frozen, sharding, snapshot, starting, verdicts
+from jaxedit.run import damage, disk, sharding, snapshot, starting, verdicts
 from jaxedit.run.stages import Stage
 
 ITEMS = ("params", "stats", "opt", "ema", "extra")
@@ -335,46 +334,6 @@ def read_run_config(run_dir: pathlib.Path) -> config_lib.ConfigDict:
         return config_lib.from_json(path.read_text())
     except json.JSONDecodeError as error:
         raise UserError(f"{path} cannot be read: {error}.") from error
-
-
-def load_run(
-    run_dir: pathlib.Path | str, step: int | str | None = None, stage: str | None = None
-) -> tuple[config_lib.ConfigDict, Method, State]:
-    """Returns (stage configuration, method, state) of a run, for inference.
-
-    Optimizer states are not read.
-
-    Args:
-      run_dir: the run directory.
-      step: a step, "last", "best", or None for the last one.
-      stage: the name of a stage; None is the last one that was started.
-
-    Raises:
-      UserError: no run, no checkpoint, or no such step or stage.
-    """
-    from jaxedit.run import readers, stages
-
-    run_dir = pathlib.Path(run_dir)
-    every = stages.read(read_run_config(run_dir))
-    saved = [s for s in every if has_checkpoint(run_dir / "checkpoints" / s.name)]
-    if not saved:
-        raise UserError(f"{run_dir} holds no checkpoint yet: let it train to its first one.")
-    names = [s.name for s in saved]
-    if stage is not None and stage not in names:
-        raise UserError(
-            f"{run_dir} holds no checkpoint of a stage {stage!r}; it has {', '.join(names)}."
-        )
-    stage = saved[-1 if stage is None else names.index(stage)]
-    made = artifacts.of_stages(run_dir, [s.name for s in every[: every.index(stage)] if s.build])
-    method = method_lib.create(artifacts.with_sources(stage.config, made), artifacts=made)
-    plan = sharding.Plan()
-    checkpointer = of_stage(run_dir, stage, method, read_only=True)
-    try:
-        state = readers.choose(checkpointer, step, abstract_state(method, plan))
-    finally:
-        checkpointer.close()
-    networks = frozen.load(run_dir, stage.name, plan.replicated)
-    return method.config, method, plan.place_state(state.replace(opt={}, frozen=networks))
 
 
 def has_checkpoint(folder: pathlib.Path) -> bool:

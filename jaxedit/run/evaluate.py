@@ -238,10 +238,10 @@ def evaluate(
       compare: the stages whose last states are measured beside it, by default
         `config.evaluate.compare`.
     """
-    from jaxedit.run import checkpoint, writer
+    from jaxedit.run import readers, writer
 
     compare = tuple(config.evaluate.compare) if compare is None else compare
-    others = {other: checkpoint.load_run(run_dir, stage=other)[2] for other in compare}
+    others = {other: readers.load_run(run_dir, stage=other)[2] for other in compare}
     result = Evaluator(method, config, name=evaluation).run(
         state, config.evaluate.limit, baselines=config.evaluate.baselines, others=others,
         curves=True,

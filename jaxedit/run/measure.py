@@ -15,7 +15,7 @@ from jaxedit import config as config_lib
 from jaxedit.errors import UserError
 from jaxedit.host.names import check_choice
 from jaxedit.method import Method, State
-from jaxedit.run import checkpoint, evaluate, stages
+from jaxedit.run import checkpoint, evaluate, readers, stages
 from jaxedit.run.figures import Result
 
 
@@ -60,7 +60,7 @@ def measure_run(run_dir: pathlib.Path) -> Iterator[Measured]:
     for name in reversed(names):
         if name in compared:
             continue
-        stage_config, method, state = checkpoint.load_run(run_dir, stage=name)
+        stage_config, method, state = readers.load_run(run_dir, stage=name)
         if not method.evaluations():
             continue
         yield from measure_state(method, stage_config, state, run_dir, name, is_main=is_main)

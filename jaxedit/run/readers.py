@@ -1,14 +1,57 @@
-"""Which checkpoint a reader gets, also of a run that goes on training and deletes old ones."""
+"""A run as a reader gets it, also while it goes on training and deletes old checkpoints."""
 
 from __future__ import annotations
 
+import pathlib
+
+from jaxedit import config as config_lib
+from jaxedit import method as method_lib
 from jaxedit.errors import UserError
-from jaxedit.method import State
+from jaxedit.method import Method, State
+from jaxedit.run import artifacts, checkpoint, frozen, sharding, stages
 from jaxedit.run.checkpoint import Checkpointer
 
 # What inference needs; optimizer states are the larger half.
 ITEMS = ("params", "stats", "ema", "extra")
 _TRIES = 3
+
+
+def load_run(
+    run_dir: pathlib.Path | str, step: int | str | None = None, stage: str | None = None
+) -> tuple[config_lib.ConfigDict, Method, State]:
+    """Returns (stage configuration, method, state) of a run, for inference.
+
+    Optimizer states are not read.
+
+    Args:
+      run_dir: the run directory.
+      step: a step, "last", "best", or None for the last one.
+      stage: the name of a stage; None is the last one that was started.
+
+    Raises:
+      UserError: no run, no checkpoint, or no such step or stage.
+    """
+    run_dir = pathlib.Path(run_dir)
+    every = stages.read(checkpoint.read_run_config(run_dir))
+    saved = [s for s in every if checkpoint.has_checkpoint(run_dir / "checkpoints" / s.name)]
+    if not saved:
+        raise UserError(f"{run_dir} holds no checkpoint yet: let it train to its first one.")
+    names = [s.name for s in saved]
+    if stage is not None and stage not in names:
+        raise UserError(
+            f"{run_dir} holds no checkpoint of a stage {stage!r}; it has {', '.join(names)}."
+        )
+    stage = saved[-1 if stage is None else names.index(stage)]
+    made = artifacts.of_stages(run_dir, [s.name for s in every[: every.index(stage)] if s.build])
+    method = method_lib.create(artifacts.with_sources(stage.config, made), artifacts=made)
+    plan = sharding.Plan()
+    checkpointer = checkpoint.of_stage(run_dir, stage, method, read_only=True)
+    try:
+        state = choose(checkpointer, step, checkpoint.abstract_state(method, plan))
+    finally:
+        checkpointer.close()
+    networks = frozen.load(run_dir, stage.name, plan.replicated)
+    return method.config, method, plan.place_state(state.replace(opt={}, frozen=networks))
 
 
 def choose(checkpointer: Checkpointer, step: int | str | None, abstract: State) -> State:

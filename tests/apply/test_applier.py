@@ -13,7 +13,7 @@ from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.host import machine
 from jaxedit.layers.convolution import formulation
 from jaxedit.methods.scat import inpaint
-from jaxedit.run import checkpoint
+from jaxedit.run import readers
 from jaxedit.task import Array, Image, Labels, Mask, Number, Seed, Task, Text
 from jaxedit.weights import shipped
 from tests import toy_method
@@ -238,7 +238,7 @@ def toy_run(monkeypatch):
     config = toy_method.get_config()
     method = toy_method.create(config)
     state = method.init(jax.random.key(0), method.spec(1))
-    monkeypatch.setattr(checkpoint, "load_run", lambda run, step: (config, method, state))
+    monkeypatch.setattr(readers, "load_run", lambda run, step: (config, method, state))
     return method, state
 
 

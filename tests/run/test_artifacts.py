@@ -19,7 +19,7 @@ from jaxedit.data import sources
 from jaxedit.errors import UserError
 from jaxedit.host import digests
 from jaxedit.layers.convolution import formulation
-from jaxedit.run import artifacts, checkpoint, train
+from jaxedit.run import artifacts, readers, train
 from jaxedit.run.preemption import Preempted, StopRequest
 from jaxedit.state import Artifact, State
 from tests.run.test_multiprocess import free_port
@@ -51,7 +51,7 @@ def test_later_stages_stand_on_the_artefact(run):
 
     table = state.frozen["text"]["params"]["colours"]["embedding"]
     assert table.shape == (len(words) + 1, 3) and np.ptp(np.asarray(table)) > 0.1
-    _, _, sketch = checkpoint.load_run(folder, stage="sketch")
+    _, _, sketch = readers.load_run(folder, stage="sketch")
     assert_same(sketch.frozen, state.frozen)
     # The second stage began from the average of the first: two steps lead not far away.
     distance = lambda one: max(
@@ -67,7 +67,7 @@ def test_what_is_finished_stays_and_inference_gets_it(run):
     before = digests.describe(folder / "artifacts")
     assert_same(train.train(config, folder, one_device()), state)
     assert digests.describe(folder / "artifacts") == before
-    _, method, loaded = checkpoint.load_run(folder)
+    _, method, loaded = readers.load_run(folder)
     assert "astronaut" in method.words
     inputs = {name: np.zeros(s.shape, s.dtype) for name, s in method.spec(1).items()}
     inputs["mask"] += 1
@@ -88,12 +88,12 @@ def test_damage_is_found_before_anything_stands_on_it(run, tmp_path):
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    for use in (lambda: train.train(config, copy, one_device()), lambda: checkpoint.load_run(copy)):
+    for use in (lambda: train.train(config, copy, one_device()), lambda: readers.load_run(copy)):
         with pytest.raises(UserError, match="damaged: text.safetensors.*remove it and start"):
             use()
     shutil.rmtree(file.parent)
     with pytest.raises(UserError, match="no artefact of stage 'colours'.*which builds it"):
-        checkpoint.load_run(copy)
+        readers.load_run(copy)
     # What is built again is the same, and what stands on it goes on.
     shutil.copytree(folder / "artifacts/colours", file.parent.with_name("colours.partial"))
     state = train.train(config, copy, one_device())
@@ -157,7 +157,7 @@ def test_two_processes_share_the_work_and_start_from_it(run, tmp_path):
     for process in processes:
         _, errors = process.communicate(timeout=200)
         assert process.returncode == 0, errors
-    _, _, state = checkpoint.load_run(tmp_path / "two")
+    _, _, state = readers.load_run(tmp_path / "two")
     assert_same(state.frozen, run[2].frozen)
     made, reference = (f / "artifacts" / "colours" for f in (tmp_path / "two", run[0]))
     assert digests.describe(made, ["manifest.json"]) == digests.describe(
@@ -219,7 +219,7 @@ def test_stage_without_steps_leaves_what_it_starts_from(tmp_path):
              "start": (("none:params/painter", "params/painter"),)},
         )
     state = train.train(config, tmp_path / "run", one_device())
-    _, _, first = checkpoint.load_run(tmp_path / "run", stage="none")
+    _, _, first = readers.load_run(tmp_path / "run", stage="none")
     assert int(first.step) == 0
     assert_same(state.params["painter"], first.params["painter"])
     assert_same(train.train(config, tmp_path / "run", one_device()), state)

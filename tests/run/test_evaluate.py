@@ -15,7 +15,7 @@ from jaxedit.evaluation import Curve, Evaluation
 from jaxedit.host import levels
 from jaxedit.layers.randomness import sample_keys
 from jaxedit.method import State, Task
-from jaxedit.run import checkpoint, evaluate, train
+from jaxedit.run import evaluate, readers, train
 from tests.run.test_train import one_device, toy
 from tests.toy_method import Toy
 
@@ -33,7 +33,7 @@ def measured(run, name="evaluation"):
 
 
 def test_groups_add_up_and_means_are_means(run):
-    config, method, state = checkpoint.load_run(run)
+    config, method, state = readers.load_run(run)
     evaluate.evaluate(method, config, state, run)
     found = measured(run)
     counts = found["counts"]
@@ -196,7 +196,7 @@ def test_mistakes_are_named(run, capsys, arguments, words):
 
 
 def test_method_without_evaluation_is_refused(run, monkeypatch):
-    config, method, _ = checkpoint.load_run(run)
+    config, method, _ = readers.load_run(run)
     monkeypatch.setattr(method, "evaluations", dict)
     with pytest.raises(UserError, match="defines no evaluation"):
         evaluate.Evaluator(method, config)

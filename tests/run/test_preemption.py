@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from jaxedit.run import checkpoint, evaluate, train
+from jaxedit.run import checkpoint, evaluate, readers, train
 from jaxedit.run.preemption import Preempted, StopRequest
 from tests.run.test_train import assert_same, one_device, toy
 
@@ -99,5 +99,5 @@ def test_ctrl_c_at_any_moment_saves_and_is_resumed_as_if_it_had_not_been(
     assert_same(train.train(config, run, one_device()), straight)
     one, other = (folder / "metrics.jsonl" for folder in (tmp_path / "straight", run))
     assert one.read_bytes() == other.read_bytes()
-    best = [checkpoint.load_run(folder, "best")[2] for folder in (tmp_path / "straight", run)]
+    best = [readers.load_run(folder, "best")[2] for folder in (tmp_path / "straight", run)]
     assert int(best[0].step) == 4 == int(best[1].step)

@@ -4,7 +4,7 @@ import pytest
 
 from jaxedit import main
 from jaxedit.errors import UserError
-from jaxedit.run import checkpoint, directory
+from jaxedit.run import directory, readers
 from tests.host.test_locks import holder
 from tests.run.test_train import TOY, toy
 
@@ -19,7 +19,7 @@ def test_a_second_start_names_the_first_and_changes_nothing(tmp_path, capsys):
         assert f"in use by process {process.pid} on host" in message
         assert {path: path.read_bytes() for path in run.iterdir()} == before
         with pytest.raises(UserError, match="no run directory"):  # no word of the lock
-            checkpoint.load_run(run)
+            readers.load_run(run)
     finally:
         process.kill()
         process.wait()

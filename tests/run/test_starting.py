@@ -10,7 +10,7 @@ from flax import traverse_util
 
 from jaxedit import method as method_lib
 from jaxedit.errors import PretrainedWeightsMissing, UserError
-from jaxedit.run import checkpoint, sharding, stages, starting, train
+from jaxedit.run import readers, sharding, stages, starting, train
 from jaxedit.state import StartingValue, State
 from jaxedit.weights import convert, manifest
 from tests.run.test_train import assert_same, one_device, toy
@@ -176,7 +176,7 @@ def test_what_was_new_is_saved_and_restored(tmp_path):
     state = train.train(config, tmp_path / "run", one_device())
     file.unlink()
     assert_same(train.train(config, tmp_path / "run", one_device()), state)
-    _, _, loaded = checkpoint.load_run(tmp_path / "run")
+    _, _, loaded = readers.load_run(tmp_path / "run")
     np.testing.assert_array_equal(loaded.extra["found"]["mean"], [0, 1, 2])
     np.testing.assert_array_equal(loaded.frozen["mean"], [0, 1, 2])
     shutil.rmtree(tmp_path / "run" / "frozen")

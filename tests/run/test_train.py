@@ -17,7 +17,7 @@ import pytest
 from jaxedit import config as config_lib
 from jaxedit import main
 from jaxedit.errors import NonFiniteLoss, UserError
-from jaxedit.run import checkpoint, directory, stages, train, writer
+from jaxedit.run import checkpoint, directory, readers, stages, train, writer
 
 ROOT = pathlib.Path(__file__).parents[2]
 TOY = str(ROOT / "tests" / "toy_method.py")
@@ -73,7 +73,7 @@ def rows(folder):
 
 
 def last_state(folder):
-    config, method, state = checkpoint.load_run(folder)
+    config, method, state = readers.load_run(folder)
     return state
 
 
@@ -164,17 +164,17 @@ def test_keeps_last_and_best(tmp_path):
     }
     best = max(scores, key=scores.get)
     assert kept == sorted({best, 16, 20})
-    _, _, state = checkpoint.load_run(tmp_path / "run", "best")
+    _, _, state = readers.load_run(tmp_path / "run", "best")
     assert int(state.step) == best
     with pytest.raises(UserError, match="no checkpoint of step 3"):
-        checkpoint.load_run(tmp_path / "run", 3)
+        readers.load_run(tmp_path / "run", 3)
 
 
 def test_non_finite_loss_names_step_phase_and_term(tmp_path):
     config = toy(("explode_at", "7"))
     with pytest.raises(NonFiniteLoss, match=r"Step 7, phase 'paint': loss/paint is nan"):
         train.train(config, tmp_path / "run", one_device())
-    _, _, state = checkpoint.load_run(tmp_path / "run")
+    _, _, state = readers.load_run(tmp_path / "run")
     assert int(state.step) == 4
     assert all(np.isfinite(v).all() for v in flat(state.params).values())
 

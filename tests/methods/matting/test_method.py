@@ -11,7 +11,7 @@ import pytest
 
 from jaxedit import method as method_lib
 from jaxedit.errors import PretrainedWeightsMissing, UserError
-from jaxedit.run import checkpoint, evaluate, stages, starting, train
+from jaxedit.run import evaluate, readers, stages, starting, train
 from tests import shrink
 
 SYSTEMS = {"model", "trimap"}
@@ -33,7 +33,7 @@ def demo(tmp_path_factory):
 def test_demo_sets_pretrained_beside_scratch(demo):
     folder, config = demo
     assert [s.name for s in stages.read(config)] == ["pretrain", "scratch", "finetune"]
-    stage, method, state = checkpoint.load_run(folder)
+    stage, method, state = readers.load_run(folder)
     result = evaluate.evaluate(method, stage, state, folder)
     assert set(result.table) == SYSTEMS | {"scratch"} and result.counts["all"] == 8
     assert (folder / "pictures/evaluation-samples.png").is_file()
@@ -41,12 +41,12 @@ def test_demo_sets_pretrained_beside_scratch(demo):
         assert np.isfinite(leaf).all()
     model, scratch = (result.table[s]["all"]["sad"] for s in ("model", "scratch"))
     assert np.isfinite([model, scratch]).all() and model != scratch
-    _, _, other = checkpoint.load_run(folder, stage="scratch")
+    _, _, other = readers.load_run(folder, stage="scratch")
     assert float(np.abs(
         np.asarray(jax.tree.leaves(other.params)[0]) - np.asarray(jax.tree.leaves(state.params)[0])
     ).max()) > 0
     with pytest.raises(UserError, match="no checkpoint of a stage 'scrap'"):
-        checkpoint.load_run(folder, stage="scrap")
+        readers.load_run(folder, stage="scrap")
 
 
 def test_pictures_of_any_size_are_measured(tmp_path):

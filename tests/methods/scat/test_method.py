@@ -6,7 +6,7 @@ import pytest
 
 from jaxedit import method as method_lib
 from jaxedit.errors import PretrainedWeightsMissing, UserError
-from jaxedit.run import checkpoint, evaluate, starting, train
+from jaxedit.run import evaluate, readers, starting, train
 from tests import shrink
 
 SPEC = method_lib.create(shrink.scat("demo")).spec(8)
@@ -26,7 +26,7 @@ def test_demo_trains_and_is_measured(tmp_path):
     config = shrink.scat("demo")
     state = train.train(config, tmp_path / "run", jax.devices()[:1])
     assert int(state.step) == 4
-    _, method, restored = checkpoint.load_run(tmp_path / "run")
+    _, method, restored = readers.load_run(tmp_path / "run")
     result = evaluate.evaluate(method, config, restored, tmp_path / "run")
     assert set(result.table) == {"model", "mean fill", "biharmonic"}
     assert result.counts["all"] == 8
