@@ -170,10 +170,11 @@ def load_module(path: pathlib.Path):
         near = sorted(str(p) for p in folder.glob("*.py") if p.stem not in ("common", "__init__"))
         hint = f" There are: {', '.join(near)}." if near else ""
         raise UserError(f"No configuration file {path}.{hint}")
-    # `from configs import common` must work from any working directory.
-    root = str(path.resolve().parent.parent)
-    if root not in sys.path:
-        sys.path.insert(0, root)
+    # `from configs import common` must work from any working directory, and for a configuration
+    # that stands elsewhere: then it is the checkout's.
+    for root in (pathlib.Path(__file__).resolve().parents[1], path.resolve().parent.parent):
+        if str(root) not in sys.path:
+            sys.path.insert(0, str(root))
     spec = importlib.util.spec_from_file_location(f"jaxedit_config_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

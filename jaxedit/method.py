@@ -17,6 +17,8 @@ import inspect
 import os
 import pathlib
 import shutil
+import sys
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -274,13 +276,32 @@ def create(
         if name not in known:
             raise UserError(
                 f"config.method is {name!r}, which is no folder of jaxedit/methods. "
-                f"Known methods: {', '.join(known)}.{did_you_mean(name, known)}"
+                f"Known methods: {', '.join(known)}.{did_you_mean(name, known)} A module of your "
+                "own is named with a dot, as in 'mypaper.method'."
             )
         name = f"jaxedit.methods.{name}.method"
-    function = importlib.import_module(name).create
+    function = _module(name).create
     if "artifacts" in inspect.signature(function).parameters:
         return function(config, axis_name, artifacts or {})
     return function(config, axis_name)
+
+
+def _module(name: str) -> types.ModuleType:
+    """Returns a module by its dotted name, also one below the folder that one stands in."""
+    # `python -m` looks there by itself, the program `jaxedit` does not; last, so that nothing
+    # there takes the place of an installed package.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    top = name.partition(".")[0]
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != top:
+            raise  # the module is there; what it imports itself is not
+        raise UserError(
+            f"config.method is {name!r}, and there is no module {error.name!r}. Start in the "
+            f"folder that holds {top}/, or put that folder into PYTHONPATH."
+        ) from error
 
 
 def known_methods() -> list[str]:

@@ -1,8 +1,12 @@
 """The contract: what every method is given by `Method` itself."""
 
+import sys
+
 import jax
+import ml_collections
 import pytest
 
+from jaxedit import method as method_lib
 from jaxedit.errors import UserError
 from jaxedit.layers.convolution import formulation
 from tests import toy_method
@@ -34,3 +38,24 @@ def test_methods_are_traced_with_their_own_convolutions(monkeypatch):
     assert methods["auto"].seen == "xla"
     with pytest.raises(UserError, match="config.layers.convolution is 'fast'.*auto, xla"):
         observed("fast")
+
+
+def test_a_module_of_ones_own_is_found_where_one_stands(tmp_path, monkeypatch):
+    package = tmp_path / "ownpaper"
+    package.mkdir()
+    (package / "method.py").write_text("def create(config, axis_name): return 'made'\n")
+    (package / "broken.py").write_text("import nowhere_to_be_found\n")
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p])
+    config = ml_collections.ConfigDict({"method": "ownpaper.method"})
+    with pytest.raises(UserError, match="no module 'ownpaper'. Start in the folder that holds own"):
+        method_lib.create(config)
+    monkeypatch.chdir(tmp_path)
+    assert method_lib.create(config) == "made"
+    config.method = "ownpaper.broken"
+    with pytest.raises(ModuleNotFoundError, match="nowhere_to_be_found"):
+        method_lib.create(config)
+
+
+def test_a_name_without_a_dot_is_a_folder_of_methods():
+    with pytest.raises(UserError, match="no folder of jaxedit/methods.*named with a dot"):
+        method_lib.create(ml_collections.ConfigDict({"method": "ownpaper"}))

@@ -23,6 +23,7 @@ import optax
 import safetensors.numpy
 
 from configs import common
+from jaxedit.config import choose_preset
 from jaxedit.evaluation import Evaluation
 from jaxedit.host import atomic, levels
 from jaxedit.method import Method, State, Task
@@ -243,5 +244,6 @@ def get_config(preset="demo"):
         {"name": "sketch", "overrides": {"train": {"steps": 6}}},
         {"name": "finish", "start": (("sketch:ema/painter", "params/painter"),)},
     )
-    config.stages = {"demo": (), "told": stages, "colours": stages[:1]}[preset]
+    presets = {"demo": (), "told": stages, "colours": stages[:1]}
+    config.stages = choose_preset(presets, preset)
     return config.lock()

@@ -95,7 +95,10 @@ class FolderSource(Source):
         self._items = self._usable(found, check_headers)
         if not self._items:
             reasons = "; ".join(list(self.skipped.values())[:3])
-            raise UserError(f"{self.description}: no image can be read. {reasons}")
+            raise UserError(
+                f"{self.description}: no image can be read of the {len(found)} of split {split!r}. "
+                f"{reasons}"
+            )
 
     def __len__(self) -> int:
         return len(self._items)
