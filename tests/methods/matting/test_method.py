@@ -12,7 +12,7 @@ import pytest
 from jaxedit import method as method_lib
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.run import evaluate, readers, stages, starting, train
-from tests import shrink
+from tests import fake_run, shrink
 
 SYSTEMS = {"model", "trimap"}
 
@@ -59,7 +59,7 @@ def test_pictures_of_any_size_are_measured(tmp_path):
         "evaluate.batch_size": "1", "evaluate.margin": "32", "evaluate.pictures": "3",
     })
     method = method_lib.create(config)
-    state = jax.jit(lambda: method.init(jax.random.key(0), {}))()
+    state = fake_run.drawn(jax.eval_shape(lambda: method.init(jax.random.key(0), {})))
     result = evaluate.Evaluator(method, config).run(state, baselines=True)
     assert result.counts["all"] == 3
     assert result.table["trimap"]["all"]["sad"] > 0

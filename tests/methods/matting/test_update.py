@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxedit import method as method_lib
 from jaxedit.methods.matting import update
-from tests import shrink
+from tests import fake_run, shrink
 
 
 def test_forward_pass_moves_statistics_once():
@@ -15,7 +15,9 @@ def test_forward_pass_moves_statistics_once():
 
     config = shrink.matting("finetune")
     network = method_lib.create(config).networks()["network"]
-    params, stats = jax.jit(lambda rng: update.initial_variables(network, rng))(jax.random.key(0))
+    params, stats = fake_run.drawn(
+        jax.eval_shape(lambda: update.initial_variables(network, jax.random.key(0)))
+    )
     rng = np.random.default_rng(0)
     batch = {
         "image": jnp.asarray(rng.uniform(-1, 1, (2, 64, 64, 3)), jnp.float32),
@@ -28,8 +30,9 @@ def test_forward_pass_moves_statistics_once():
         ("os1", "os4", "os8"), (2, 64, 64, 1)
     )
     assert jax.tree.structure(after) == jax.tree.structure(dict(stats))
-    once = spectral.iterate(params, stats["spectral"])
-    twice = spectral.iterate(params, once)
+    iterate = jax.jit(spectral.iterate)
+    once = iterate(params, stats["spectral"])
+    twice = iterate(params, once)
     moved = [
         float(jnp.abs(a - b).max())
         for a, b in zip(jax.tree.leaves(once), jax.tree.leaves(twice), strict=True)
