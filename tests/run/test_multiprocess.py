@@ -66,13 +66,14 @@ def test_two_processes_agree_with_one(tmp_path):
 
 def test_two_processes_are_preempted_and_resume(tmp_path):
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
-    finish(start(straight, 2, 1, "--config.train.steps=60"))
-    processes = start(stopped, 2, 1, "--config.train.steps=60")
+    options = ("--config.train.steps=40", "--config.train.checkpoint_every=20")
+    finish(start(straight, 2, 1, *options))
+    processes = start(stopped, 2, 1, *options)
     while len(rows(stopped)) < 4:
         assert all(p.poll() is None for p in processes)
         time.sleep(0.01)
     # One process is asked; all agree on the step after which they stop.
     processes[1].send_signal(signal.SIGTERM)
     finish(processes)
-    finish(start(stopped, 2, 1, "--config.train.steps=60"))
+    finish(start(stopped, 2, 1, *options))
     assert (stopped / "metrics.jsonl").read_bytes() == (straight / "metrics.jsonl").read_bytes()
