@@ -85,3 +85,14 @@ def test_stages_lay_overrides_over_the_base(path):
         config.stages = ({"name": "a", "overrides": {"optim": {"lrr": 1.0}}},)
     with pytest.raises(UserError, match=r"optim\.lrr.*optim\.lr"):
         stages.read(config)
+
+
+@pytest.mark.parametrize(
+    "start", ["sketch:params", ("sketch:params", "params"), (("a:b", "c", "d"),), ((1, 2),)]
+)
+def test_what_a_stage_starts_from_is_pairs_of_texts(start):
+    config = config_lib.load(str(pathlib.Path(__file__).parent / "toy_method.py"))
+    with config.unlocked():
+        config.stages = ({"name": "finish", "start": start},)
+    with pytest.raises(UserError, match="Stage 'finish': start holds .*expected pairs of texts"):
+        stages.read(config)

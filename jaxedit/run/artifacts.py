@@ -54,6 +54,11 @@ def finished(run_dir: pathlib.Path, stage: str) -> Artifact | None:
     if jax.process_count() > 1:  # what a shared file system shows may differ for a while
         found = bool(multihost_utils.broadcast_one_to_all(np.array(found)))
     if not found:
+        if folder.exists():
+            raise UserError(
+                f"The artefact {folder} has no {MANIFEST}: nothing says what it should hold. "
+                "Put it back from a copy, or remove that folder to have it built again."
+            )
         return None
     if sharding.is_first_process():
         shutil.rmtree(_work(folder), ignore_errors=True)  # of a run killed after the rename

@@ -17,6 +17,8 @@ def check(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> bool:
     Raises:
       UserError: the directory holds a run of another configuration, or other files.
     """
+    if run_dir.exists() and not run_dir.is_dir():
+        raise UserError(f"{run_dir} is a file, not a folder. Choose another --workdir.")
     if (run_dir / "config.json").exists():
         lines = differences(config, run_dir)
         # A run that never reached a checkpoint holds nothing to protect: a first try with a

@@ -20,6 +20,8 @@ result (`Method.init`); `run/starting.py` reads the values.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from jaxedit import config as config_lib
 from jaxedit.errors import UserError
@@ -74,7 +76,24 @@ def read(config: config_lib.ConfigDict) -> list[Stage]:
                 for group in groups:
                     node = node[group]
                 node[last] = value
-        pairs = (*entry.get("carry", ()), *entry.get("start", ()))
-        start = tuple((source, target) for source, target in pairs)
+        start = _pairs(name, entry)
         stages.append(Stage(name, stage_config.lock(), start, bool(entry.get("build", False))))
     return stages
+
+
+def _pairs(name: str, entry: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Returns what a stage starts from, as (from, to); `carry` is another name of `start`."""
+    for key in ("carry", "start"):
+        for pair in _listed(entry.get(key, ())):
+            texts = isinstance(pair, tuple | list) and [p for p in pair if isinstance(p, str)]
+            if not texts or not len(texts) == len(pair) == 2:
+                raise UserError(
+                    f"Stage {name!r}: {key} holds {pair!r}; expected pairs of texts such as "
+                    "(('sketch:ema/painter', 'params/painter'),)."
+                )
+    return tuple((a, b) for key in ("carry", "start") for a, b in entry.get(key, ()))
+
+
+def _listed(value: Any) -> tuple:
+    """Returns the members of a sequence; anything else counts as its own and only member."""
+    return tuple(value) if isinstance(value, tuple | list) else (value,)

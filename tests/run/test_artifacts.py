@@ -264,3 +264,13 @@ def test_what_is_finished_needs_none_of_its_origins(tmp_path):
     assert train.train(config, tmp_path / "run", one_device()) is None
     with pytest.raises(UserError, match="there is no such file"):
         train.train(config, tmp_path / "another", one_device())
+
+
+def test_an_artefact_without_its_manifest_is_not_built_over(run, tmp_path):
+    made = tmp_path / "artifacts" / "colours"
+    shutil.copytree(run[0] / "artifacts" / "colours", made)
+    (made / "manifest.json").unlink()
+    with pytest.raises(UserError, match="has no manifest.json.*remove that folder"):
+        artifacts.finished(tmp_path, "colours")
+    shutil.rmtree(made)
+    assert artifacts.finished(tmp_path, "colours") is None

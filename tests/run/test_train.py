@@ -289,3 +289,9 @@ def test_unknown_argument_is_refused(capsys):
         main.main([f"--config={TOY}", "--stepps=3"])
     assert stop.value.code == 2
     assert "--stepps=3" in capsys.readouterr().err
+
+
+def test_a_file_is_no_run_directory(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file, not a folder"):
+        train.train(toy(), tmp_path / "file", one_device())
