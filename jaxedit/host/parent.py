@@ -8,11 +8,13 @@ started the process ends.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from multiprocessing import resource_tracker
 
 VARIABLE = "JAXEDIT_PARENT"
 _SECONDS = 0.5
@@ -33,6 +35,26 @@ def follow_announced() -> None:
 def environment(inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Returns the environment for a child that is to end with this process."""
     return {**inherited, VARIABLE: str(os.getpid())}
+
+
+@contextlib.contextmanager
+def starting_workers() -> Iterator[None]:
+    """Starts processes that a Ctrl-C cannot reach before `start_worker` has prepared them.
+
+    A new process imports for a second or more before it runs `start_worker`, and a Ctrl-C in that
+    time would end it. It inherits from this thread that the signal is held back; this process gets
+    a signal that came meanwhile when the block ends.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Starting this helper of the standard library later would let the signal through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def start_worker(parent: int, index: int = 0, count: int = 1) -> None:

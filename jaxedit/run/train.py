@@ -20,6 +20,7 @@ from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.data import pipeline, sources
 from jaxedit.errors import UserError
+from jaxedit.host import parent
 from jaxedit.method import Method, State
 from jaxedit.run import (
     artifacts,
@@ -228,7 +229,8 @@ def _train_stage(
     if context.stop.asked and start < total:
         raise Preempted(f"Asked to stop at step {start} of {total}.", context.stop.exit_code)
     for step in range(start, total):
-        batch = plan.place_batch(next(batches))
+        with parent.starting_workers() if step == start else contextlib.nullcontext():
+            batch = plan.place_batch(next(batches))
         phases = method.phases(step)
         for phase in phases:
             pause = contextlib.nullcontext() if run_phase.compiled(phase) else progress.pause()

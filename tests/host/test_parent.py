@@ -25,10 +25,11 @@ SWEEP = (
 WORKERS = (
     "import multiprocessing, sys, time, numpy\n"
     "from jaxedit.data import pipeline\n"
+    "from jaxedit.host import parent\n"
     "from tests.host.test_parent import Numbers, transform\n"
     "if __name__ == '__main__':\n"
     "    batches = iter(pipeline.train_iterator(Numbers(), transform, 2, 0, workers=2))\n"
-    "    next(batches)\n"
+    "    with parent.starting_workers(): next(batches)\n"
     "    print(*(p.pid for p in multiprocessing.active_children()), flush=True); time.sleep(60)"
 )
 
@@ -67,11 +68,12 @@ def test_children_of_a_killed_parent_end(kind, tmp_path):
     )
     children = [int(word) for word in process.stdout.readline().split()]
     assert len(children) == (1 if kind == "run of a sweep" else 2)
-    # A terminal's Ctrl-C goes to the workers too, which the run still needs.
+    # A terminal's Ctrl-C goes to the workers too, which the run still needs; it may come while the
+    # second one still starts.
     if kind == "data workers":
         for child in children:
             os.kill(child, signal.SIGINT)
-        time.sleep(0.3)
+        time.sleep(1.0)
     assert all(alive(child) for child in children)
     process.send_signal(signal.SIGKILL)
     process.wait()
