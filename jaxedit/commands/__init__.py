@@ -11,6 +11,7 @@ VERBS = {
     "weights": ("weights", "list weights, fetch published ones and convert them"),
     "sweep": ("sweep", "run an ablation and compare its variants"),
     "report": ("page", "write the report of a run, or compare several"),
+    "preference": ("preference", "let people compare pictures blindly, count answers"),
     "doctor": ("doctor", "print what a bug report needs"),
     "data": ("data", "prepare data"),
 }

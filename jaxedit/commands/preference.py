@@ -1,0 +1,75 @@
+"""`jaxedit preference`: a blind comparison of pictures by people, and the tally of its answers."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+from jaxedit.commands import command
+from jaxedit.errors import UserError
+
+
+def add(commands) -> None:
+    """Adds the parser of `jaxedit preference`."""
+    parser = commands.add_parser(
+        "preference", help="let people compare pictures blindly, count answers",
+        allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Blind comparison by people.\n\n"
+        "`sheet` writes one page that shows two systems' pictures of the same input, sides and\n"
+        "order drawn at random, and saves a judge's answers as a file. It does not know the\n"
+        "systems' names; its key, written beside it, stays with you. `tally` counts.\n\n"
+        "  jaxedit preference sheet ours=out/ours telea=out/telea --output study/sheet.html\n"
+        "  jaxedit preference tally study/sheet.key.json study/answers-*.json",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    sheet = command.add(
+        actions, "sheet", make_sheet, "write the page and its key",
+        "Pictures of the same file name belong together.",
+    )
+    sheet.add_argument("systems", nargs="+", metavar="NAME=FOLDER", help="two systems or more")
+    sheet.add_argument("--output", type=pathlib.Path, required=True, metavar="FILE.html")
+    sheet.add_argument("--reference", type=pathlib.Path, metavar="FOLDER",
+                       help="what the pictures were made from, shown above each pair")
+    sheet.add_argument("--question", default="Which picture looks more realistic?", metavar="TEXT")
+    sheet.add_argument("--count", type=int, default=0, metavar="N",
+                       help="questions, drawn at random (default: every pair of every picture)")
+    sheet.add_argument("--seed", type=int, default=0, metavar="N", help="of order and sides")
+    tally = command.add(
+        actions, "tally", count, "count the answers of judges",
+        "Prints each pair's share of preferences with its 95 % interval.",
+    )
+    tally.add_argument("key", type=pathlib.Path, metavar="KEY.json")
+    tally.add_argument("answers", nargs="+", type=pathlib.Path, metavar="ANSWERS.json")
+
+
+def make_sheet(arguments: argparse.Namespace) -> int:
+    """`jaxedit preference sheet`."""
+    from jaxedit.apply import preference
+
+    systems: dict[str, pathlib.Path] = {}
+    for word in arguments.systems:
+        name, equals, folder = word.partition("=")
+        if not (name and equals and folder):
+            raise UserError(f"{word!r} is not NAME=FOLDER, such as ours=out/ours.")
+        if name in systems:
+            raise UserError(f"Two systems are named {name!r}. Give each a name of its own.")
+        systems[name] = pathlib.Path(folder)
+    if arguments.count < 0:
+        raise UserError(f"--count is {arguments.count}; give the number of questions, 0 for all.")
+    if arguments.output.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--output {arguments.output} is a web page: let its name end in .html.")
+    key, questions = preference.write_sheet(
+        systems, arguments.output, reference=arguments.reference, question=arguments.question,
+        count=arguments.count, seed=arguments.seed,
+    )
+    command.tell(f"written: {arguments.output} ({questions} questions, for the judges)")
+    command.tell(f"written: {key} (which side is which system; keep it)")
+    return 0
+
+
+def count(arguments: argparse.Namespace) -> int:
+    """`jaxedit preference tally`."""
+    from jaxedit.apply import preference
+
+    print(preference.as_text(preference.tally(arguments.key, arguments.answers)))
+    return 0
