@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxedit.apply import batch_files, photograph
+from jaxedit.apply import batch_files, classical, photograph
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, network
@@ -23,6 +23,7 @@ from jaxedit.errors import UserError
 
 # Above this share of hole, a mask that marks what to keep is likelier than one that marks a hole.
 _LARGE_HOLE = 0.6
+CLASSICAL = ("telea", "biharmonic")
 
 
 def add(commands) -> None:
@@ -33,13 +34,14 @@ def add(commands) -> None:
         "and shape; nothing is resized. In a PNG every pixel outside the hole comes back as it\n"
         "was; EXIF, colour profile and transparency are kept.\n\n"
         "  jaxedit inpaint photo.jpg mask.png --run runs/scat-demo --output result.png\n"
-        "  jaxedit inpaint photos/ masks/ --weights scat-places2 --output results/",
+        "  jaxedit inpaint photos/ masks/ --weights scat-places2 --output results/\n"
+        "  jaxedit inpaint photo.jpg mask.png --classical telea --output result.png",
     )
     parser.add_argument("photo", type=pathlib.Path, metavar="PHOTO",
                         help="an image, or a folder of images")
     parser.add_argument("mask", type=pathlib.Path, metavar="MASK",
                         help="its mask, or a folder of masks with the photos' names")
-    network.add_options(parser)
+    network.add_options(parser, CLASSICAL)
     parser.add_argument("--output", type=pathlib.Path, required=True, metavar="OUT",
                         help="the result, .png (exact) or .jpg; a folder where PHOTO is one")
     parser.add_argument("--invert-mask", action="store_true",
@@ -52,7 +54,7 @@ def main(arguments: argparse.Namespace) -> int:
     network.check_step(arguments)
     jobs = collect(arguments.photo, arguments.mask, arguments.output,
                    overwrite=arguments.overwrite, say=command.tell)
-    failures = run(jobs, lambda: network.load_applier(arguments, "inpaint"),
+    failures = run(jobs, lambda: network.load_applier(arguments, "inpaint", solver),
                    invert=arguments.invert_mask, say=command.tell)
     return network.exit_code(failures, jobs)
 
@@ -74,6 +76,20 @@ def fill(applier: Callable, photo: Photograph, hole: np.ndarray) -> Photograph:
     """
     outputs = applier(image=photo.for_network(), mask=hole[..., None].astype(np.float32))
     return photo.filled(outputs["composite"], hole)
+
+
+def solver(name: str) -> Callable:
+    """Returns a classical method of filling, called like the applier of an "inpaint" task."""
+    from jaxedit.methods.scat import baselines
+
+    estimate = {"telea": baselines.telea, "biharmonic": baselines.biharmonic}[name]
+
+    def fill_one(**inputs: np.ndarray) -> dict[str, np.ndarray]:
+        hole = inputs["mask"][..., 0] > 0.5
+        filled = classical.within(estimate, inputs, hole, baselines.REACH[name])
+        return {"composite": inputs["image"] if filled is None else filled}
+
+    return fill_one
 
 
 def run(

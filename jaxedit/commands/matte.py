@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from jaxedit.apply import batch_files, cutout, photograph, tiles
+from jaxedit.apply import batch_files, classical, cutout, photograph, tiles
 from jaxedit.apply import trimap as trimap_files
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
@@ -28,6 +28,7 @@ SMALLEST = 32  # pixels, of a photo's shorter side
 TILE = 1024  # pixels, of the tiles of a large photograph
 WHOLE = 2_000_000  # pixels of the largest photograph that is not cut into tiles by default
 _SMALLEST_TILE = 128
+CLASSICAL = ("closed-form", "knn")
 
 
 def add(commands) -> None:
@@ -41,7 +42,8 @@ def add(commands) -> None:
         "  jaxedit matte photo.jpg --trimap trimap.png --run runs/matting-demo --output out.png\n"
         "  jaxedit matte photo.jpg --mask coarse.png --weights dpt --background sea.jpg \\\n"
         "      --output composite.png\n"
-        "  jaxedit matte photos/ --trimap trimaps/ --weights matteformer --output cutouts/",
+        "  jaxedit matte photos/ --trimap trimaps/ --weights matteformer --output cutouts/\n"
+        "  jaxedit matte photo.jpg --mask coarse.png --classical closed-form --output out.png",
     )
     parser.add_argument("photo", type=pathlib.Path, metavar="PHOTO",
                         help="an image, or a folder of images")
@@ -50,7 +52,7 @@ def add(commands) -> None:
                            help="its trimap, or a folder of trimaps with the photos' names")
     companion.add_argument("--mask", type=pathlib.Path, metavar="COARSE",
                            help="a coarse mask of the subject, or a folder of masks")
-    network.add_options(parser)
+    network.add_options(parser, CLASSICAL)
     parser.add_argument("--output", type=pathlib.Path, required=True, metavar="OUT",
                         help="the result, .png (.jpg too with --background); a folder where PHOTO "
                         "is one")
@@ -90,12 +92,12 @@ def main(arguments: argparse.Namespace) -> int:
         alpha_only=arguments.alpha_only,
         premultiplied=arguments.premultiplied,
         keep_colours=arguments.keep_colours,
-        tile=arguments.tile,
+        tile=0 if arguments.classical and arguments.tile is None else arguments.tile,
     )
     companion = arguments.mask if arguments.trimap is None else arguments.trimap
     jobs = collect(arguments.photo, companion, arguments.output, options,
                    overwrite=arguments.overwrite, say=command.tell)
-    failures = run(jobs, lambda: network.load_applier(arguments, "matte"), options,
+    failures = run(jobs, lambda: network.load_applier(arguments, "matte", solver), options,
                    of_folder=arguments.photo.is_dir(), say=command.tell)
     return network.exit_code(failures, jobs)
 
@@ -323,6 +325,29 @@ def estimate(
     # Blending and padding must not touch what the user has said.
     known = trimap.astype(np.float32) / trimaps.FOREGROUND
     return np.where(trimap == trimaps.UNKNOWN, alpha, known)
+
+
+def solver(name: str) -> Callable:
+    """Returns a classical method of matting, called like the applier of a "matte" task.
+
+    Raises:
+      UserError: PyMatting is absent.
+    """
+    from jaxedit.data import alpha_matting
+    from jaxedit.methods.matting import baselines
+
+    alpha_matting.check(f"--classical {name}")
+    if name == "knn":  # looks for similar pixels in the whole photograph
+        return lambda **inputs: {"alpha": baselines.knn({n: a[None] for n, a in inputs.items()})[0]}
+
+    def estimate_one(**inputs: np.ndarray) -> dict[str, np.ndarray]:
+        unknown = inputs["trimap"][..., 0] == trimaps.UNKNOWN
+        alpha = classical.within(
+            baselines.closed_form, inputs, unknown, baselines.CLOSED_FORM_REACH
+        )
+        return {"alpha": inputs["trimap"] / 2 if alpha is None else alpha}
+
+    return estimate_one
 
 
 def render(

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+from collections.abc import Callable, Sequence
 
 from jaxedit.commands import command
 from jaxedit.errors import UserError
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser, classical: Sequence[str]) -> None:
+    """Adds the choice of what does the work: a run, published weights or a classical method."""
     network = parser.add_mutually_exclusive_group(required=True)
     network.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY",
                          help="a run directory that `python -m jaxedit.main` made")
     network.add_argument("--weights", metavar="NAME",
                          help="published weights, see `jaxedit weights list`")
+    network.add_argument("--classical", choices=classical,
+                         help="a method that has learned nothing, to compare with")
     parser.add_argument("--step", metavar="STEP",
                         help="with --run: a checkpoint's step, 'last' or 'best' (default: last)")
 
@@ -29,7 +33,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 def check_step(arguments: argparse.Namespace) -> None:
     if arguments.step is not None and arguments.run is None:
-        raise UserError("--step chooses a checkpoint of --run; published weights have none.")
+        raise UserError("--step chooses a checkpoint of --run; nothing else has any.")
 
 
 def exit_code(failures: list[str], jobs: list) -> int:
@@ -38,7 +42,18 @@ def exit_code(failures: list[str], jobs: list) -> int:
     return 1 if failures else 0
 
 
-def load_applier(arguments: argparse.Namespace, task: str):
+def load_applier(
+    arguments: argparse.Namespace, task: str, classical: Callable[[str], Callable]
+) -> Callable:
+    """Returns what `arguments` name, as a callable on the inputs of a task.
+
+    Args:
+      arguments: of a verb that has called `add_options`.
+      task: the task's name.
+      classical: from the name of a classical method to the same kind of callable.
+    """
+    if arguments.classical is not None:
+        return classical(arguments.classical)
     from jaxedit.apply import applier
     from jaxedit.run import sharding
 

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from jaxedit import cli
+from jaxedit.methods.matting import baselines
 from tests import fake_run, shrink
 
 
@@ -101,3 +102,23 @@ def test_wrong_usage(words, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["matte", "p.png", *words])
     assert stop.value.code == 2 and "usage: jaxedit matte" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "baseline"), [("closed-form", "closed_form"), ("knn", "knn")])
+def test_classical_mattes(files, name, baseline):
+    pytest.importorskip("pymatting")
+    folder, pixels, trimap = files
+    out = folder / "alpha.png"
+    words = ("--trimap", folder / "trimap.png", "--alpha-only", "--output", out)
+    assert go("matte", folder / "photo.png", "--classical", name, *words) == 0
+    labels = np.round(trimap / 127.5).astype(np.float32)[None, ..., None]
+    image = pixels[None] / np.float32(127.5) - 1
+    expected = baselines.BASELINES[baseline]({"image": image, "trimap": labels})[0, ..., 0]
+    assert np.abs(np.asarray(Image.open(out)) - expected * 255).max() < 2
+
+
+def test_a_classical_method_has_no_steps(files, capsys):
+    folder, *_ = files
+    words = ("--trimap", folder / "trimap.png", "--output", folder / "out.png", "--step", "best")
+    assert go("matte", folder / "photo.png", "--classical", "knn", *words) == 2
+    assert "--step chooses a checkpoint of --run" in capsys.readouterr().err

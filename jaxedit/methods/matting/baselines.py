@@ -14,6 +14,7 @@ import numpy as np
 from jaxedit.data import alpha_matting
 from jaxedit.data.trimaps import UNKNOWN
 
+CLOSED_FORM_REACH = 2  # pixels: its windows are 3 x 3, and an unknown pixel lies in nine of them
 Batch = Mapping[str, np.ndarray]
 Baseline = Callable[[Batch], np.ndarray]
 

@@ -28,7 +28,7 @@ def test_demo_trains_and_is_measured(tmp_path):
     assert int(state.step) == 4
     _, method, restored = readers.load_run(tmp_path / "run")
     result = evaluate.evaluate(method, config, restored, tmp_path / "run")
-    assert set(result.table) == {"model", "mean fill", "biharmonic"}
+    assert set(result.table) == {"model", "mean fill", "Telea", "biharmonic"}
     assert result.counts["all"] == 8
     assert np.isfinite(result.table["model"]["all"]["psnr"])
     assert (tmp_path / "run/pictures/evaluation-samples.png").is_file()
