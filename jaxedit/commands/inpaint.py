@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxedit.apply import batch_files, classical, photograph
+from jaxedit.apply import batch_files, classical, contact_sheet, photograph
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, network
 from jaxedit.data import images
 from jaxedit.errors import UserError
+from jaxedit.host import levels
 
 # Above this share of hole, a mask that marks what to keep is likelier than one that marks a hole.
 _LARGE_HOLE = 0.6
@@ -54,8 +55,14 @@ def main(arguments: argparse.Namespace) -> int:
     network.check_step(arguments)
     jobs = collect(arguments.photo, arguments.mask, arguments.output,
                    overwrite=arguments.overwrite, say=command.tell)
+    of_folder = arguments.photo.is_dir()
+    if arguments.compare is not None:
+        contact_sheet.check(
+            arguments.compare, jobs, of_folder=of_folder, overwrite=arguments.overwrite
+        )
     failures = run(jobs, lambda: network.load_applier(arguments, "inpaint", solver),
-                   invert=arguments.invert_mask, say=command.tell)
+                   invert=arguments.invert_mask, compare=arguments.compare, of_folder=of_folder,
+                   say=command.tell)
     return network.exit_code(failures, jobs)
 
 
@@ -97,6 +104,8 @@ def run(
     load: Callable[[], Callable],
     *,
     invert: bool = False,
+    compare: pathlib.Path | None = None,
+    of_folder: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[str]:
     """Fills the holes of all jobs, one after the other; returns a line for each that failed.
@@ -105,6 +114,8 @@ def run(
       jobs: from `collect`.
       load: returns the applier; called when the first photograph has passed its checks.
       invert: black marks the hole.
+      compare: where a sheet with the classical methods' results goes too; None writes none.
+      of_folder: whether the photos were given as a folder, and so `compare` is one.
       say: is told about each result and each doubt.
 
     Raises:
@@ -113,7 +124,13 @@ def run(
 
     def finish(applier: Callable, job: Job, content: tuple[Photograph, np.ndarray]) -> str:
         photo, hole = content
-        photograph.write(job.output, fill(applier, photo, hole))
+        filled = fill(applier, photo, hole)
+        photograph.write(job.output, filled)
+        if compare is not None:
+            others = {name: fill(solver(name), photo, hole) for name in CLASSICAL}
+            columns = {"photo": _shown(photo, hole), "result": _shown(filled)}
+            columns |= {name: _shown(other) for name, other in others.items()}
+            contact_sheet.write(contact_sheet.place(compare, job, of_folder), columns, hole)
         height, width = photo.size
         return f"{job.output}: {width} x {height} pixels, {hole.mean():.1%} filled"
 
@@ -156,3 +173,9 @@ def read(job: Job, invert: bool, say: Callable[[str], None]) -> tuple[Photograph
     if job.output.suffix.lower() in photograph.LOSSY:
         say(f"warning: {job.output} is a JPEG: known pixels change slightly. A .png keeps them.")
     return photo, hole
+
+
+def _shown(photo: Photograph, hole: np.ndarray | None = None) -> np.ndarray:
+    """Returns uint8 (H, W, 3), the hole white where it is given."""
+    shown = levels.of_picture(photo.for_network())
+    return shown if hole is None else np.where(hole[..., None], np.uint8(255), shown)

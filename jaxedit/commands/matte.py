@@ -15,13 +15,14 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from jaxedit.apply import batch_files, classical, cutout, photograph, tiles
+from jaxedit.apply import batch_files, classical, contact_sheet, cutout, photograph, tiles
 from jaxedit.apply import trimap as trimap_files
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, network
-from jaxedit.data import images, trimaps
+from jaxedit.data import alpha_matting, images, trimaps
 from jaxedit.errors import UserError
+from jaxedit.host import levels
 from jaxedit.host.atomic import atomic_file
 
 SMALLEST = 32  # pixels, of a photo's shorter side
@@ -92,6 +93,7 @@ def main(arguments: argparse.Namespace) -> int:
         alpha_only=arguments.alpha_only,
         premultiplied=arguments.premultiplied,
         keep_colours=arguments.keep_colours,
+        compare=arguments.compare,
         tile=0 if arguments.classical and arguments.tile is None else arguments.tile,
     )
     companion = arguments.mask if arguments.trimap is None else arguments.trimap
@@ -115,6 +117,7 @@ class Options:
       alpha_only: the result is the matte, as a grey picture.
       premultiplied: colours of a transparent result are multiplied by its opacity.
       keep_colours: the photo's colours, and the fringe in them, instead of the subject's own.
+      compare: where a sheet with the classical methods' mattes goes; a folder for a folder.
       tile: side of the tiles in pixels; 0 never cuts; None cuts photographs of more than
         `WHOLE` pixels into tiles of `TILE`.
     """
@@ -127,6 +130,7 @@ class Options:
     alpha_only: bool = False
     premultiplied: bool = False
     keep_colours: bool = False
+    compare: pathlib.Path | None = None
     tile: int | None = None
 
     @property
@@ -188,6 +192,9 @@ def collect(
         photo, companion, output, what=options.companion, overwrite=overwrite, suffixes=suffixes,
         others=others, say=say,
     )
+    if options.compare is not None:
+        alpha_matting.check("--compare")
+        contact_sheet.check(options.compare, jobs, of_folder=photo.is_dir(), overwrite=overwrite)
     if options.save_trimap is None:
         return jobs
     batch_files.check_place(options.save_trimap, of_folder=photo.is_dir())
@@ -233,6 +240,13 @@ def run(
             _write_trimap(trimap_path(job, options, of_folder), trimap)
         alpha = estimate(applier, photo, trimap, tile=options.tile, say=say)
         photograph.write(job.output, render(photo, alpha, background, options))
+        if options.compare is not None:
+            mattes = {"result": alpha}
+            mattes |= {name: estimate(solver(name), photo, trimap, tile=0) for name in CLASSICAL}
+            columns = {"photo": cutout.rgb(photo), "trimap": trimaps.to_levels(trimap)[..., None]}
+            columns |= {name: levels.of_opacity(matte)[..., None] for name, matte in mattes.items()}
+            sheet = contact_sheet.place(options.compare, job, of_folder)
+            contact_sheet.write(sheet, columns, trimap == trimaps.UNKNOWN)
         height, width = photo.size
         unknown = float((trimap == trimaps.UNKNOWN).mean())
         return (
@@ -333,7 +347,6 @@ def solver(name: str) -> Callable:
     Raises:
       UserError: PyMatting is absent.
     """
-    from jaxedit.data import alpha_matting
     from jaxedit.methods.matting import baselines
 
     alpha_matting.check(f"--classical {name}")

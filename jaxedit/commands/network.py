@@ -26,6 +26,9 @@ def add_options(parser: argparse.ArgumentParser, classical: Sequence[str]) -> No
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true",
                         help="replace results that exist")
+    parser.add_argument("--compare", type=pathlib.Path, metavar="SHEET",
+                        help="also write a picture that shows the result beside those of the "
+                        "classical methods, .png; a folder where PHOTO is one")
     parser.add_argument("--bucket", type=int, metavar="PIXELS",
                         help="sides are padded to multiples of this (default: 64): larger means "
                         "fewer compilations for a folder of many sizes")

@@ -254,3 +254,27 @@ def test_classical_methods(files, tmp_path, name):
     expected = baseline({"image": image, "mask": hole[None, ..., None].astype(np.float32)})[0]
     # scikit-image keeps to the range of the known pixels that it sees, which differs a little.
     assert np.abs((expected + 1) * 127.5 - result)[hole].max() <= 2
+
+
+def test_a_sheet_of_all_methods(files, tmp_path, capsys):
+    folder, *_ = files
+    start = ["inpaint", str(folder / "photo.png"), str(folder / "mask.png"), "--classical", "telea"]
+    out, sheet = str(tmp_path / "out.png"), tmp_path / "sheet.png"
+    assert cli.main([*start, "--output", out, "--compare", str(sheet)]) == 0
+    width, height = Image.open(sheet).size
+    assert width > 4 * 120 and height > 120  # four columns of a view enlarged to be seen
+    for words, message in (
+        (("--compare", str(sheet), "--output", str(tmp_path / "2.png")), "already exists"),
+        (("--compare", str(tmp_path / "3.png"), "--output", str(tmp_path / "3.png")), "are both"),
+        (("--compare", str(tmp_path / "4.jpg"), "--output", str(tmp_path / "4.png")), ".png"),
+    ):
+        assert cli.main([*start, *words]) == 2
+        assert message in capsys.readouterr().err
+    folders = [tmp_path / "photos", tmp_path / "masks"]
+    for place, name in zip(folders, ("photo.png", "mask.png"), strict=True):
+        place.mkdir()
+        (place / "a.png").write_bytes((folder / name).read_bytes())
+    start = ["inpaint", *map(str, folders), "--classical", "telea", "--output"]
+    sheets = tmp_path / "sheets"
+    assert cli.main([*start, str(tmp_path / "results"), "--compare", str(sheets)]) == 0
+    assert Image.open(sheets / "a.png").size == (width, height)

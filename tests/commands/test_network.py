@@ -110,7 +110,9 @@ def test_classical_mattes(files, name, baseline):
     folder, pixels, trimap = files
     out = folder / "alpha.png"
     words = ("--trimap", folder / "trimap.png", "--alpha-only", "--output", out)
+    words = (*words, "--compare", folder / "sheet.png")
     assert go("matte", folder / "photo.png", "--classical", name, *words) == 0
+    assert Image.open(folder / "sheet.png").size[0] > 5 * 71
     labels = np.round(trimap / 127.5).astype(np.float32)[None, ..., None]
     image = pixels[None] / np.float32(127.5) - 1
     expected = baselines.BASELINES[baseline]({"image": image, "trimap": labels})[0, ..., 0]
