@@ -52,7 +52,7 @@ def add(commands) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """`jaxedit inpaint`."""
-    network.check_step(arguments)
+    network.check(arguments, "inpaint")
     jobs = collect(arguments.photo, arguments.mask, arguments.output,
                    overwrite=arguments.overwrite, say=command.tell)
     of_folder = arguments.photo.is_dir()

@@ -83,7 +83,7 @@ def add(commands) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """`jaxedit matte`."""
-    network.check_step(arguments)
+    network.check(arguments, "matte")
     options = Options(
         from_mask=arguments.mask is not None,
         trimap_width=arguments.trimap_width,

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 
 from jaxedit.commands import command
 from jaxedit.errors import UserError
+from jaxedit.weights import shipped
 
 
 def add_options(parser: argparse.ArgumentParser, classical: Sequence[str]) -> None:
     """Adds the choice of what does the work: a run, published weights or a classical method."""
-    network = parser.add_mutually_exclusive_group(required=True)
+    network = parser.add_mutually_exclusive_group()
     network.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY",
                          help="a run directory that `python -m jaxedit.main` made")
     network.add_argument("--weights", metavar="NAME",
@@ -34,9 +35,23 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
                         "fewer compilations for a folder of many sizes")
 
 
-def check_step(arguments: argparse.Namespace) -> None:
+def check(arguments: argparse.Namespace, task: str) -> None:
+    """Puts the weights that come with jaxedit where the person has named nothing.
+
+    Raises:
+      UserError: none come with it, or a step is named without a run.
+    """
     if arguments.step is not None and arguments.run is None:
         raise UserError("--step chooses a checkpoint of --run; nothing else has any.")
+    if arguments.run is not None or arguments.weights or arguments.classical:
+        return
+    arguments.weights = shipped.default(task)
+    if arguments.weights is None:
+        raise UserError(
+            "Name what does the work: --run DIRECTORY, --weights NAME or --classical METHOD. No "
+            "weights for it come with jaxedit."
+        )
+    command.tell(f"using the weights {arguments.weights!r}, which come with jaxedit")
 
 
 def exit_code(failures: list[str], jobs: list) -> int:

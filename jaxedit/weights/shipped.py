@@ -11,6 +11,8 @@ as float16 where that can hold the numbers; and its card `NAME.json`:
   sha256, bytes   of the safetensors file, written by `write`
   config      the configuration of the stage that trained it, where a task of its method is to be
               applied by name; the keys then begin with fields of `method.State`: params, stats ...
+  default_for  names of tasks, such as ["inpaint"], whose verbs use these weights where a person
+              names none; at most one file for each task
 
 and whatever else the paper wants to know when it loads them.
 """
@@ -95,6 +97,15 @@ def get(name: str) -> Shipped | None:
     if lacking:
         raise _damaged(name, f"its card lacks {', '.join(lacking)}")
     return Shipped(name, card, folder().joinpath(f"{name}.safetensors"))
+
+
+def default(task: str) -> str | None:
+    """Returns the weights that a verb uses where a person names none; None: none come with it.
+
+    Raises:
+      UserError: a card is damaged.
+    """
+    return next((name for name in names() if task in get(name).card.get("default_for", ())), None)
 
 
 def load(weights: Shipped) -> dict[str, Any]:

@@ -1,11 +1,16 @@
 """`jaxedit matte` from its arguments to its files, with a run of the real method, shrunk."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from jaxedit import cli
+from jaxedit import config as config_lib
 from jaxedit.methods.matting import baselines
+from jaxedit.run import readers
+from jaxedit.weights import shipped
 from tests import fake_run, shrink
 
 
@@ -94,7 +99,6 @@ def test_mistakes_end_with_one_message(run, files, capsys):
 @pytest.mark.parametrize("words", [
     ["--run", "r", "--output", "o.png"],
     ["--trimap", "t.png", "--mask", "m.png", "--run", "r", "--output", "o.png"],
-    ["--trimap", "t.png", "--output", "o.png"],
     ["--trimap", "t.png", "--run", "r"],
     ["--trimap", "t.png", "--run", "r", "--output", "o.png", "--tile", "large"],
 ])
@@ -124,3 +128,25 @@ def test_a_classical_method_has_no_steps(files, capsys):
     words = ("--trimap", folder / "trimap.png", "--output", folder / "out.png", "--step", "best")
     assert go("matte", folder / "photo.png", "--classical", "knn", *words) == 2
     assert "--step chooses a checkpoint of --run" in capsys.readouterr().err
+
+
+def test_weights_of_the_package_where_none_are_named(run, files, tmp_path, monkeypatch, capsys):
+    folder, *_ = files
+    words = ("matte", folder / "photo.png", "--trimap", folder / "trimap.png", "--alpha-only",
+             "--bucket", 32, "--output")
+    place = tmp_path / "shipped"
+    place.mkdir()
+    monkeypatch.setattr(shipped, "folder", lambda: place)
+    assert go(*words, folder / "out.png") == 2
+    assert "No weights for it come with jaxedit" in capsys.readouterr().err
+    config, _, state = readers.load_run(run)
+    card = {"what": "a matte", "licence": "Apache-2.0", "data": [], "recipe": "", "figures": {},
+            "config": json.loads(config_lib.to_json(config)),
+            "default_for": ["matte"]}
+    shipped.write(place, "tiny-matte", {"params": state.params, "stats": state.stats}, card)
+    assert go(*words, folder / "out.png") == 0
+    assert "using the weights 'tiny-matte'" in capsys.readouterr().err
+    assert go(*words, folder / "named.png", "--weights", "tiny-matte") == 0
+    np.testing.assert_array_equal(
+        Image.open(folder / "named.png"), Image.open(folder / "out.png")
+    )
