@@ -176,8 +176,8 @@ def create(source: str, split: str, **options: Any) -> Source:
     """Returns the source that `source` names.
 
     Args:
-      source: `photos`, `scenes`, `scenes:SIZE`, `folder:PATH`, `array_record:PATH`, `tfds:NAME` or
-        `tfds:NAME:SPLIT`.
+      source: `photos`, `scenes`, `scenes:SIZE`, `scenes:several:SIZE`, `folder:PATH`,
+        `array_record:PATH`, `tfds:NAME` or `tfds:NAME:SPLIT`.
       split: `train`, `eval` (never seen in training), or `all` for both.
       **options: of that source; see its module.
 

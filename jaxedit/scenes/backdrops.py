@@ -23,6 +23,10 @@ _LIGHT = {
     "night": (0.44, 0.51, 0.68),
 }
 _GLOW = {"morning": (255, 226, 190, 0.3), "evening": (255, 156, 84, 0.62)}
+# Between which shares of the height the ground's far edge lies.
+_LEVEL = (0.42, 0.66)
+# Class, the share of each pixel covered (None: all of it), the horizon's row or 0 if upright.
+Layer = tuple[str, np.ndarray | None, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +60,14 @@ def make_light(parameters: Parameters, size: int) -> Light:
     return Light(direction, ramp[..., None], np.float32(_LIGHT[parameters.time]))
 
 
-def render_backdrop(parameters: Parameters, size: int, light: Light) -> tuple:
-    """Returns the picture without a subject, float32 (H, W, 3), and its label map, uint8 (H, W)."""
-    layers = _layers(parameters, size)
+def render_backdrop(
+    parameters: Parameters, size: int, light: Light, layers: list[Layer] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the picture without a subject, float32 (H, W, 3), and its label map, uint8 (H, W).
+
+    `layers` are those of `backdrop_layers`, for a caller that has them already.
+    """
+    layers = layers or backdrop_layers(parameters, size)
     picture = np.zeros((size, size, 3), np.float32)
     label = np.zeros((size, size), np.uint8)
     for number, (name, cover, horizon) in enumerate(layers):
@@ -119,11 +128,16 @@ def _hour(parameters: Parameters, colour: np.ndarray, horizon: float) -> np.ndar
     return colour
 
 
-def _layers(parameters: Parameters, size: int) -> list[tuple[str, np.ndarray | None, float]]:
-    """Returns (class, cover or None for everything, horizon row) from far to near."""
+def ground_level(parameters: Parameters) -> float:
+    """Returns where the ground's far edge lies, as a share of the height from the top."""
+    return parameters.rng("layout").uniform(*_LEVEL)
+
+
+def backdrop_layers(parameters: Parameters, size: int) -> list[Layer]:
+    """Returns the layers of a backdrop from far to near."""
     rng = parameters.rng("layout")
     rows = np.arange(size, dtype=np.float32)[:, None]
-    level = rng.uniform(0.42, 0.66)  # of the ground's far edge, as a share of the height
+    level = rng.uniform(*_LEVEL)
     slope = rng.normal(0, 0.02)
 
     def below(share: float, rough: float, bumps: float, tilt: float = 0.0) -> np.ndarray:

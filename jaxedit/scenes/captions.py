@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jaxedit.scenes.groups import Group
 from jaxedit.scenes.parameters import Parameters
 
 _PLACES = {
@@ -31,6 +32,7 @@ _SIDES = {
     "middle": "in the middle",
     "right": "on the right",
 }
+_GROUP_SIDES = {**_SIDES, "far left": "on the far left", "far right": "on the far right"}
 _MATERIALS = {
     "hair": {"plain": "", "shaded": "two-toned ", "mottled": "mottled "},
     "glass": {"plain": "glass "},
@@ -61,6 +63,44 @@ def caption(parameters: Parameters) -> str:
     )
     sentence = sentences[parameters.wording]
     return sentence[0].upper() + sentence[1:]
+
+
+def group_caption(group: Group) -> str:
+    """Returns one English sentence: the members from near to far, the place and the hour."""
+    things = []
+    for place in group.far_to_near()[::-1]:
+        member = group.members[place]
+        blurred = "moving " if member.moving else ""
+        thing = _with_article(f"{member.size} {blurred}{noun_phrase(group.scene(member))}")
+        things.append(f"{thing} {_GROUP_SIDES[member.position]}")
+    things[0] += " in front"
+    things[-1] += " behind"
+    named = f"{', '.join(things[:-1])} and {things[-1]}"
+    focus = ", with a blurred background" if group.focus == "shallow" else ""
+    sentence = f"{named}, {_PLACES[group.setting]} {_HOURS[group.time]}{focus}."
+    return sentence[0].upper() + sentence[1:]
+
+
+def group_attributes(group: Group) -> dict[str, Any]:
+    """Returns what a group shows, field by field, as values that JSON can hold."""
+    members = [
+        {
+            "instance": number,
+            "subject": member.subject,
+            "kind": member.kind,
+            "class": member.category,
+            "colour": member.colour,
+            "texture": member.texture,
+            "size": member.size,
+            "position": member.position,
+            "distance": member.distance,
+            "moving": member.moving,
+        }
+        for number, member in enumerate(group.members, 1)
+    ]
+    return {
+        "setting": group.setting, "time": group.time, "focus": group.focus, "members": members,
+    }  # fmt: skip
 
 
 def noun_phrase(parameters: Parameters) -> str:

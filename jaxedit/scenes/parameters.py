@@ -175,7 +175,7 @@ def sample_parameters(
     kind = kind or str(rng.choice(KINDS))
     subject = str(rng.choice([name for name, (of, _) in SUBJECTS.items() if of == kind]))
     setting = str(rng.choice(list(SETTINGS)))
-    colours, textures = _NATURAL.get(kind, tuple(COLOURS)), _textures(subject)
+    colours, textures = natural_colours(subject), natural_textures(subject)
     if rng.random() < _CAMOUFLAGE:
         near_colours, near_textures = SETTINGS[setting]
         colours = [name for name in near_colours if name in colours] or colours
@@ -197,8 +197,13 @@ def sample_parameters(
     )
 
 
-def _textures(subject: str) -> tuple[str, ...]:
-    """Returns the textures that the subject may have."""
+def natural_colours(subject: str) -> tuple[str, ...]:
+    """Returns the colours that the subject has in drawn scenes; any may be asked for."""
+    return _NATURAL.get(SUBJECTS[subject][0], tuple(COLOURS))
+
+
+def natural_textures(subject: str) -> tuple[str, ...]:
+    """Returns the textures that the subject has in drawn scenes."""
     kind = SUBJECTS[subject][0]
     if kind in ("glass", "smoke") or subject in ("dandelion", "spider web", "lantern"):
         return ("plain",)

@@ -12,7 +12,7 @@ from jaxedit.scenes.backdrops import make_light, render_backdrop, shadow_on_grou
 from jaxedit.scenes.drawing import make_pose
 from jaxedit.scenes.parameters import CLASSES, SUBJECTS, Parameters
 
-_DRAWN_BY = {
+DRAWN_BY = {
     "cat": hair.cat, "dog": hair.dog, "woman": hair.woman, "dandelion": hair.dandelion,
     "feather": hair.feather, "pompom": hair.pompom,
     "lantern": bodies.lantern, "balloon": bodies.balloon, "bird": bodies.bird,
@@ -26,10 +26,10 @@ _DRAWN_BY = {
     "star": bodies.star, "mushroom": bodies.mushroom, "fish": bodies.fish,
 }  # fmt: skip
 # How far a subject is turned at random, and those that stand low in the picture or fly.
-_TURN = {"feather": 0.6, "kite": 0.4, "star": 1.5, "doily": 1.5, "bicycle wheel": 0.3,
+TURN = {"feather": 0.6, "kite": 0.4, "star": 1.5, "doily": 1.5, "bicycle wheel": 0.3,
          "branch": 0.4, "cushion": 0.4, "fish": 0.3, "bird": 0.25, "spider web": 1.0}  # fmt: skip
 _DROP = {"woman": 0.06, "dandelion": -0.06, "kite": -0.08, "balloon": -0.05, "bird": -0.06}
-_STEADY = 0.1
+STEADY = 0.1
 
 
 def render(parameters: Parameters, size: int = 160) -> Record:
@@ -50,9 +50,9 @@ def render_layers(parameters: Parameters, size: int) -> dict[str, np.ndarray]:
     background, label = render_backdrop(parameters, size, light)
     subject = parameters.subject
     pose = make_pose(
-        parameters, size, turn=_TURN.get(subject, _STEADY), drop=_DROP.get(subject, 0.02)
+        parameters, size, turn=TURN.get(subject, STEADY), drop=_DROP.get(subject, 0.02)
     )
-    matte = _DRAWN_BY[subject](parameters, pose, light.direction)
+    matte = DRAWN_BY[subject](parameters, pose, light.direction)
     if parameters.moving:
         matte = bodies.move(pose, matte, parameters)
     if not matte.glows:

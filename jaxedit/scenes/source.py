@@ -19,6 +19,21 @@ The kinds take turns, so that every prefix shows them all alike. Textures come f
 the photographs of `photos`: those of the training part for `train`, those held out for `eval`.
 `render(parameters)` makes any other scene, and `dataclasses.replace` of its parameters the same
 scene with one thing changed.
+
+`scenes:several`, or `scenes:several:SIZE`: pictures of two to four subjects at different
+distances, which hide one another. Each record:
+
+| key | value |
+|---|---|
+| `image` | uint8 (SIZE, SIZE, 3) |
+| `background` | uint8 (SIZE, SIZE, 3), the picture without the subjects, with their shadows |
+| `label` | int32 (SIZE, SIZE), places in CLASSES, those of the backdrop too |
+| `instance` | int32 (SIZE, SIZE), 0 for the backdrop, 1, 2, .. for the subjects |
+| `depth` | float32 (SIZE, SIZE), distance in metres, 2.5 to 100: the smaller the nearer |
+| `caption`, `attributes` | what the picture shows; `members` of the latter are the subjects |
+
+`render_group(group)` makes any other one, `group.replace_member(place, colour="red")` the same one
+with one thing changed.
 """
 
 from __future__ import annotations
@@ -30,20 +45,26 @@ import numpy as np
 from jaxedit.data.records import check_keys
 from jaxedit.data.sources import Record, Source
 from jaxedit.errors import UserError
+from jaxedit.scenes.group_rendering import finish_group, render_group, render_group_layers
+from jaxedit.scenes.groups import Group, Member, sample_group
 from jaxedit.scenes.parameters import CLASSES, KINDS, Parameters, sample_parameters
 from jaxedit.scenes.rendering import finish, render, render_layers
 
-__all__ = ["CLASSES", "KINDS", "OPTIONS", "Parameters", "SceneSource", "create", "render",
-           "sample_parameters"]  # fmt: skip
+__all__ = ["CLASSES", "KINDS", "OPTIONS", "Group", "GroupSource", "Member", "Parameters",
+           "SceneSource", "create", "render", "render_group", "sample_parameters"]  # fmt: skip
 
 OPTIONS = ("keys", "train_count", "eval_count", "cache_mb")
 DEFAULT_SIZE = 160
+SEVERAL = "several"
 _SMALLEST, _LARGEST = 64, 2048
 _PARTS = ("train", "eval")
 _KEYS = frozenset(
     ("image", "foreground", "background", "alpha", "trimap", "label", "kind", "caption",
      "attributes", "id")
 )  # fmt: skip
+_GROUP_KEYS = frozenset(
+    ("image", "background", "label", "instance", "depth", "caption", "attributes", "id")
+)
 # Colours in which the classes are shown.
 _COLOURS = (
     (126, 178, 226), (118, 128, 150), (40, 92, 168), (98, 160, 60), (222, 196, 134),
@@ -64,6 +85,8 @@ class SceneSource(Source):
       cache_mb: keep pictures in memory up to this many megabytes.
     """
 
+    form = ""
+
     def __init__(
         self,
         size: int,
@@ -74,7 +97,8 @@ class SceneSource(Source):
         eval_count: int = 96,
         cache_mb: float = 256,
     ):
-        super().__init__("scenes" if size == DEFAULT_SIZE else f"scenes:{size}")
+        named = ("scenes", self.form, "" if size == DEFAULT_SIZE else str(size))
+        super().__init__(":".join(filter(None, named)))
         self.size = size
         self.keys = check_keys(keys)
         counts = dict(zip(_PARTS, (train_count, eval_count), strict=True))
@@ -100,7 +124,7 @@ class SceneSource(Source):
 
     def name(self, index: int) -> str:
         part, number = self._places[index]
-        return f"scenes-{part}-{number:06d}"
+        return "-".join(filter(None, ("scenes", self.form, part, f"{number:06d}")))
 
     def parameters(self, index: int) -> Parameters:
         """Returns what record `index` shows."""
@@ -110,32 +134,60 @@ class SceneSource(Source):
         parameters = self.parameters(index)
         layers = self._cache.get(index)
         if layers is None:
-            layers = render_layers(parameters, self.size)
+            layers = self._render(parameters)
             size = sum(array.nbytes for array in layers.values())
             with self._lock:
                 if size <= self._cache_left and index not in self._cache:
                     self._cache_left -= size
                     self._cache[index] = layers
-        record = finish(parameters, layers) | {"id": self.name(index)}
+        record = self._finish(parameters, layers) | {"id": self.name(index)}
         if self.keys is not None:
             record = {key: value for key, value in record.items() if key in self.keys}
         return record
+
+    def _render(self, parameters: Any) -> dict[str, np.ndarray]:
+        return render_layers(parameters, self.size)
+
+    def _finish(self, parameters: Any, layers: dict[str, np.ndarray]) -> Record:
+        return finish(parameters, layers)
 
     def __getstate__(self) -> dict:
         return dict(super().__getstate__(), _cache={}, _cache_left=self._cache_bytes)
 
 
+class GroupSource(SceneSource):
+    """The pictures of several subjects of a part; see `SceneSource` for its arguments."""
+
+    form = SEVERAL
+
+    def parameters(self, index: int) -> Group:
+        """Returns what record `index` shows."""
+        part, number = self._places[range(len(self))[index]]
+        return sample_group(np.random.default_rng((_PARTS.index(part), number, 2)), part)
+
+    def _render(self, parameters: Group) -> dict[str, np.ndarray]:
+        return render_group_layers(parameters, self.size)
+
+    def _finish(self, parameters: Group, layers: dict[str, np.ndarray]) -> Record:
+        return finish_group(parameters, layers)
+
+
 def create(argument: str, split: str, **options: Any) -> SceneSource:
-    """Returns the source; `argument` is the side of the pictures in pixels, or empty.
+    """Returns the source; `argument` is SIZE, `several`, `several:SIZE` or empty.
 
     Raises:
       UserError: the side is not a whole number within bounds, or an option is wrong.
     """
-    lacking = (check_keys(options.get("keys")) or set()) - _KEYS
+    several = argument.partition(":")[0] == SEVERAL
+    named, known = "scenes", _KEYS
+    if several:
+        named, known = f"scenes:{SEVERAL}", _GROUP_KEYS
+        argument = argument.removeprefix(SEVERAL).removeprefix(":")
+    lacking = (check_keys(options.get("keys")) or set()) - known
     if lacking:
         raise UserError(
-            f"scenes has no {min(lacking)!r}, which was asked for (keys); it has "
-            f"{', '.join(sorted(_KEYS))}. Use a folder of your own: data.source=folder:PATH."
+            f"{named} has no {min(lacking)!r}, which was asked for (keys); it has "
+            f"{', '.join(sorted(known))}. Use a folder of your own: data.source=folder:PATH."
         )
     size = DEFAULT_SIZE
     if argument:
@@ -143,15 +195,16 @@ def create(argument: str, split: str, **options: Any) -> SceneSource:
             _SMALLEST <= int(argument) <= _LARGEST
         ):
             raise UserError(
-                f"scenes:{argument} names no size: write the side of the pictures in pixels, "
-                f"{_SMALLEST} to {_LARGEST}, such as scenes:{DEFAULT_SIZE}."
+                f"{named}:{argument} names no size: write the side of the pictures in pixels, "
+                f"{_SMALLEST} to {_LARGEST}, such as {named}:{DEFAULT_SIZE}"
+                + ("." if several else f", or scenes:{SEVERAL} for pictures of several subjects.")
             )
         size = int(argument)
     for name in ("train_count", "eval_count"):
         count = options.get(name, 1)
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise UserError(f"{name} of scenes is {count!r}; it must be a whole number above 0.")
-    return SceneSource(size, split, **options)
+    return (GroupSource if several else SceneSource)(size, split, **options)
 
 
 def scene_parameters(part: str, index: int) -> Parameters:
