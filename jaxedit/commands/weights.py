@@ -31,7 +31,8 @@ def add(commands) -> None:
     getting.add_argument("name", metavar="NAME", help="see `jaxedit weights list`")
     converting = command.add(
         actions, "convert", weights_convert, "convert a file as its publisher provides it",
-        "Reads safetensors and torch files (the latter without executing anything in them),\n"
+        "Reads safetensors and torch files (without executing anything in them) and the .index of\n"
+        "TensorFlow checkpoints with the data beside it,\n"
         "checks every name and shape, and writes a safetensors file where jaxedit looks for it\n"
         "($JAXEDIT_WEIGHTS, or the user's cache folder).\n\n"
         "  jaxedit weights convert vgg19 vgg19-dcbb9e9d.pth",

@@ -1,11 +1,12 @@
-"""Reads a checkpoint into published name -> NumPy array: safetensors, or torch files.
+"""Reads a checkpoint into published name -> NumPy array: safetensors, torch or TensorFlow files.
 
-The kind of file is told from its first bytes, never from its name.
+The kind of file is told from its bytes, never from its name.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import safetensors
 import safetensors.numpy
 
 from jaxedit.errors import UserError
-from jaxedit.weights import torch_file
+from jaxedit.weights import tensorflow_file, torch_file
 
 
 def read(
@@ -28,7 +29,8 @@ def read(
     """Returns the arrays of a checkpoint by their published names.
 
     Args:
-      path: a safetensors file, or a torch file of either form (zip since 1.6, legacy before).
+      path: a safetensors file, a torch file of either form (zip since 1.6, legacy before), or
+        the `.index` file of a TensorFlow checkpoint, whose data lie beside it.
       nested: the keys that lead to the wanted state dict where the file holds more than one, for
         example ("netD",) or ("state_dict",).
       prefix: stripped from every name where every name has it, for example "module.".
@@ -45,26 +47,40 @@ def read(
     path = Path(path)
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "no such file"
-        raise UserError(f"{path}: {kind}. Give the path of a safetensors or torch checkpoint.")
+        raise UserError(
+            f"{path}: {kind}. Give the path of a safetensors, torch or TensorFlow checkpoint."
+        )
     with path.open("rb") as stream:
         start = stream.read(64)
+        stream.seek(-min(path.stat().st_size, len(tensorflow_file.MAGIC)), os.SEEK_END)
+        end = stream.read()
     if start.startswith(b"PK\x03\x04"):
         return _read_torch(torch_file.ZipFile(path), nested, prefix, ignore)
     if start.startswith(torch_file.LEGACY_START):
         return _read_torch(torch_file.LegacyFile(path), nested, prefix, ignore)
     if len(start) > 8 and start[8:9] == b"{":
         return _read_safetensors(path, nested, prefix, ignore)
-    raise UserError(f"{path}: {_what_instead(start)}. Expected a safetensors or torch checkpoint.")
+    if end == tensorflow_file.MAGIC:
+        _refuse_nested(path, "an index of TensorFlow", nested)
+        file = tensorflow_file.IndexFile(path)
+        names = _select({name: name for name in file.contents}, prefix, ignore)
+        return {new: file.read(old) for new, old in names.items()}
+    raise UserError(
+        f"{path}: {_what_instead(start)}. Expected a safetensors, torch or TensorFlow checkpoint."
+    )
+
+
+def _refuse_nested(path: Path, what: str, nested: Sequence[str]) -> None:
+    if nested:
+        raise UserError(
+            f"{path}: {what} holds one flat set of arrays, so it has no {'/'.join(nested)!r}."
+        )
 
 
 def _read_safetensors(
     path: Path, nested: Sequence[str], prefix: str, ignore: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    if nested:
-        raise UserError(
-            f"{path}: a safetensors file holds one flat set of arrays, so it has no "
-            f"{'/'.join(nested)!r}."
-        )
+    _refuse_nested(path, "a safetensors file", nested)
     try:
         with safetensors.safe_open(path, framework="np") as stream:
             names = _select({name: name for name in stream.keys()}, prefix, ignore)
@@ -130,4 +146,4 @@ def _what_instead(start: bytes) -> str:
         return "a Git LFS pointer, not the file itself"
     if start.startswith(b"\x80"):
         return "a pickle that torch did not write"
-    return "neither a safetensors nor a torch file"
+    return "neither a safetensors, a torch nor a TensorFlow file"

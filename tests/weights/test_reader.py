@@ -226,7 +226,7 @@ def test_safetensors(tmp_path):
     ("content", "message"),
     [
         (b"", "an empty file"),
-        (b"hello", "neither a safetensors nor a torch file"),
+        (b"hello", "neither a safetensors, a torch nor a TensorFlow file"),
         (b"\n<!DOCTYPE html><html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer"),
         (pickle.dumps({"a": 1}), "a pickle that torch did not write"),
