@@ -37,7 +37,7 @@ def base() -> ConfigDict:
     config.evaluate.pictures = 8  # samples in the picture grids
 
     config.data = ConfigDict()
-    config.data.source = "photos"  # photos | folder:PATH | array_record:PATH | tfds:NAME
+    config.data.source = "photos"  # photos | folder:PATH | ... see README; A+B joins, A+3*B repeats
     config.data.threads = 2  # read threads in this process
     config.data.workers = 0  # worker processes; 0 reads with threads alone
     config.data.prefetch = 4  # batches read ahead

@@ -136,6 +136,7 @@ def evaluate_run(
     stage: str | None = None,
 ) -> int:
     """Measures one checkpoint of a run, on its own or another source."""
+    from jaxedit.data import sources
     from jaxedit.report import page as report
     from jaxedit.run import artifacts, evaluate, measure, readers, sharding
 
@@ -151,8 +152,9 @@ def evaluate_run(
     suffix = f"-step{int(state.step)}" if step or overrides else ""
     source, _ = evaluate.evaluation_source(stage_config)
     if stage_config.evaluate.source:
-        kind, _, place = source.partition(":")
-        suffix += f"-{kind}-{pathlib.PurePath(place).name}".rstrip("-")
+        for part in sources.parts(source):
+            kind, _, place = part.name.partition(":")
+            suffix += f"-{kind}-{pathlib.PurePath(place).name}".rstrip("-")
     last = measure.last_saved_stage(run_dir)
     first = sharding.is_first_process()
     for measured in measure.measure_state(

@@ -28,7 +28,7 @@ import ml_collections
 import numpy as np
 import optax
 
-from jaxedit.data.sources import Source
+from jaxedit.data.sources import Opened, Source
 from jaxedit.errors import UserError
 from jaxedit.evaluation import Evaluation
 from jaxedit.host.names import did_you_mean
@@ -172,13 +172,23 @@ class Method(abc.ABC):
         finds. Files that are written with `host.atomic.atomic_file` are whole or absent.
 
         Args:
-          source: the training records of `config.data.source`.
+          source: the training records of `config.data.source`; several sources may be joined in it.
+            What else is drawn from stands in `sources`.
           folder: this process's own.
           start: holds the starting values of the stage as NumPy arrays, and nothing else.
           process_index, process_count: `range(process_index, len(source), process_count)` is this
             process's share.
         """
         raise UserError(f"Method {self.config.method!r} builds nothing: its stages only train.")
+
+    @property
+    def sources(self) -> dict[str, Opened]:
+        """Returns what `build` draws from besides its records, by configuration key.
+
+        The same objects at every call: the loop opens them at the start, `build` reads
+        `sources[KEY].source`, and at the end what was skipped in them is reported.
+        """
+        return {}
 
     def merge(self, parts: Sequence[pathlib.Path], folder: pathlib.Path) -> dict[str, Any]:
         """Puts the parts of all processes together in `folder`; returns facts for the manifest.

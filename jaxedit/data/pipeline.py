@@ -12,6 +12,7 @@ import collections
 import concurrent.futures
 import dataclasses
 import functools
+import json
 import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ import grain
 import numpy as np
 from absl import flags
 
+from jaxedit.data import skipped, sources
 from jaxedit.data.sources import BadRecord, Record, Source
 from jaxedit.errors import UserError
 from jaxedit.host import parent
@@ -28,6 +30,8 @@ from jaxedit.host import parent
 Sample = Mapping[str, Any]
 Transform = Callable[[Record, np.random.Generator], Sample]
 Batch = dict[str, Any]
+# Where records and batches carry what was skipped on their way: no name that a sample could have.
+_NOTE = "what was skipped"
 
 
 class TransformError(RuntimeError):
@@ -53,8 +57,48 @@ class _Named:
 
 
 @dataclasses.dataclass(frozen=True)
+class _Noted:
+    """A transform whose samples say what was skipped in making them, the record's reading too."""
+
+    transform: _Named
+
+    def __call__(self, record: Record, rng: np.random.Generator) -> Sample:
+        record = dict(record)
+        met = record.pop(_NOTE)
+        with skipped.noting() as found:
+            sample = self.transform(record, rng)
+        skipped.add(met, found)
+        # Text, since its length differs: arrays of one shape are all that a batch is made of.
+        return {**sample, _NOTE: np.array(json.dumps(met) if met else "")}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Handed:
+    """Takes the notes from a batch that is handed out, and adds them up.
+
+    Attributes:
+      opened: the sources that batches are made of.
+      total: where to.
+      copied: the batch lies in memory shared with a worker and is copied, to release that at once.
+    """
+
+    opened: tuple[Source, ...]
+    total: skipped.Skipped
+    copied: bool
+
+    def __call__(self, batch: Batch) -> Batch:
+        notes = batch[_NOTE]
+        for text in filter(None, notes.tolist()):
+            found = json.loads(text)
+            skipped.count(self.opened, found)
+            skipped.add(self.total, found)
+        rest = {key: value for key, value in batch.items() if key != _NOTE}
+        return {key: np.array(value) for key, value in rest.items()} if self.copied else rest
+
+
+@dataclasses.dataclass(frozen=True)
 class _Numbered:
-    """A source whose records carry their number as `index`."""
+    """A source whose records carry their number as `index`, and what was skipped for them."""
 
     source: Source
 
@@ -63,7 +107,9 @@ class _Numbered:
 
     def __getitem__(self, index: int) -> Record:
         # A bad record is replaced by another, but the number stays that of its place.
-        return {**self.source[index], "index": int(index)}
+        with skipped.noting() as found:
+            record = self.source[index]
+        return {**record, "index": int(index), _NOTE: found}
 
 
 def train_iterator(
@@ -77,6 +123,7 @@ def train_iterator(
     threads: int = 2,
     workers: int = 0,
     prefetch: int = 4,
+    total: skipped.Skipped | None = None,
 ) -> grain.DatasetIterator:
     """Returns an endless iterator over training batches, shuffled anew in every epoch.
 
@@ -97,6 +144,8 @@ def train_iterator(
       workers: worker processes to use instead; for transforms that hold Python's lock. The calling
         script then needs an `if __name__ == "__main__"` guard.
       prefetch: batches made ahead (by each worker).
+      total: is added what was skipped in making the batches that were handed out; what workers
+        skipped is counted in `source` too, and in the further ones of `transform`.
 
     Raises:
       UserError: the numbers do not fit together.
@@ -108,16 +157,19 @@ def train_iterator(
         .seed(seed)
         .shuffle()
         .repeat()
-        .random_map(_Named(transform))
+        .random_map(_Noted(_Named(transform)))
         # After the augmentation, whose randomness thus belongs to the sample's place in the whole
         # stream and not to the process that happens to make it.
         .slice(slice(process_index, None, process_count))
         .batch(local, drop_remainder=True)
     )
     if workers:
-        iterator = iter(_with_workers(dataset, workers, prefetch))
+        batches = _with_workers(dataset, workers, prefetch)
     else:
-        iterator = iter(dataset.to_iter_dataset(_read_options(threads, prefetch)))
+        batches = dataset.to_iter_dataset(_read_options(threads, prefetch))
+    opened = (source, *sources.open_all(transform))
+    total = {} if total is None else total
+    iterator = iter(batches.map(_Handed(opened, total, copied=workers > 0)))
     # Threads and workers that outlive the interpreter's modules die noisily.
     atexit.register(_close, weakref.ref(iterator))
     return iterator
@@ -129,12 +181,7 @@ def _with_workers(dataset: grain.MapDataset, workers: int, prefetch: int) -> gra
         flags.FLAGS.mark_as_parsed()
     options = grain.MultiprocessingOptions(workers, per_worker_buffer_size=max(1, prefetch))
     prepare = functools.partial(parent.start_worker, os.getpid())
-    return dataset.to_iter_dataset(_read_options(1, 1)).mp_prefetch(options, prepare).map(_own)
-
-
-def _own(batch: Batch) -> Batch:
-    """Copies a batch out of the memory shared with a worker, which is then released at once."""
-    return {key: np.array(value) for key, value in batch.items()}
+    return dataset.to_iter_dataset(_read_options(1, 1)).mp_prefetch(options, prepare)
 
 
 def _close(reference: weakref.ref) -> None:

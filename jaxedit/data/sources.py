@@ -1,7 +1,7 @@
 """Sources of records, each named by one string.
 
 `photos`, `scenes`, `folder:PATH`, `array_record:PATH`, `tfds:NAME`: the module of that name has the
-details.
+details. A plus joins several, `photos+3*folder:PATH`, see `joined.py`.
 
 A record is a dict whose keys are declared, each with a kind (see `records.py`). A source yields
 those it has; the usual ones:
@@ -36,9 +36,10 @@ import importlib
 import logging
 import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from jaxedit.data import skipped
 from jaxedit.errors import UserError
 from jaxedit.host.names import did_you_mean
 
@@ -59,6 +60,8 @@ _NEEDS_ARGUMENT = {
     "tfds": "tfds:NAME",
 }
 _TAKES_ARGUMENT = {"scenes": "scenes:SIZE", **_NEEDS_ARGUMENT}
+# Begins a source too; a run turns it into what the artefact is before anything is opened.
+ARTIFACT = "artifact"
 _log = logging.getLogger(__name__)
 
 
@@ -116,6 +119,7 @@ class Source(abc.ABC):
         try:
             return self._read(index)
         except UserError as error:
+            skipped.note(self.description, self.name(index), str(error))
             self.count_bad(self.name(index), str(error))
             raise BadRecord(str(error)) from error
 
@@ -133,14 +137,15 @@ class Source(abc.ABC):
         """Returns name -> reason for the records found bad so far in this process."""
         return dict(self._bad)
 
-    def count_bad(self, name: str, reason: str) -> None:
+    def count_bad(self, name: str, reason: str, quiet: bool = False) -> None:
         """Notes one bad record; raises UserError where there are more than `max_bad_share`."""
         with self._lock:
             if name in self._bad:
                 return
             self._bad[name] = reason
             count = len(self._bad)
-        _log.warning("skipped: %s", reason)
+        if not quiet:
+            _log.warning("skipped: %s", reason)
         if count > max(1, self.max_bad_share * self.listed):
             first = "; ".join(list(self._bad.values())[:3])
             raise UserError(
@@ -154,9 +159,13 @@ class Source(abc.ABC):
         """Returns the number of records that `max_bad_share` is a share of."""
         return len(self)
 
-    def report(self) -> str | None:
-        """Returns a line on the records skipped so far, for the end of a run, or None."""
-        bad = self.skipped
+    def report(self, bad: Mapping[str, str] | None = None) -> str | None:
+        """Returns a line on the records skipped, for the end of a run; None where there are none.
+
+        Args:
+          bad: name -> reason; by default those found in this process.
+        """
+        bad = self.skipped if bad is None else bad
         if not bad:
             return None
         names = ", ".join(list(bad)[:10]) + (", ..." if len(bad) > 10 else "")
@@ -172,22 +181,58 @@ class Source(abc.ABC):
         self._lock = threading.Lock()
 
 
-def create(source: str, split: str, **options: Any) -> Source:
+def create(source: str, split: str | Callable[[str], str], **options: Any) -> Source:
     """Returns the source that `source` names.
 
     Args:
       source: `photos`, `scenes`, `scenes:SIZE`, `scenes:several:SIZE`, `folder:PATH`,
-        `array_record:PATH`, `tfds:NAME` or `tfds:NAME:SPLIT`.
-      split: `train`, `eval` (never seen in training), or `all` for both.
-      **options: of that source; see its module.
+        `array_record:PATH`, `tfds:NAME` or `tfds:NAME:SPLIT`, or several joined, see `joined.py`.
+      split: `train`, `eval` (never seen in training), or `all` for both; or a function from the
+        name of a source to its split. Of joined sources, those without records for `eval` are
+        left out.
+      **options: of that source; see its module. A callable (name, split) -> value is asked when a
+        source is opened.
 
     Raises:
       UserError: unknown name, split or option; nothing to read there.
     """
+    from jaxedit.data import joined
+
+    found = parts(source)
+    if len(found) == 1 and found[0].times == 1:
+        name = found[0].name
+        return _create(name, split(name) if callable(split) else split, **options)
+    opened = {}
+    for part in found:
+        own = split(part.name) if callable(split) else split
+        try:
+            opened[part.name] = _create(part.name, own, **options), part.times
+        except EmptySplit as error:
+            if own != "eval":
+                raise
+            nothing = error
+            _log.warning("%s is left out: %s", part.name, error)
+    if not opened:
+        raise nothing
+    # What is repeated is repeated for training; figures are of every record once.
+    if split != "train":
+        opened = {name: (one, 1) for name, (one, _) in opened.items()}
+    return joined.JoinedSource(opened)
+
+
+def parts(source: str) -> list:
+    """Returns the `joined.Part`s that `source` joins; a single one where it joins none."""
+    from jaxedit.data import joined
+
+    return joined.parts(source, (*_MODULES, ARTIFACT))
+
+
+def _create(source: str, split: str, **options: Any) -> Source:
     name, separator, argument = source.partition(":")
     if name not in _MODULES:
+        name = name.rpartition("+")[2]
         raise UserError(
-            f"Unknown data source {source!r}. Known: photos, scenes, "
+            f"Unknown data source {name + separator + argument!r}. Known: photos, scenes, "
             f"{', '.join(_TAKES_ARGUMENT.values())}.{did_you_mean(name, _MODULES)}"
         )
     if split not in SPLITS:
@@ -201,6 +246,9 @@ def create(source: str, split: str, **options: Any) -> Source:
     if unknown:
         known = ", ".join(module.OPTIONS) or "none"
         raise UserError(f"Data source {name} has no option {unknown[0]!r}. Its options: {known}.")
+    options = {
+        key: value(source, split) if callable(value) else value for key, value in options.items()
+    }
     return module.create(argument, split, **options)
 
 
@@ -214,7 +262,7 @@ class Opened:
     Args:
       name: what the source is called, as for `create`.
       split: `train`, `eval` or `all`.
-      **options: of that source. A callable (name, split) -> value is asked when it is opened.
+      **options: of that source, as for `create`.
     """
 
     def __init__(self, name: str, split: str, **options: Any):
@@ -227,11 +275,7 @@ class Opened:
         """Returns the source. Raises UserError where it cannot be opened."""
         with self._lock:
             if self._source is None:
-                options = {
-                    key: value(self.name, self.split) if callable(value) else value
-                    for key, value in self.options.items()
-                }
-                self._source = create(self.name, self.split, **options)
+                self._source = create(self.name, self.split, **self.options)
             return self._source
 
     def __getstate__(self) -> dict:
@@ -241,25 +285,19 @@ class Opened:
         self.__init__(state["name"], state["split"], **state["options"])
 
 
-def open_all(transform: Any) -> list[Source]:
-    """Returns the further sources that a transform draws from, opened; see `Opened`.
+def open_all(owner: Any) -> list[Source]:
+    """Returns the further sources of a transform or a method, opened; see `Opened`.
 
     Raises:
       UserError: one cannot be opened; the message begins with its configuration key.
     """
     found = []
-    for key, opened in getattr(transform, "sources", {}).items():
+    for key, opened in getattr(owner, "sources", {}).items():
         try:
             found.append(opened.source)
         except UserError as error:
             raise UserError(f"{key}={opened.name}: {error}") from error
     return found
-
-
-def reports(opened: Iterable[Source]) -> list[str]:
-    """Returns a line for each source of which records were skipped in this process."""
-    lines = (source.report() for source in opened if hasattr(source, "report"))
-    return [line for line in lines if line]
 
 
 def hashed_share(key: str) -> float:

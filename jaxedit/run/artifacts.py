@@ -13,6 +13,7 @@ starting value `artifact:STAGE:FILE`, and as source of records by `artifact:STAG
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -28,7 +29,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxedit import config as config_lib
-from jaxedit.data import array_record
+from jaxedit.data import array_record, sources
 from jaxedit.data.sources import Source
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, manifests
@@ -40,7 +41,7 @@ from jaxedit.run.preemption import Preempted, StopRequest
 from jaxedit.state import Artifact, State
 
 MANIFEST = manifests.NAME
-_PREFIX = "artifact:"
+_PREFIX = f"{sources.ARTIFACT}:"
 _TICK = 5.0  # seconds between notes of the time taken
 
 
@@ -165,8 +166,13 @@ def with_sources(
     def resolved(value: Any) -> Any:
         if isinstance(value, tuple | list):
             return tuple(resolved(one) for one in value)
-        if isinstance(value, str) and value.startswith(_PREFIX):
-            return _source(value, artifacts)
+        if isinstance(value, str) and _PREFIX in value:
+            found = [
+                dataclasses.replace(part, name=_source(part.name, artifacts))
+                if part.name.startswith(_PREFIX) else part
+                for part in sources.parts(value)
+            ]
+            return "+".join(map(str, found))
         return value
 
     found = config.copy_and_resolve_references()

@@ -9,7 +9,7 @@ several processes each one measures its share; the states of the metrics are mer
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxedit import config as config_lib
 from jaxedit import metrics
-from jaxedit.data import pipeline, sources
+from jaxedit.data import joined, pipeline, skipped, sources
 from jaxedit.errors import UserError
 from jaxedit.evaluation import Curve, Evaluation
 from jaxedit.host.names import check_choice
@@ -53,10 +53,11 @@ class Evaluator:
         self.alone = config.evaluate.batch_size == 1 < len(devices) and jax.process_count() == 1
         self.plan = sharding.Plan(devices[:1] if self.alone else devices)
         self.plan.check_batch(config.evaluate.batch_size, what="evaluate.batch_size")
-        source_name, split = evaluation_source(config)
-        self.source_name = source_name
-        self.source = sources.create(source_name, split)
+        self.source_name, split = evaluation_source(config)
+        self.source = sources.create(self.source_name, split)
         self.transform = method.transform(train=False)
+        self.read = [self.source, *sources.open_all(self.transform)]
+        joined.check(self.source, self.transform)
         self.metrics, absent = create_metrics(wanted)
         self.absent = [*absent, *wanted.absent]
         self.curves = [curve for curve in wanted.curves if self._can_draw(curve)]
@@ -133,7 +134,7 @@ class Evaluator:
             metrics=[n for m in self.metrics for n in m.names],
             higher_is_better={n: m.higher_is_better[n] for m in self.metrics for n in m.names},
             absent=list(self.absent),
-            notes=notes,
+            notes=[*notes, *skipped.reports(self.read)],
             source=self.source_name,
             grids={"samples": self._grid(grids)} if grids else {},
             name=self.name,
@@ -287,15 +288,16 @@ def check_best(method: Method, config: config_lib.ConfigDict) -> None:
     )
 
 
-def evaluation_source(config: config_lib.ConfigDict) -> tuple[str, str]:
-    """Returns (source, split) to evaluate on.
+def evaluation_source(config: config_lib.ConfigDict) -> tuple[str, Callable[[str], str]]:
+    """Returns (source, a function from the name of each that is joined in it to its split).
 
-    The training source gives its evaluation part; another source is taken whole, unless
+    A training source gives its evaluation part; another source is taken whole, unless
     `evaluate.split` says otherwise.
     """
-    name = config.evaluate.source or config.data.source
-    usual = "eval" if name == config.data.source else "all"
-    return name, config.evaluate.split or usual
+    trained = {part.name for part in sources.parts(config.data.source)}
+    usual = lambda name: "eval" if name in trained else "all"
+    name, fixed = config.evaluate.source or config.data.source, config.evaluate.split
+    return name, (lambda _: fixed) if fixed else usual
 
 
 def _choose(method: Method, name: str | None) -> tuple[str, Evaluation]:

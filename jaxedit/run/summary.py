@@ -1,4 +1,4 @@
-"""summary.json: where the time of a run went and how large its programs are.
+"""summary.json: where the time of a run went, how large its programs are, what it skipped.
 
 What is known of a stage is kept in its checkpoints, so that it adds up over resumptions and is
 still there when a later stage is resumed. What a killed run did after its last checkpoint is done
@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from jaxedit.data import skipped
 from jaxedit.run import writer
 
 # Where the time goes; what is none of the others is training.
@@ -23,6 +24,7 @@ class StageRecord:
 
     Attributes:
       ran: whether anything was trained since the start of this process.
+      skipped: the records that could not be read, of this process's share.
     """
 
     def __init__(self, steps: int, parameters: int, kept: Mapping[str, Any] | None = None):
@@ -35,6 +37,8 @@ class StageRecord:
         """
         kept = kept or {}
         self.ran = False
+        self.skipped: skipped.Skipped = {}
+        skipped.add(self.skipped, kept.get("skipped", {}))
         self._fixed = {"steps": steps, "parameters": parameters}
         self._kept_phases: dict[str, dict[str, float]] = kept.get("phases", {})
         self._seconds = dict.fromkeys((TRAIN, COMPILE, EVALUATE, SAVE), 0.0)
@@ -62,7 +66,7 @@ class StageRecord:
             self._elsewhere += seconds
 
     def to_json(self) -> dict[str, Any]:
-        """Returns everything up to now: phases, steps, parameters, seconds, peak memory."""
+        """Returns everything up to now, as a checkpoint keeps it."""
         phases = {name: dict(facts) for name, facts in self._kept_phases.items()}
         compiling = 0.0
         for name, facts in self._new_phases.items():
@@ -79,6 +83,7 @@ class StageRecord:
             "phases": phases,
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
             "peak_memory_bytes": max(self._peak, writer.peak_memory_bytes() or 0) or None,
+            "skipped": {name: dict(bad) for name, bad in self.skipped.items()},
         }
 
 
@@ -107,5 +112,6 @@ def write(output: writer.Writer, stages: Mapping[str, Mapping[str, Any]]) -> Non
         "parameters": {stage: record["parameters"] for stage, record in stages.items()},
         "steps": {stage: record["steps"] for stage, record in stages.items()},
         "stage_seconds": {stage: record["seconds"] for stage, record in stages.items()},
+        "skipped": {stage: record["skipped"] for stage, record in stages.items()},
         "train_seconds": round(sum(r["seconds"][TRAIN] for r in stages.values()), 3),
     })

@@ -18,7 +18,7 @@ import jax
 
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
-from jaxedit.data import pipeline, sources
+from jaxedit.data import joined, pipeline, skipped, sources
 from jaxedit.errors import UserError
 from jaxedit.host import parent
 from jaxedit.method import Method, State
@@ -114,14 +114,15 @@ def _build_stage(stage: stages.Stage, method: Method, context: _Context) -> Arti
     if found := artifacts.finished(context.run_dir, stage.name):
         return found
     source = sources.create(stage.config.data.source, "train")
+    read = [source, *sources.open_all(method)]
     start = starting.host_state(method, stage.start, context.finished)
     made = artifacts.build(context.run_dir, stage.name, method, source, start, context.stop)
-    _report([source])
+    _report(read)
     return made
 
 
-def _report(read: list[Any]) -> None:
-    for line in sources.reports(read):
+def _report(read: list[Any], found: skipped.Skipped | None = None) -> None:
+    for line in skipped.reports(read, found):
         print(line, file=sys.stderr)
 
 
@@ -155,13 +156,19 @@ def _train_stage(
     source = sources.create(config.data.source, "train")
     transform = method.transform(train=True)
     read = [source, *sources.open_all(transform)]
-    batches = _open_batches(source, transform, config, position)
+    joined.check(source, transform)
 
     abstract = checkpoint.abstract_state(method, plan)
     restored = saver.restore(abstract)
     sums, meta = RunningSums(), {}
     if restored:
         state, meta = restored
+    record = summary.StageRecord(total, opening.count(abstract.params), meta.get("summary"))
+    if not sharding.is_first_process():
+        record.skipped.clear()  # kept was the first one's share
+    skipped.add(record.skipped, skipped.of(read))
+    batches = _open_batches(source, transform, config, position, record.skipped)
+    if restored:
         names = starting.frozen_names(method, stage.start, abstract)
         networks = frozen.load(run_dir, stage.name, plan.replicated, names)
         state = state.replace(frozen=networks)
@@ -183,7 +190,6 @@ def _train_stage(
 
     evaluator = evaluate.Evaluator(method, config, plan.mesh) if method.evaluations() else None
     run_phase = sharding.Phases(plan, method)
-    record = summary.StageRecord(total, opening.count(state.params), meta.get("summary"))
     progress = writer.Progress(total, start, config.train.batch_size, stage.name)
     state = plan.place_state(state)
     key = jax.random.fold_in(root, TRAIN)
@@ -268,11 +274,14 @@ def _train_stage(
     with record.measure(summary.SAVE):
         saver.wait()
     state = plan.global_state(state)
-    _report(read)
+    _report(read, record.skipped)
     return state, record
 
 
-def _open_batches(source: Any, transform: Any, config: config_lib.ConfigDict, position: int):
+def _open_batches(
+    source: Any, transform: Any, config: config_lib.ConfigDict, position: int,
+    total: skipped.Skipped,
+):
     return iter(pipeline.train_iterator(
         source,
         transform,
@@ -284,4 +293,5 @@ def _open_batches(source: Any, transform: Any, config: config_lib.ConfigDict, po
         threads=config.data.threads,
         workers=config.data.workers,
         prefetch=config.data.prefetch,
+        total=total,
     ))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxedit.data import records, sources
+from jaxedit.data import records, skipped, sources
 from jaxedit.errors import UserError
 from tests.data import folders
 
@@ -142,10 +142,10 @@ def test_further_sources_are_opened_checked_and_reported(tmp_path):
     transform = _Drawing(subjects=f"folder:{root}")
     (source,) = sources.open_all(transform)
     assert source is transform.sources["subjects"].source and set(source[0]) == {"image", "id"}
-    assert sources.reports([source, object()]) == []
+    assert skipped.reports([source, object()]) == []
     (root / "images" / f"{source.items[0].stem}.png").write_bytes(b"")
     source[0]
-    (line,) = sources.reports([source])
+    (line,) = skipped.reports([source])
     assert "further: skipped 1 of " in line
     again = pickle.loads(pickle.dumps(sources.Opened("photos", "train", keys=("image",))))
     assert again._source is None and set(again.source[0]) >= {"image", "id"}

@@ -22,6 +22,8 @@ from jaxedit.layers.convolution import formulation
 from jaxedit.run import artifacts, readers, train
 from jaxedit.run.preemption import Preempted, StopRequest
 from jaxedit.state import Artifact, State
+from tests import toy_method
+from tests.data import folders
 from tests.run.test_multiprocess import free_port
 from tests.run.test_train import ROOT, TOY, assert_same, one_device
 
@@ -189,6 +191,30 @@ def test_parts_of_another_split_are_not_mixed(tmp_path, capsys):
     assert "built anew" in capsys.readouterr().err
 
 
+def test_a_build_draws_from_joined_and_from_further_sources(tmp_path, monkeypatch, capsys):
+    root = folders.write(tmp_path / "further", 12)
+    further = sources.Opened(f"folder:{root}", "train", check_headers=0)
+    build = toy_method.Toy.build
+    seen = []
+
+    def draws(self, source, *arguments, **processes):
+        (root / "images" / f"{self.sources['further'].source.items[1].id}.png").write_bytes(b"")
+        seen.extend([len(source), self.sources["further"].source[1]["id"]])
+        yield from build(self, source, *arguments, **processes)
+
+    monkeypatch.setattr(toy_method.Toy, "sources", {"further": further})
+    monkeypatch.setattr(toy_method.Toy, "build", draws)
+    joined = f"photos+folder:{root}"
+    count = len(sources.create(joined, "train"))
+    config = config_lib.load(f"{TOY}:colours", [("data.source", joined)])
+    train.train(config, tmp_path / "run", one_device())
+    assert seen[0] == count
+    assert f"folder:{root}: skipped 1 of" in capsys.readouterr().err
+    further.__init__("folder:/nowhere", "train")
+    with pytest.raises(UserError, match="further=folder:/nowhere"):
+        train.train(config, tmp_path / "another", one_device())
+
+
 def test_artefact_is_a_source_of_records(tmp_path):
     (tmp_path / "bank" / "records").mkdir(parents=True)
     (tmp_path / "bank" / "records" / "index.json").write_text("{}")
@@ -197,10 +223,10 @@ def test_artefact_is_a_source_of_records(tmp_path):
     config = told()
     with config.unlocked():
         config.data.source = "artifact:bank:records"
-        config.evaluate.source = "artifact:bank"
+        config.evaluate.source = "photos+2*artifact:bank"
     found = artifacts.with_sources(config, made)
     assert found.data.source == f"array_record:{tmp_path / 'bank' / 'records'}"
-    assert found.evaluate.source == f"folder:{tmp_path / 'bank'}"
+    assert found.evaluate.source == f"photos+2*folder:{tmp_path / 'bank'}"
     assert found.stages == config.stages
     for name, words in (("artifact:bnak", "Did you mean 'bank'"),
                         ("artifact:bank:images", "holds no records")):

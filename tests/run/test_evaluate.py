@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxedit import config as config_lib
 from jaxedit import main, metrics, task
+from jaxedit.data import sources
 from jaxedit.errors import UserError
 from jaxedit.evaluation import Curve, Evaluation
 from jaxedit.host import levels
 from jaxedit.layers.randomness import sample_keys
 from jaxedit.method import State, Task
 from jaxedit.run import evaluate, readers, train
-from tests.run.test_train import one_device, toy
+from tests.run.test_train import TOY, one_device, toy
 from tests.toy_method import Toy
 
 
@@ -176,6 +178,18 @@ def test_any_checkpoint_on_any_source(run, tmp_path, capsys):
     found = json.loads(written.read_text())
     # Another source is taken whole, not only a held-out part of it.
     assert found["count"] == 3 and found["source"] == f"folder:{tmp_path}"
+    assert not found["notes"]
+    # Joined, each is taken as it would be alone; what cannot be read is left out and told.
+    joined, held_out = f"photos+folder:{tmp_path}", len(sources.create("photos", "eval"))
+    name, split = evaluate.evaluation_source(config_lib.load(TOY, [("evaluate.source", joined)]))
+    source = sources.create(name, split)
+    assert len(source) == held_out + 3
+    pixels = (tmp_path / "1.png").read_bytes()
+    (tmp_path / "1.png").write_bytes(pixels[:2000])
+    assert main.main([
+        "--mode=evaluate", f"--workdir={run}", f"--config.evaluate.source=2*folder:{tmp_path}",
+    ]) == 0
+    assert f"skipped 1 of 3 records: {tmp_path / '1.png'}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,10 @@ import pytest
 
 from jaxedit import config as config_lib
 from jaxedit import main
+from jaxedit.data import sources
 from jaxedit.errors import NonFiniteLoss, UserError
 from jaxedit.run import checkpoint, directory, readers, stages, train, writer
+from tests.data import folders
 
 ROOT = pathlib.Path(__file__).parents[2]
 TOY = str(ROOT / "tests" / "toy_method.py")
@@ -212,7 +214,11 @@ def test_disk_that_fills_up_later_is_one_message(tmp_path, monkeypatch, capsys):
 
 def test_worker_processes_give_the_same_run(tmp_path):
     """Decoding in processes of their own changes no number, also after a resume."""
-    arguments = ["--config.train.steps=6", "--config.train.evaluate_every=0"]
+    root = folders.write(tmp_path / "pictures")
+    broken = root / "images" / f"{sources.create(f'folder:{root}', 'train')[7]['id']}.png"
+    broken.write_bytes(broken.read_bytes()[:900])
+    arguments = [f"--config.data.source=folder:{root}", "--config.train.steps=6",
+                 "--config.train.evaluate_every=0"]
     for name, workers in (("threads", 0), ("workers", 2)):
         process = start(tmp_path / name, f"--config.data.workers={workers}", *arguments)
         assert process.wait(timeout=300) == 0, process.stderr.read()
@@ -221,6 +227,11 @@ def test_worker_processes_give_the_same_run(tmp_path):
     process = start(tmp_path / "workers", "--config.data.workers=2", *arguments)
     assert process.wait(timeout=300) == 0, process.stderr.read()
     assert_same(last_state(tmp_path / "workers").params, last_state(tmp_path / "threads").params)
+    # What the workers skipped, before the resumption or after it, is the run's to report.
+    assert f"skipped 1 of 15 records: {broken}" in process.stderr.read()
+    one, two = (json.loads((tmp_path / name / "summary.json").read_bytes())["skipped"]["train"]
+                for name in ("workers", "threads"))
+    assert one == two and list(one[f"folder:{root}"]) == [str(broken)]
 
 
 def test_stages_carry_parameters(tmp_path):

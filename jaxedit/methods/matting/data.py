@@ -5,7 +5,7 @@ and `background` (H, W, 3) in [-1, 1], `alpha` (H, W, 1) in [0, 1], `trimap` (H,
 0, 1, 2. In fine-tuning the records of `data.source` are the backgrounds.
 
 Evaluation is the same in both tasks: whole pictures, `image`, `trimap` and `alpha` as above, `mask`
-(H, W, 1) float32, 1 where the trimap is unknown, and `kind` (str) where the record has it.
+(H, W, 1) float32, 1 where the trimap is unknown, and `kind` (str), empty where the record has none.
 """
 
 from __future__ import annotations
@@ -102,13 +102,13 @@ class Transform:
         else:
             image = record["image"]
         labels = self._labels(record)[..., None]
-        sample = {
+        return {
             "image": transforms.to_unit_range(image),
             "trimap": labels.astype(np.float32),
             "alpha": np.divide(alpha, np.float32(255), dtype=np.float32)[..., None],
             "mask": (labels == trimaps.UNKNOWN).astype(np.float32),
+            "kind": record.get("kind", ""),
         }
-        return sample | ({"kind": record["kind"]} if "kind" in record else {})
 
     def _labels(self, record: Record) -> np.ndarray:
         if self.trimap == "made":

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import ml_collections
 import numpy as np
 
+from jaxedit.data import sources
 from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
 from jaxedit.methods.matting import baselines, inference, metrics
@@ -29,7 +30,7 @@ def create(config: ml_collections.ConfigDict) -> Evaluation:
         metrics=tuple(config.evaluate.metrics),
         region="mask",  # where the trimap is unknown
         own=metrics.OWN,
-        groups=KINDS if config.evaluate.source.partition(":")[0] == "scenes" else (),
+        groups=KINDS if _shows_scenes(config.evaluate.source) else (),
         group=kinds,
         baselines=baselines.create(classical),
         best=("mse_x1000", "min"),
@@ -46,9 +47,11 @@ KINDS = ("solid", "soft", "hair", "lace", "glass", "smoke")
 
 def kinds(batch: Mapping[str, np.ndarray]) -> list[str | None]:
     """Returns what kind of subject each sample shows, None where the source does not say."""
-    if "kind" not in batch:
-        return [None] * len(batch["alpha"])
-    return [str(kind) for kind in batch["kind"]]
+    return [str(kind) or None for kind in batch["kind"]]
+
+
+def _shows_scenes(source: str) -> bool:
+    return any(part.name.partition(":")[0] == "scenes" for part in sources.parts(source))
 
 
 def pictures(
