@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 import numpy as np
+from PIL import Image
 
 from jaxedit.data import images
 from jaxedit.data.images import MAX_PIXELS, File
@@ -56,8 +57,11 @@ def read_trimap(file: File, *, name: str | None = None, max_pixels: int = MAX_PI
 
 def read_label(file: File, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Returns a label map as int32 (H, W): palette indices, or grey values of 8, 16 or 32 bits."""
-    called = _called(file, name)
-    image = images.open_image(file, name=name, max_pixels=max_pixels)
+    return label_of(images.open_image(file, name=name, max_pixels=max_pixels), _called(file, name))
+
+
+def label_of(image: Image.Image, called: str) -> np.ndarray:
+    """Returns the label map in an image that is open already; `called` is for messages."""
     if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
         raise UserError(
             f"{called} is not a label map: its pixels are {image.mode}, where a label map has one "

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from array_record.python import array_record_data_source, array_record_module
 
-from jaxedit.data import folder, images, records
+from jaxedit.data import classes, folder, images, records
 from jaxedit.data.sources import EmptySplit, Record, Source
 from jaxedit.errors import UserError
 
@@ -82,8 +82,11 @@ def decode(
     *,
     keys: frozenset[str] | None = None,
     max_pixels: int = images.MAX_PIXELS,
+    label_classes: classes.Classes | None = None,
 ) -> Record:
     """Returns the record of one entry; `where` is what messages call it.
+
+    `label_classes` say what the numbers of a label map mean, see `folder.read_item`.
 
     Raises:
       UserError: the entry is damaged, or one of its images cannot be decoded.
@@ -116,6 +119,7 @@ def decode(
         max_pixels=max_pixels,
         invert_masks=header.get("invert_mask", False),
         contents=contents,
+        label_classes=label_classes,
     )
 
 
@@ -147,6 +151,7 @@ class ArrayRecordSource(Source):
         self.keys = records.check_keys(keys)
         self.max_pixels = max_pixels
         self._index = _read_index(self.root)
+        self.label_classes = folder.classes_or_none(self._index.get("classes"))
         instructions = []
         for part, shards in self._index["splits"].items():
             if split in (part, "all"):
@@ -171,7 +176,13 @@ class ArrayRecordSource(Source):
             entry = self._entries[index]
         except (ValueError, RuntimeError, IndexError) as error:
             raise UserError(f"{where} cannot be read: {error}. Pack the folder again.") from error
-        return decode(entry, where, keys=self.keys, max_pixels=self.max_pixels)
+        return decode(
+            entry,
+            where,
+            keys=self.keys,
+            max_pixels=self.max_pixels,
+            label_classes=self.label_classes,
+        )
 
 
 def create(argument: str, split: str, **options: Any) -> ArrayRecordSource:

@@ -10,10 +10,12 @@
     PATH/KEYs/...              any declared key    /
     PATH/captions.jsonl        optional; one {"id": stem, "caption": text} per line
     PATH/manifest.jsonl        optional; one {"id": stem, "kind": group, ...} per line
-    PATH/classes.json          optional; describes the numbers in labels/
+    PATH/classes.json          optional; describes the numbers in labels/, see `classes.py`
 
 The lines of both files may hold any declared text, number or attributes; where both have the same,
-captions.jsonl counts. `records.py` tells the kinds, the declared keys and their folders.
+captions.jsonl counts. `records.py` tells the kinds, the declared keys and their folders. With a
+classes.json, label maps may be index or palette images, or maps of the colours that it gives, and
+records number the classes in its order, 255 where a pixel has none.
 
 A share of the images, chosen by a hash of the stem, is kept for evaluation. Folders PATH/train and
 PATH/eval of the same form, where they exist, replace that rule.
@@ -33,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxedit.data import images, layouts, records
+from jaxedit.data import classes, images, layouts, records
 from jaxedit.data.items import Item, by_stem, find_images
 from jaxedit.data.sources import EmptySplit, Record, Source, split_by_hash
 from jaxedit.errors import UserError
@@ -90,6 +92,7 @@ class FolderSource(Source):
             kind = "is not a folder" if self.root.exists() else "does not exist"
             raise UserError(f"The data folder {self.root} {kind}. Check data.source.")
         self._classes = _read_classes(self.root / "classes.json")
+        self.label_classes = classes_or_none(self._classes)
         found = self._find(split, holdout)
         self._listed = len(found)
         self._items = self._usable(found, check_headers)
@@ -123,6 +126,8 @@ class FolderSource(Source):
         layout = None
         if not (self.root / "images").is_dir():
             layout = layouts.find(self.root, split)
+        if layout is not None and layout.classes is not None and self._classes is None:
+            self._classes, self.label_classes = layout.classes.describe(), layout.classes
         if layout is not None and layout.has_split:
             return [item.only(self.keys) for item in layout.items]
         if layout is not None:
@@ -210,7 +215,12 @@ class FolderSource(Source):
         record = self._cache.get(index)
         if record is None:
             item = self._items[index]
-            record = read_item(item, max_pixels=self.max_pixels, invert_masks=self.invert_masks)
+            record = read_item(
+                item,
+                max_pixels=self.max_pixels,
+                invert_masks=self.invert_masks,
+                label_classes=self.label_classes,
+            )
             arrays = [value for value in record.values() if isinstance(value, np.ndarray)]
             for array in arrays:
                 array.flags.writeable = False
@@ -236,8 +246,16 @@ def read_item(
     max_pixels: int = images.MAX_PIXELS,
     invert_masks: bool = False,
     contents: dict[str, bytes] | None = None,
+    label_classes: classes.Classes | None = None,
 ) -> Record:
     """Returns the record of an item, from its files or from their `contents` in memory.
+
+    Args:
+      item: what the record is made of.
+      max_pixels: larger images are refused.
+      invert_masks: masks are black where the hole is.
+      contents: record key -> bytes of the file, where they are in memory already.
+      label_classes: what the numbers or colours of a label map mean; None hands numbers on.
 
     Raises:
       UserError: a file cannot be read, or its size differs from the image's.
@@ -249,7 +267,10 @@ def read_item(
         if name == "mask":
             options["invert"] = invert_masks
         content = path if contents is None else contents[name]
-        record[name] = records.KINDS[key.kind].read(content, **options)
+        read = item.readers.get(name, records.KINDS[key.kind].read)
+        if name == "label" and label_classes is not None:
+            read = label_classes.read
+        record[name] = read(content, **options)
         if key.aligned and record[name].shape[:2] != record["image"].shape[:2]:
             raise UserError(
                 f"{path} has {_size(record[name])} pixels, but its image {item.files['image']} has "
@@ -288,6 +309,17 @@ def _read_rows(
             ) from error
         rows[name] = {k.name: records.check_told(k, value, where) for k, value in found.items()}
     return rows
+
+
+def classes_or_none(description: Any) -> classes.Classes | None:
+    """Returns the classes that a folder describes; None where it describes none that are known.
+
+    Who needs label maps asks `classes.of_source`, which says what is wrong with a description.
+    """
+    try:
+        return None if description is None else classes.parse(description, "classes.json")
+    except UserError:
+        return None
 
 
 def _read_classes(path: pathlib.Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from jaxedit.data import images
@@ -20,12 +21,15 @@ class Item:
       stem: the image's path below images/, without the suffix.
       files: record key -> file.
       told: record key -> what is not in a file of its own, such as the caption.
+      readers: record key -> what reads its file in the place of the key's kind, called like the
+        `read` of a kind; for published data sets with files of their own form. Picklable.
     """
 
     id: str
     stem: str
     files: dict[str, str]
     told: dict[str, Any] = dataclasses.field(default_factory=dict)
+    readers: dict[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def keys(self) -> set[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from array_record.python import array_record_module
 
-from jaxedit.data import array_record, folder
+from jaxedit.data import array_record, folder, records
 from jaxedit.data.sources import EmptySplit
 from jaxedit.errors import UserError
 from jaxedit.host.atomic import atomic_folder
@@ -138,12 +138,17 @@ def _entry(source: folder.FolderSource, position: int) -> bytes | None:
     item = source.items[position]
     try:
         contents = {key: _contents(path) for key, path in item.files.items()}
-        folder.read_item(
+        record = folder.read_item(
             item,
             contents=contents,
             max_pixels=source.max_pixels,
             invert_masks=source.invert_masks,
+            label_classes=source.label_classes,
         )
+        for key in item.readers:
+            # A shard holds what the key's kind reads, without the data set's own reader.
+            if key in contents:
+                contents[key] = records.to_file(records.find(key), record[key])[1]
     except UserError as error:
         source.count_bad(source.name(position), str(error))
         return None

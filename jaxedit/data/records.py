@@ -108,11 +108,17 @@ def read_array(file: File, *, name: str | None = None, max_pixels: int = MAX_PIX
     return array
 
 
+def is_npy(file: File, name: str | None = None) -> bool:
+    """Returns whether a file is one of NumPy's, by its first bytes or its name."""
+    if isinstance(file, bytes) and file.startswith(b"\x93NUMPY"):
+        return True
+    return str(name or file).lower().endswith(NPY)
+
+
 def _read_label(
     file: File, *, name: str | None = None, max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
-    start = file[:6] if isinstance(file, bytes) else b""
-    if not start.startswith(b"\x93NUMPY") and not str(name or file).lower().endswith(NPY):
+    if not is_npy(file, name):
         return annotations.read_label(file, name=name, max_pixels=max_pixels)
     array = read_array(file, name=name, max_pixels=max_pixels)
     if array.ndim != 2 or array.dtype.kind not in "biu":

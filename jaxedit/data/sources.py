@@ -1,7 +1,8 @@
 """Sources of records, each named by one string.
 
 `photos`, `scenes`, `folder:PATH`, `array_record:PATH`, `tfds:NAME`: the module of that name has the
-details. A plus joins several, `photos+3*folder:PATH`, see `joined.py`.
+details. A plus joins several, `photos+3*folder:PATH`, see `joined.py`; `held_out:PREFIX:SOURCE` and
+`half:first:SOURCE` divide another one in their own way, see `parts.py`.
 
 A record is a dict whose keys are declared, each with a kind (see `records.py`). A source yields
 those it has; the usual ones:
@@ -53,12 +54,18 @@ _MODULES = {
     "folder": "jaxedit.data.folder",
     "array_record": "jaxedit.data.array_record",
     "tfds": "jaxedit.data.tfds",
+    "half": "jaxedit.data.parts",
+    "held_out": "jaxedit.data.parts",
 }
 _NEEDS_ARGUMENT = {
     "folder": "folder:PATH",
     "array_record": "array_record:PATH",
     "tfds": "tfds:NAME",
+    "half": "half:first:SOURCE",
+    "held_out": "held_out:PREFIX:SOURCE",
 }
+# These hand their options on to the source that they divide.
+_DIVIDES = ("half", "held_out")
 _TAKES_ARGUMENT = {"scenes": "scenes:SIZE", **_NEEDS_ARGUMENT}
 # Begins a source too; a run turns it into what the artefact is before anything is opened.
 ARTIFACT = "artifact"
@@ -186,7 +193,8 @@ def create(source: str, split: str | Callable[[str], str], **options: Any) -> So
 
     Args:
       source: `photos`, `scenes`, `scenes:SIZE`, `scenes:several:SIZE`, `folder:PATH`,
-        `array_record:PATH`, `tfds:NAME` or `tfds:NAME:SPLIT`, or several joined, see `joined.py`.
+        `array_record:PATH`, `tfds:NAME`, `tfds:NAME:SPLIT`, `half:first:SOURCE`,
+        `half:second:SOURCE` or `held_out:PREFIX:SOURCE`, or several joined, see `joined.py`.
       split: `train`, `eval` (never seen in training), or `all` for both; or a function from the
         name of a source to its split. Of joined sources, those without records for `eval` are
         left out.
@@ -242,6 +250,8 @@ def _create(source: str, split: str, **options: Any) -> Source:
     if name not in _TAKES_ARGUMENT and separator:
         raise UserError(f"Data source {name!r} takes no argument, but got {source!r}.")
     module = importlib.import_module(_MODULES[name])
+    if name in _DIVIDES:
+        return getattr(module, name)(argument, split, **options)
     unknown = sorted(set(options) - set(module.OPTIONS))
     if unknown:
         known = ", ".join(module.OPTIONS) or "none"

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import pathlib
 
+from jaxedit.data.classes import Classes
 from jaxedit.data.items import Item
 from jaxedit.errors import UserError
 
@@ -18,11 +19,13 @@ class Layout:
       name: what it is called.
       items: its images.
       has_split: `items` are those of the split asked for; otherwise a share is to be held out.
+      classes: what the numbers of its label maps mean; None where it has none.
     """
 
     name: str
     items: list[Item]
     has_split: bool
+    classes: Classes | None = None
 
 
 def sub_folder(folder: pathlib.Path, *names: str) -> pathlib.Path | None:
