@@ -1,9 +1,10 @@
-"""Batch normalisation as PyTorch defines it (Ioffe and Szegedy, 2015).
+"""Normalisation: of batches as PyTorch defines it, of whole samples as TensorFlow's slim does.
 
-The batch is normalised by its biased variance; the running variance is fed the unbiased one, N / (N
-- 1) times as large with N the number of values per channel. Under `jit` with a sharded batch, the
-statistics are those of the whole batch (PyTorch's SyncBatchNorm); under `pmap` they are so when
-`axis_name` names the mapped axis, and those of one device's share otherwise.
+Batch normalisation (Ioffe and Szegedy, 2015): the batch is normalised by its biased variance; the
+running variance is fed the unbiased one, N / (N - 1) times as large with N the number of values per
+channel. Under `jit` with a sharded batch, the statistics are those of the whole batch (PyTorch's
+SyncBatchNorm); under `pmap` they are so when `axis_name` names the mapped axis, and those of one
+device's share otherwise.
 """
 
 from __future__ import annotations
@@ -66,3 +67,29 @@ class BatchNorm(nn.Module):
             count = lax.psum(count, self.axis_name)
         mean = join(jnp.mean(x, axes))
         return mean, join(jnp.mean(jnp.square(x - mean), axes)), count
+
+
+class SampleNorm(nn.Module):
+    """Layer normalisation over height, width and channels of a sample together (slim's
+    `layer_norm`), not over its channels alone: parameters `scale` and `bias`, (C,) and float32.
+
+    Attributes:
+      epsilon: added to the variance; slim's.
+      dtype: dtype of the result; statistics are always float32.
+    """
+
+    epsilon: float = 1e-12
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(B, H, W, C) -> (B, H, W, C)."""
+        shape = x.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
+        x = x.astype(jnp.float32)
+        axes = tuple(range(1, x.ndim))
+        mean = jnp.mean(x, axes, keepdims=True)
+        variance = jnp.mean(jnp.square(x - mean), axes, keepdims=True)
+        gain = scale * lax.rsqrt(variance + self.epsilon)
+        return (x * gain + (bias - mean * gain)).astype(self.dtype)

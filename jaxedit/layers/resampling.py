@@ -94,3 +94,46 @@ def max_pool(x: jax.Array, size: int = 2) -> jax.Array:
     """Returns maxima over `size` x `size` cells; what does not fill a cell is left out."""
     window = (1, size, size, 1)
     return lax.reduce_window(x, -jnp.inf, lax.max, window, window, "VALID")
+
+
+def average_pool_same(x: jax.Array) -> jax.Array:
+    """Returns means over 3 x 3 windows at every second pixel, with TensorFlow's SAME padding.
+
+    On even sides there is padding at the bottom and right only; it is not averaged in.
+    (B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), C).
+    """
+    for axis in (1, 2):
+        before, within, after = _windows(x, axis, 0.0)
+        length = x.shape[axis]
+        starts = 2 * np.arange(within.shape[axis]) - length % 2
+        counts = np.minimum(starts + 3, length) - np.maximum(starts, 0)
+        counts = counts.reshape([-1 if n == axis else 1 for n in range(x.ndim)])
+        x = (before + within + after) / jnp.asarray(counts, x.dtype)
+    return x
+
+
+def max_pool_same(x: jax.Array) -> jax.Array:
+    """Returns maxima over the windows of `average_pool_same`."""
+    for axis in (1, 2):
+        before, within, after = _windows(x, axis, -jnp.inf)
+        x = jnp.maximum(jnp.maximum(before, within), after)
+    return x
+
+
+def _windows(x: jax.Array, axis: int, filling: float) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Returns first, second and third element of every window of three along `axis`.
+
+    Slices and sums: XLA's own windows have slow gradients on CPU.
+    """
+    odd = x.shape[axis] % 2
+    pairs = (x.shape[axis] + 1) // 2
+    widths = [(0, 0, 0)] * x.ndim
+    widths[axis] = (odd, 2, 0)
+    x = lax.pad(x, jnp.asarray(filling, x.dtype), widths)
+    shape = list(x.shape)
+    shape[axis : axis + 1] = [pairs + 1, 2]
+    x = x.reshape(shape)
+    part = lambda start, which: lax.index_in_dim(
+        lax.slice_in_dim(x, start, start + pairs, axis=axis), which, axis + 1, keepdims=False
+    )
+    return part(0, 0), part(0, 1), part(1, 0)

@@ -7,6 +7,7 @@ Layers are named by block and position, `relu3_4`; weights are read under torchv
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -15,13 +16,13 @@ import numpy as np
 
 from jaxedit.errors import UserError
 from jaxedit.layers.convolution import Conv
-from jaxedit.layers.resampling import max_pool
+from jaxedit.layers.resampling import average_pool, max_pool
 from jaxedit.weights import table
 
 # Convolutions in each of the five blocks, and the blocks' widths in units of the first.
 DEPTHS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 WIDTHS = (1, 2, 4, 8, 8)
-
+POOLS = {"max": max_pool, "average": average_pool}
 
 
 class VGG(nn.Module):
@@ -31,12 +32,15 @@ class VGG(nn.Module):
       depth: 16 or 19.
       layers: names of the wanted outputs, `relu<block>_<position>`; None for all.
       channels: width of the first block; 64 as published, and as published weights need it.
+      pool: between blocks, "max" as published, or "average", as style transfer and what came of it
+        have it; then sides must halve evenly.
       dtype: dtype of the computation and of the features.
     """
 
     depth: int = 19
     layers: Sequence[str] | None = None
     channels: int = 64
+    pool: str = "max"
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -64,7 +68,7 @@ class VGG(nn.Module):
         for name in known[: max(known.index(name) for name in wanted) + 1]:
             block, position = (int(part) for part in name.removeprefix("relu").split("_"))
             if block > 1 and position == 1:
-                x = max_pool(x)
+                x = POOLS[self.pool](x)
             width = WIDTHS[block - 1] * self.channels
             conv = Conv(width, padding=1, dtype=self.dtype, name=f"conv{block}_{position}")
             x = nn.relu(conv(x))
@@ -82,6 +86,21 @@ def layer_names(depth: int) -> tuple[str, ...]:
         for block, count in enumerate(DEPTHS[depth], start=1)
         for position in range(1, count + 1)
     )
+
+
+def random_features(network: VGG) -> dict[str, Any]:
+    """Returns fixed random variables for a VGG of any width: a stand-in that knows no images.
+
+    He-normal kernels keep the features' scale from layer to layer.
+    """
+    variables = network.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    leaves, tree = jax.tree.flatten(variables)
+    keys = jax.random.split(jax.random.key(19), len(leaves))
+    start = nn.initializers.he_normal()
+    return jax.tree.unflatten(tree, [
+        start(key, leaf.shape, leaf.dtype) if leaf.ndim == 4 else jnp.zeros_like(leaf)
+        for key, leaf in zip(keys, leaves, strict=True)
+    ])
 
 
 def conversion_table(depth: int, last: str | None = None) -> dict[str, table.Entry]:

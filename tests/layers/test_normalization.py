@@ -1,4 +1,6 @@
-"""Batch normalisation: PyTorch's statistics, on one device and joined over several."""
+"""Batch normalisation: PyTorch's statistics, on one device and joined over several.
+
+Normalisation of a sample as a whole, in both precisions."""
 
 import functools
 
@@ -7,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxedit.layers.normalization import BatchNorm
+from jaxedit.layers.normalization import BatchNorm, SampleNorm
 
 RNG = np.random.default_rng(0)
 X = (3 + 2 * RNG.standard_normal((4, 3, 2, 5))).astype(np.float32)
@@ -82,3 +84,18 @@ def test_half_precision_keeps_float32_statistics():
     assert y.dtype == jnp.bfloat16 and after["batch_stats"]["var"].dtype == jnp.float32
     expected = 0.9 * VARIABLES["batch_stats"]["mean"] + 0.1 * np.float32(x).mean((0, 1, 2))
     np.testing.assert_allclose(after["batch_stats"]["mean"], expected, rtol=1e-5)
+
+
+def test_a_sample_is_normalised_as_a_whole():
+    variables = {"params": VARIABLES["params"]}
+    flat = X.reshape(4, -1).astype(np.float64)
+    mean, deviation = flat.mean(1), flat.std(1)
+    expected = (X - mean[:, None, None, None]) / deviation[:, None, None, None]
+    expected = expected * variables["params"]["scale"] + variables["params"]["bias"]
+    np.testing.assert_allclose(SampleNorm().apply(variables, X), expected, atol=1e-5)
+    # In bfloat16 the sum over 2^16 equal values would stall.
+    large = jnp.concatenate([jnp.ones((1, 256, 256, 1)), 3 * jnp.ones((1, 256, 256, 1))], -1)
+    norm = SampleNorm(dtype=jnp.bfloat16)
+    y = norm.apply(norm.init(jax.random.key(0), large), large.astype(jnp.bfloat16))
+    assert y.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(np.unique(np.asarray(y, np.float32)), [-1, 1])

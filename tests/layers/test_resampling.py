@@ -70,3 +70,20 @@ def test_dtype_is_kept():
     assert resampling.upsample_bilinear(x, align_corners=True).dtype == jnp.bfloat16
     assert resampling.resize_bilinear(x, (3, 3), align_corners=True).dtype == jnp.bfloat16
     assert resampling.max_pool(x).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 5, 3), (1, 1, 2, 1)])
+def test_pools_of_three_with_padding_as_tensorflow_has_it(shape):
+    x = jnp.asarray(np.random.default_rng(1).standard_normal(shape).astype(np.float32))
+    window = lambda x, start, add: jax.lax.reduce_window(
+        x, start, add, (1, 3, 3, 1), (1, 2, 2, 1), "SAME"
+    )
+    counts = window(jnp.ones_like(x), 0.0, jax.lax.add)
+    average = lambda x: window(x, 0.0, jax.lax.add) / counts
+    largest = lambda x: window(x, -jnp.inf, jax.lax.max)
+    for ours, theirs in (
+        (resampling.average_pool_same, average), (resampling.max_pool_same, largest)
+    ):
+        np.testing.assert_allclose(ours(x), theirs(x), atol=1e-6)
+        gradient = lambda pool: jax.grad(lambda x: jnp.sum(jnp.sin(pool(x))))(x)
+        np.testing.assert_allclose(gradient(ours), gradient(theirs), atol=1e-6)

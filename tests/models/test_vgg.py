@@ -92,3 +92,16 @@ def test_round_trip():
     back = table.to_published(entries, vgg.convert(published, 16, "relu1_2"))
     for name, array in published.items():
         np.testing.assert_array_equal(back[name], array)
+
+
+def test_average_pools():
+    image = np.random.default_rng(0).standard_normal((1, 4, 4, 3)).astype(np.float32)
+    module = vgg.VGG(19, layers=("relu1_2", "relu2_1"), channels=2, pool="average")
+    variables = vgg.random_features(module)
+    found = module.apply(variables, image)
+    cells = np.asarray(found["relu1_2"]).reshape(1, 2, 2, 2, 2, 2).mean((2, 4))
+    kernel = variables["params"]["conv2_1"]["kernel"]
+    expected = jax.nn.relu(jax.lax.conv_general_dilated(
+        cells, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    ))
+    np.testing.assert_allclose(found["relu2_1"], expected, atol=1e-5)

@@ -33,6 +33,9 @@ KEYS = {
             r"scat_gan|SCAT_type",
     "matting": r"what|salt|salt_note|inputs|outputs|arrays|values|parameters|fill|config|"
                r"tolerance|class_shares|affine|sigma_names|guided_attention|padded_shape",
+    "sims": r"what|salt|parameters|conventions|tolerance|arrays|limits|input|width_divisor|"
+            r"semantic_stride|parameter_count|output_range|float32_deviation|lambdas|cases|"
+            r"classes|min_area|topk|unlabelled|connectivity",
 }
 # Those of tests/metrics/goldens are of SCAT's form.
 KEYS["goldens"] = KEYS["scat"] + "|backbone|multiply|heads"

@@ -22,7 +22,7 @@ from jaxedit.methods.scat.data import Transform
 from jaxedit.methods.scat.generator import Generator
 from jaxedit.methods.scat.objectives import Settings
 from jaxedit.methods.scat.patch_discriminator import PatchDiscriminator
-from jaxedit.models.vgg import VGG
+from jaxedit.models.vgg import VGG, random_features
 
 PyTree = Any
 _DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -185,21 +185,6 @@ class SCAT(Method):
 def create(config: ml_collections.ConfigDict, axis_name: str | None = None) -> SCAT:
     """Returns the method; raises UserError for a configuration that cannot be run."""
     return SCAT(config, axis_name)
-
-
-def random_features(network: VGG) -> PyTree:
-    """Returns fixed random variables for a VGG of any width: a stand-in that knows no images.
-
-    He-normal kernels keep the features' scale from layer to layer.
-    """
-    variables = network.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-    leaves, tree = jax.tree.flatten(variables)
-    keys = jax.random.split(jax.random.key(19), len(leaves))
-    start = nn.initializers.he_normal()
-    return jax.tree.unflatten(tree, [
-        start(key, leaf.shape, leaf.dtype) if leaf.ndim == 4 else jnp.zeros_like(leaf)
-        for key, leaf in zip(keys, leaves, strict=True)
-    ])
 
 
 def _schedule(kind: str, lr: float, warmup: int, total_steps: int) -> float | optax.Schedule:

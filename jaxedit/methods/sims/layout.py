@@ -1,0 +1,38 @@
+"""How the networks of SIMS are told of a layout: one-hot classes, and colour maps of them."""
+
+from __future__ import annotations
+
+import colorsys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def one_hot(label: jax.Array, classes: int) -> jax.Array:
+    """Returns (..., classes + 1) float32; the last channel is "unlabelled".
+
+    Args:
+      label: int (...); what is not in 0..classes - 1 (-1, 255) is unlabelled.
+      classes: how many there are.
+    """
+    return jax.nn.one_hot(known(label, classes), classes + 1)
+
+
+def known(label: jax.Array, classes: int) -> jax.Array:
+    """Returns the labels with `classes` in place of what is no class."""
+    return jnp.where((label >= 0) & (label < classes), label, classes)
+
+
+def colours(classes: int) -> np.ndarray:
+    """Returns a colour in [0, 1] per class and black for "unlabelled", float32 (classes + 1, 3).
+
+    They differ in hue, and classes that follow one another in brightness too. The released
+    ordering network reads Cityscapes' own colours, which are data of that set: hand those in
+    through the configuration where published weights are used.
+    """
+    rows = [
+        colorsys.hsv_to_rgb(i / classes, 1.0 - 0.4 * (i % 2), 1.0 - 0.25 * (i % 3))
+        for i in range(classes)
+    ]
+    return np.asarray([*rows, (0.0, 0.0, 0.0)], np.float32)
