@@ -1,0 +1,132 @@
+"""Measures of SIMS: mean power spectra, which show grid artefacts, and how much is merely copied.
+
+Qi et al., CVPR 2018, section 6, compare mean power spectra by eye; the distance is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxedit.errors import UserError
+from jaxedit.metrics import base
+from jaxedit.metrics.image import to_255
+
+_LUMA = (0.299, 0.587, 0.114)
+CLOSE = 2 / 255  # of [0, 1]: what differs by less in every channel was copied
+
+
+def power(images: np.ndarray) -> np.ndarray:
+    """Returns |FFT|^2 of the luma of each picture, the mean frequency in the middle, float64.
+
+    Args:
+      images: (B, H, W, 3) in 0..255.
+    """
+    luma = np.asarray(images, np.float64) @ np.asarray(_LUMA)
+    return np.abs(np.fft.fftshift(np.fft.fft2(luma), axes=(-2, -1))) ** 2
+
+
+def log_radial(spectrum: np.ndarray) -> np.ndarray:
+    """Returns log10 of the mean of a spectrum (H, W) in rings of one pixel, min(H, W) / 2 of them.
+
+    Rings are counted in cycles per side, so of a picture that is not square they are ellipses.
+    """
+    height, width = spectrum.shape
+    side = min(height, width)
+    y, x = np.mgrid[:height, :width].astype(np.float64)
+    y, x = (y - height // 2) * (side / height), (x - width // 2) * (side / width)
+    rings = np.floor(np.hypot(x, y) + 0.5).astype(np.int64).ravel()
+    total = np.bincount(rings, spectrum.ravel())
+    with np.errstate(divide="ignore"):
+        return np.log10(total / np.maximum(np.bincount(rings), 1))[: side // 2]
+
+
+def copied(prediction: np.ndarray, canvas: np.ndarray, epsilon: float = CLOSE) -> np.ndarray:
+    """Returns the share of pixels of each picture that are those of its canvas, float64 (B,).
+
+    Args:
+      prediction: (B, H, W, 3) in [0, 1].
+      canvas: like it; black pixels are missing and count as not copied.
+      epsilon: a pixel counts as copied if no channel differs by more.
+    """
+    present = np.asarray(canvas).sum(-1) > 0
+    close = (np.abs(np.asarray(prediction, np.float64) - canvas) <= epsilon).all(-1)
+    return (present & close).mean((1, 2))
+
+
+class CopyRate(base.MeanMetric):
+    """`copied`, of predictions in [-1, 1] and the batch's canvas in [0, 1]."""
+
+    def __init__(self, prediction: str = "prediction", canvas: str = "canvas"):
+        super().__init__("copy_rate", "share of pixels copied from the canvas", False)
+        self._prediction, self._canvas = prediction, canvas
+
+    def values(self, outputs, batch):
+        values = copied((outputs[self._prediction] + 1) / 2, batch[self._canvas])
+        return values, np.ones(len(values), bool)
+
+
+class SpectrumDistance(base.Metric):
+    """The mean difference of two sets' mean power spectra, in decades (log10), over all rings."""
+
+    names = ("spectrum_distance",)
+    titles = {"spectrum_distance": "distance of log10 radial power spectra"}
+    higher_is_better = {"spectrum_distance": False}
+
+    def __init__(self, keys: base.Keys = base.PLAIN_KEYS):
+        self.keys = keys
+
+    def measure(self, outputs, batch, prepared=None):
+        del prepared
+        prediction, target, _ = self.keys.read(outputs, batch)
+        base.check(prediction, target, None)
+        return {"prediction": power(to_255(prediction)), "target": power(to_255(target))}
+
+    def new(self) -> SpectrumAccumulator:
+        return SpectrumAccumulator(self)
+
+
+class SpectrumAccumulator(base.Accumulator):
+    """Sums of the power spectra of predictions and of targets."""
+
+    def __init__(self, metric: SpectrumDistance):
+        super().__init__(metric)
+        self._sums: dict[str, np.ndarray] = {}
+
+    def add(self, rows: base.Rows) -> None:
+        count = len(rows["target"])
+        self.count += count
+        self._add({name: spectra.sum(0) for name, spectra in rows.items()} if count else {})
+
+    def state(self) -> base.AccumulatorState:
+        return {**self._sums, "count": np.array(self.count, np.int64)}
+
+    def merge(self, states: Sequence[base.AccumulatorState]) -> SpectrumAccumulator:
+        merged = SpectrumAccumulator(self.metric)
+        for state in states:
+            merged.count += int(state["count"])
+            merged._add({name: value for name, value in state.items() if name != "count"})
+        return merged
+
+    def result(self) -> dict[str, float]:
+        if not self.count:
+            return {"spectrum_distance": float("nan")}
+        lines = [log_radial(self._sums[name] / self.count) for name in ("prediction", "target")]
+        with np.errstate(invalid="ignore"):
+            return {"spectrum_distance": float(np.mean(np.abs(lines[0] - lines[1])))}
+
+    def notes(self) -> dict[str, str]:
+        return {} if self.count else {
+            "spectrum_distance": "spectrum_distance: absent: no samples"
+        }
+
+    def _add(self, sums: dict[str, np.ndarray]) -> None:
+        for name, value in sums.items():
+            held = self._sums.get(name)
+            if held is not None and held.shape != value.shape:
+                raise UserError(
+                    f"Power spectra of {held.shape} and {value.shape} pixels cannot be averaged: "
+                    "measure pictures of one size."
+                )
+            self._sums[name] = value if held is None else held + value

@@ -1,0 +1,35 @@
+"""Copy rate and distance of power spectra as streaming metrics."""
+
+import numpy as np
+import pytest
+
+from jaxedit.errors import UserError
+from jaxedit.methods.sims import metrics
+from jaxedit.metrics import Keys
+
+
+def test_copy_rate():
+    canvas = np.zeros((1, 2, 2, 3), np.float32)
+    canvas[0, 0] = 0.5
+    prediction = np.zeros((1, 2, 2, 3), np.float32)  # grey; black canvas pixels are missing
+    prediction[0, 0, 1] = 0.1
+    accumulator = metrics.CopyRate().new()
+    accumulator.update({"prediction": prediction}, {"canvas": canvas})
+    assert accumulator.result() == {"copy_rate": 0.25}
+
+
+def test_spectrum_distance_is_of_sets():
+    rng = np.random.default_rng(0)
+    pictures = rng.uniform(-1, 1, (4, 16, 24, 3)).astype(np.float32)
+    metric = metrics.SpectrumDistance(Keys("out", "image"))
+    same, halves = metric.new(), [metric.new(), metric.new()]
+    same.update({"out": pictures[::-1]}, {"image": pictures})
+    assert same.result()["spectrum_distance"] == pytest.approx(0, abs=1e-9)
+    grid = pictures.copy()
+    grid[:, ::2, ::2] = 1  # an artefact at the highest frequencies
+    for half, part in zip(halves, (slice(0, 2), slice(2, 4)), strict=True):
+        half.update({"out": grid[part]}, {"image": pictures[part]})
+    merged = metric.new().merge([half.state() for half in halves])
+    assert merged.result()["spectrum_distance"] > 0.1
+    with pytest.raises(UserError, match="one size"):
+        merged.update({"out": pictures[:, :8]}, {"image": pictures[:, :8]})
