@@ -31,6 +31,8 @@ KEYS = {
             r"gradient_relative_gap_float32_vs_float64_max|loss_order|grad_order|"
             r"suggested(_atol|_rtol)?|global_kind|global_gan|globalgan_type|segmentation_kind|"
             r"scat_gan|SCAT_type",
+    "sdic": r"model|config|salt|fill_rule|adjust|note|inputs|noise|outputs|parameters|"
+            r"not_filled|limits",
     "matting": r"what|salt|salt_note|inputs|outputs|arrays|values|parameters|fill|config|"
                r"tolerance|class_shares|affine|sigma_names|guided_attention|padded_shape",
     "sims": r"what|salt|parameters|conventions|tolerance|arrays|limits|input|width_divisor|"
