@@ -98,7 +98,7 @@ def default_run_dir(argument: str) -> pathlib.Path:
 
 def train_run(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> int:
     """Trains, evaluates and reports; a finished run says so and is left alone."""
-    from jaxedit.run import directory, run_lock, sharding, train
+    from jaxedit.run import directory, run_lock, sharding, stages, train
 
     first = sharding.is_first_process()
     directory.check(config, run_dir)
@@ -106,6 +106,7 @@ def train_run(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> int:
         _say(first, f"{run_dir} is finished. Its report: {run_dir / 'report.html'}. "
                     "Choose another --workdir to train again.")
         return 0
+    stages.check(config)  # ahead of the lock, which makes the directory
     with run_lock.hold(run_dir):
         try:
             train.train(config, run_dir)
@@ -136,6 +137,8 @@ def evaluate_run(
     stage: str | None = None,
 ) -> int:
     """Measures one checkpoint of a run, on its own or another source."""
+    from jaxedit import bounds
+    from jaxedit import method as method_lib
     from jaxedit.data import sources
     from jaxedit.report import page as report
     from jaxedit.run import artifacts, evaluate, measure, readers, sharding
@@ -148,6 +151,9 @@ def evaluate_run(
                 "the rest belongs to the run."
             )
         config_lib.override(stage_config, key, value)
+    bounds.check(
+        stage_config, method_lib.bounds(stage_config), only=[key for key, _ in overrides]
+    )
     stage_config = artifacts.with_sources(stage_config, method.artifacts)
     suffix = f"-step{int(state.step)}" if step or overrides else ""
     source, _ = evaluate.evaluation_source(stage_config)

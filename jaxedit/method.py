@@ -28,6 +28,7 @@ import ml_collections
 import numpy as np
 import optax
 
+from jaxedit import bounds as bounds_lib
 from jaxedit.data.sources import Opened, Source
 from jaxedit.errors import UserError
 from jaxedit.evaluation import Evaluation
@@ -278,8 +279,34 @@ def create(
       artifacts: stage -> what earlier host stages of the run have made.
 
     Raises:
-      UserError: there is no such method; the message names the nearest known one.
+      UserError: there is no such method, and the message names the nearest known one; or a value
+        of a key of its own breaks its rule.
     """
+    module = _of_config(config)
+    bounds_lib.check(config, _own_bounds(module))
+    if "artifacts" in inspect.signature(module.create).parameters:
+        return module.create(config, axis_name, artifacts or {})
+    return module.create(config, axis_name)
+
+
+def bounds(config: ml_collections.ConfigDict) -> dict[str, bounds_lib.Rule]:
+    """Returns dotted key -> rule, of the keys of the core and of those of `config.method`.
+
+    A paper's own stand in `BOUNDS` of the module that defines `create`; they go before the core's,
+    as where a method computes in one precision only.
+
+    Raises:
+      UserError: there is no such method.
+    """
+    return {**bounds_lib.CORE, **_own_bounds(_of_config(config))}
+
+
+def _own_bounds(module: types.ModuleType) -> dict[str, bounds_lib.Rule]:
+    return getattr(module, "BOUNDS", {})
+
+
+def _of_config(config: ml_collections.ConfigDict) -> types.ModuleType:
+    bounds_lib.check(config, bounds_lib.CORE, only=["method"])
     name = config.method
     if "." not in name:
         known = known_methods()
@@ -290,10 +317,7 @@ def create(
                 "own is named with a dot, as in 'mypaper.method'."
             )
         name = f"jaxedit.methods.{name}.method"
-    function = _module(name).create
-    if "artifacts" in inspect.signature(function).parameters:
-        return function(config, axis_name, artifacts or {})
-    return function(config, axis_name)
+    return _module(name)
 
 
 def _module(name: str) -> types.ModuleType:

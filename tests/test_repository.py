@@ -26,7 +26,7 @@ LEVELS = (
     ("models",),
     ("losses", "metrics", "data"),
     ("scenes",),
-    ("state", "evaluation", "task"),
+    ("bounds", "state", "evaluation", "task"),
     ("method", "config"),
     ("methods",),
     ("run",),

@@ -23,6 +23,7 @@ import optax
 import safetensors.numpy
 
 from configs import common
+from jaxedit.bounds import one_of, real, whole
 from jaxedit.config import choose_preset
 from jaxedit.evaluation import Evaluation
 from jaxedit.host import atomic, levels
@@ -223,6 +224,17 @@ class Toy(Method):
     def pictures(self, batch, outputs):
         images = {"truth": batch["image"], "result": outputs["composite"]}
         return {name: levels.of_picture(image) for name, image in images.items()}
+
+
+# What the values of its keys may be; those of the core's that it does not read stay as they are.
+BOUNDS = {
+    "optim.lr": real(0, example=1e-2),
+    "explode_at": whole(0, example=0),
+    "build_records": whole(1, example=64),
+    "build_pause": real(0, example=0.1),
+    "precision.compute": one_of("float32"),
+    "remat": one_of(False),
+}
 
 
 def create(config, axis_name=None, artifacts=None):

@@ -346,10 +346,11 @@ def _seeds(named: tuple[int, ...], count: int | None) -> list[int]:
 
 def _check_config(sweep: Sweep, job: Run) -> None:
     """Raises UserError unless the run can start, before hours are spent on the ones before it."""
-    from jaxedit.run import directory
+    from jaxedit.run import directory, stages
 
     try:
         config = config_lib.load(sweep.config, job.overrides)
+        stages.check(config)
     except UserError as error:
         raise UserError(f"Variant {job.variant!r}: {error}") from error
     if not (job.run_dir / "config.json").is_file():

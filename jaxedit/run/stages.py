@@ -23,11 +23,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from jaxedit import bounds
 from jaxedit import config as config_lib
+from jaxedit import method as method_lib
 from jaxedit.errors import UserError
 from jaxedit.host.names import check_choice, did_you_mean
 
 _KEYS = ("name", "overrides", "start", "carry", "build")
+_EXAMPLE = '({"name": "first", "overrides": {"train": {"steps": 100}}},)'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,14 +54,14 @@ def read(config: config_lib.ConfigDict) -> list[Stage]:
     """Returns the stages of a run, in order.
 
     Raises:
-      UserError: two stages share a name, or an override names an unknown key.
+      UserError: the table of stages is malformed, two stages share a name, or an override names an
+        unknown key.
     """
+    _check_table(config.stages)
     if not config.stages:
         return [Stage("train", config)]
     stages = []
     for entry in config.stages:
-        for key in entry:
-            check_choice(f"config.stages[{len(stages)}]: key", key, _KEYS)
         name = entry["name"]
         if name in (s.name for s in stages):
             raise UserError(f"config.stages names {name!r} twice.")
@@ -79,6 +82,55 @@ def read(config: config_lib.ConfigDict) -> list[Stage]:
         start = _pairs(name, entry)
         stages.append(Stage(name, stage_config.lock(), start, bool(entry.get("build", False))))
     return stages
+
+
+def check(config: config_lib.ConfigDict) -> None:
+    """Holds the configuration of every stage to the rules of its keys, before anything starts.
+
+    Raises:
+      UserError: a value breaks its rule, the table of stages is malformed, or there is no such
+        method; the message names stage, key, value, rule and an example.
+    """
+    for stage in read(config):
+        for key, rule in method_lib.bounds(stage.config).items():
+            here, above = (repr(bounds.lookup(c, key)) for c in (stage.config, config))
+            where = "" if here == above else f"Stage {stage.name!r}: "
+            bounds.check(stage.config, {key: rule}, where=where)
+
+
+def _check_table(table: Any) -> None:
+    """Raises UserError unless `table` is a sequence of entries with a name."""
+    if not isinstance(table, tuple | list):
+        raise UserError(
+            f"config.stages={table!r}: expected a sequence of stages, for example {_EXAMPLE}; "
+            "() is a single one."
+        )
+    for position, entry in enumerate(table):
+        where = f"config.stages[{position}]"
+        if not isinstance(entry, Mapping | config_lib.ConfigDict):
+            raise UserError(f"{where}={entry!r}: expected an entry as in {_EXAMPLE}.")
+        for key in entry:
+            check_choice(f"{where}: key", key, _KEYS)
+        name = entry.get("name")
+        if not isinstance(name, str) or not name:
+            raise UserError(f"{where}: name={name!r}: expected a text, as in {_EXAMPLE}.")
+        overrides = entry.get("overrides", {})
+        if not _is_table(overrides):
+            raise UserError(
+                f"Stage {name!r}: overrides={overrides!r}: expected groups of keys with their "
+                f"values, as in {_EXAMPLE}."
+            )
+        build = entry.get("build", False)
+        if not isinstance(build, bool):
+            raise UserError(f"Stage {name!r}: build={build!r}: expected True or False.")
+
+
+def _is_table(value: Any) -> bool:
+    """Whether it is a dict, and those inside it are, with texts for keys."""
+    if not isinstance(value, Mapping | config_lib.ConfigDict):
+        return False
+    inside = [v for v in value.values() if isinstance(v, Mapping | config_lib.ConfigDict)]
+    return all(isinstance(key, str) for key in value) and all(map(_is_table, inside))
 
 
 def _pairs(name: str, entry: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

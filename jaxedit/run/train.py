@@ -62,6 +62,7 @@ def train(
       NonFiniteLoss: a loss or gradient norm became NaN or infinite.
       Preempted: SIGTERM or Ctrl-C arrived; everything is saved.
     """
+    stages.check(config)
     directory.check(config, run_dir)
     with run_lock.hold(run_dir) as fresh:
         try:

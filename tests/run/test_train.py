@@ -280,7 +280,7 @@ def test_stages_carry_parameters(tmp_path):
         ([f"--config={TOY}", "--config.optim.lrr=1"], "optim.lr"),
         (["--config=nowhere.py"], "No configuration file"),
         ([f"--config={TOY}", "--config.layers.convolution=fast", "--workdir={tmp}/run"],
-         "auto, xla"),
+         "'auto', 'xla'"),
         (["--workdir=/nonexistent/run", "--mode=evaluate"], "no run directory"),
         ([f"--config={TOY}", "--config.train.batch_size=3", "--workdir={tmp}/run"], "multiple of"),
         ([f"--config={TOY}", "--config.data.source=folder:{tmp}", "--workdir={tmp}-run"], "{tmp}"),

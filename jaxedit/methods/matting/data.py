@@ -157,26 +157,9 @@ def _foreground(record: Record) -> np.ndarray:
 
 
 def _check(config: ml_collections.ConfigDict) -> None:
-    """Raises UserError for numbers that cannot be used; the message names key and remedy."""
+    """Raises UserError where numbers do not fit together; the message names key and remedy."""
     data = config.data
-    shares = ("known", "foreground_share", "merge", "resize_probability", "real_world")
-    for key in shares:
-        if not 0 <= data[key] <= 1:
-            raise UserError(f"data.{key}={data[key]} must lie between 0 and 1.")
-    if not 1 <= data.cell <= config.image_size:
+    if data.cell > config.image_size:
         raise UserError(
             f"data.cell={data.cell} must lie between 1 and image_size={config.image_size} pixels."
         )
-    lowest, highest = data.trimap_width
-    if not 1 <= lowest <= highest:
-        raise UserError(
-            f"data.trimap_width={tuple(data.trimap_width)} must be (lowest, highest) with "
-            "1 <= lowest <= highest."
-        )
-    for key in ("resize_size", "trimap_size"):
-        if data[key] < 1:
-            raise UserError(f"data.{key}={data[key]} must be a number of pixels, such as 640.")
-    if data.foreground_limit < 0:
-        raise UserError(f"data.foreground_limit={data.foreground_limit}; 0 takes all.")
-    if config.evaluate.trimap_width < 0:
-        raise UserError(f"evaluate.trimap_width={config.evaluate.trimap_width} is negative.")

@@ -14,29 +14,25 @@ import optax
 
 from jaxedit.errors import UserError
 from jaxedit.evaluation import Evaluation
-from jaxedit.host.names import check_choice
 from jaxedit.method import Batch, Method, State, Sums, Task
-from jaxedit.methods.matting import evaluation, matte, objectives, optimization, update, weights
+from jaxedit.methods.matting import (
+    bounds,
+    evaluation,
+    matte,
+    objectives,
+    optimization,
+    update,
+    weights,
+)
 from jaxedit.methods.matting.data import Transform
 from jaxedit.methods.matting.network import MattingNetwork
 from jaxedit.state import StartingValue
 
 PyTree = Any
+BOUNDS = bounds.BOUNDS
 NETWORK = update.NETWORK
 _FRESH = 101  # purpose of the key that fills what published weights lack
 _DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-_CHOICES = {
-    "data.task": ("pretrain", "finetune"),
-    "data.alpha_noise": ("pixel", "cell", "smooth", "gaussian"),
-    "data.second_image": ("image", "colour"),
-    "network.backbone": ("swin", "resnet34"),
-    "network.initial": ("", "swin-tiny", "dpt", "matteformer"),
-    "loss.regions": ("pretrain", "self_guided", "whole"),
-    "optim.kind": ("adamw", "adam"),
-    "optim.schedule": ("epochs", "steps"),
-    "precision.compute": tuple(_DTYPES),
-    "evaluate.trimap": ("record", "made"),
-}
 
 
 class Matting(Method):
@@ -156,10 +152,7 @@ def create(config: ml_collections.ConfigDict, axis_name: str | None = None) -> M
 
 
 def _check(config: ml_collections.ConfigDict) -> None:
-    """Raises UserError where the configuration is unsound, naming key and remedy."""
-    for key, known in _CHOICES.items():
-        group, name = key.split(".")
-        check_choice(key, config[group][name], known)
+    """Raises UserError where values do not fit together, naming key and remedy."""
     size = config.image_size
     if size % 32 or size < 64:
         raise UserError(

@@ -15,10 +15,7 @@ import numpy as np
 
 from jaxedit.data import mask_files, transforms
 from jaxedit.errors import UserError
-from jaxedit.host.names import check_choice
 from jaxedit.method import Record
-
-CROPS = ("random_resized", "centre", "resize_and_crop")
 
 
 class Transform:
@@ -26,11 +23,6 @@ class Transform:
 
     def __init__(self, config: ml_collections.ConfigDict, train: bool):
         data, evaluate = config.data, config.evaluate
-        check_choice("data.crop", data.crop, CROPS)
-        check_choice("data.mask", data.mask, mask_files.MASK_TYPES)
-        check_choice("evaluate.crop", evaluate.crop, ("whole", *CROPS[1:]))
-        kinds = (*mask_files.EVALUATION_KINDS, "files", "record")
-        check_choice("evaluate.mask", evaluate.mask, kinds)
         self.train = train
         self.size = config.image_size
         self.crop = data.crop if train else evaluate.crop

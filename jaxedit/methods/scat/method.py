@@ -14,10 +14,17 @@ import optax
 
 from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
-from jaxedit.host.names import check_choice
 from jaxedit.losses import perceptual
 from jaxedit.method import Batch, Method, State, Sums, Task
-from jaxedit.methods.scat import baselines, contrastive, discriminators, inpaint, metrics, update
+from jaxedit.methods.scat import (
+    baselines,
+    bounds,
+    contrastive,
+    discriminators,
+    inpaint,
+    metrics,
+    update,
+)
 from jaxedit.methods.scat.data import Transform
 from jaxedit.methods.scat.generator import Generator
 from jaxedit.methods.scat.objectives import Settings
@@ -25,9 +32,8 @@ from jaxedit.methods.scat.patch_discriminator import PatchDiscriminator
 from jaxedit.models.vgg import VGG, random_features
 
 PyTree = Any
+BOUNDS = bounds.BOUNDS
 _DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-_SCHEDULES = ("constant", "cosine")
-_FEATURES = ("vgg19", "random_features")
 
 
 class SCAT(Method):
@@ -35,7 +41,6 @@ class SCAT(Method):
 
     def __init__(self, config: ml_collections.ConfigDict, axis_name: str | None = None):
         super().__init__(config, axis_name)
-        _check(config)
         self.settings = _settings(config)
 
     def networks(self) -> dict[str, nn.Module]:
@@ -223,14 +228,3 @@ def _settings(config: ml_collections.ConfigDict) -> Settings:
         accumulate=config.train.accumulate,
         ema_decay=config.optim.ema,
     )
-
-
-def _check(config: ml_collections.ConfigDict) -> None:
-    """Raises UserError where the configuration is unsound, naming key and remedy."""
-    for key, known in (
-        ("precision.compute", tuple(_DTYPES)),
-        ("optim.schedule", _SCHEDULES),
-        ("loss.features", _FEATURES),
-    ):
-        group, name = key.split(".")
-        check_choice(key, config[group][name], known)
