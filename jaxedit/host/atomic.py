@@ -50,8 +50,13 @@ def atomic_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes `text` to `path` in UTF-8, whole or not at all; raises like `atomic_file`."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Writes `content` to `path`, whole or not at all; raises like `atomic_file`."""
     with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
 
 
 @contextlib.contextmanager

@@ -170,7 +170,7 @@ class Checkpointer:
             raise UserError(
                 f"None of the checkpoints in {self.folder} can be read ({reasons}). Nothing was "
                 "moved, and the run does not start over by itself. Put them back from a copy, or "
-                "move that folder away to train the stage from its beginning."
+                "move that folder and metrics.jsonl away to train the stage from its beginning."
             )
         return None, damaged
 

@@ -8,7 +8,7 @@ import shutil
 from jaxedit import config as config_lib
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, locks
-from jaxedit.run import artifacts, checkpoint, sharding
+from jaxedit.run import artifacts, checkpoint, rows, sharding
 
 
 def check(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> bool:
@@ -78,6 +78,8 @@ def remove_if_empty(run_dir: pathlib.Path) -> None:
 
 
 def _holds_results(run_dir: pathlib.Path) -> bool:
-    """Whether there is a checkpoint or a finished artefact, which belong to one configuration."""
+    """Whether there is, or was, what belongs to one configuration: checkpoints, artefacts."""
+    if not (run_dir / "checkpoints").is_dir() and rows.read(run_dir / "metrics.jsonl")[0]:
+        return True  # they were there: a run makes that folder before its first row
     patterns = ("checkpoints/*/[0-9]*", "artifacts/*/" + artifacts.MANIFEST)
     return any(True for pattern in patterns for _ in run_dir.glob(pattern))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pathlib
+import sys
 from typing import Any
 
 import jax
 
 from jaxedit import method as method_lib
+from jaxedit.errors import UserError
 from jaxedit.method import Method, State
-from jaxedit.run import artifacts, evaluate, sharding, stages, starting
+from jaxedit.run import artifacts, checkpoint, evaluate, rows, sharding, stages, starting
 
 
 def check_stages(every: list[stages.Stage], run_dir: pathlib.Path) -> None:
@@ -19,6 +21,7 @@ def check_stages(every: list[stages.Stage], run_dir: pathlib.Path) -> None:
       PretrainedWeightsMissing: a stage starts from published weights that are not here.
       UserError: a configuration is unsound, or a stage starts from what will not be there.
     """
+    _check_lost(every, run_dir)
     for position, stage in enumerate(every):
         pairs = stage.start
         # After a host stage, methods may need its artefact: they are checked in their turn.
@@ -29,6 +32,36 @@ def check_stages(every: list[stages.Stage], run_dir: pathlib.Path) -> None:
         begun = any(True for _ in (run_dir / "checkpoints" / stage.name).glob("[0-9]*"))
         begun = begun or artifacts.is_finished(run_dir, stage.name)
         starting.check(stage, pairs, every[:position], begun)
+
+
+def _check_lost(every: list[stages.Stage], run_dir: pathlib.Path) -> None:
+    """Stops a run that has trained and whose checkpoints are all gone; says which are, otherwise.
+
+    Orbax makes the folder of a stage before the first row of it, and a run that goes on past a
+    second save has finished the first one.
+    """
+    written = rows.read(run_dir / "metrics.jsonl")[0]
+    lost, some_left = [], False
+    for stage in every:
+        folder = run_dir / "checkpoints" / stage.name
+        steps = [row.step for row in written if row.stage == stage.name]
+        if checkpoint.has_checkpoint(folder):
+            some_left = True
+        elif steps and not (
+            folder.is_dir() and max(steps) <= 2 * stage.config.train.checkpoint_every
+        ):
+            lost.append(
+                f"{folder} holds no checkpoint, but metrics.jsonl has rows of stage "
+                f"{stage.name!r} up to step {max(steps)}"
+            )
+    if lost and not some_left:
+        raise UserError(
+            f"This run has trained, and its checkpoints are gone: {'; '.join(lost)}. Nothing was "
+            "changed. Put the folder back from a copy; or, to train anew from the beginning, move "
+            "metrics.jsonl away, or choose another --workdir."
+        )
+    for line in lost if sharding.is_first_process() else ():
+        print(f"{line}: it is trained from its beginning.", file=sys.stderr, flush=True)
 
 
 def headline(

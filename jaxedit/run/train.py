@@ -29,6 +29,7 @@ from jaxedit.run import (
     evaluate,
     frozen,
     opening,
+    rows,
     run_lock,
     sharding,
     stages,
@@ -77,7 +78,8 @@ def train(
 def _train_stages(
     config: config_lib.ConfigDict, run_dir: pathlib.Path, devices: list | None
 ) -> State | None:
-    output = writer.Writer(run_dir)
+    every = stages.read(config)
+    output = writer.Writer(run_dir, stages=[stage.name for stage in every])
     finished: dict[str, State] = {}
     records: dict[str, Any] = {}
     anything_new = False
@@ -85,7 +87,6 @@ def _train_stages(
     with StopRequest() as stop, contextlib.closing(output):
         context = _Context(run_dir, output, stop, finished)
         made: dict[str, Artifact] = {}
-        every = stages.read(config)
         opening.check_stages(every, run_dir)
         names_optimizers = any(":opt" in source for stage in every for source, _ in stage.start)
         for position, stage in enumerate(every):
@@ -175,13 +176,13 @@ def _train_stage(
         state = state.replace(frozen=networks)
         batches.set_state(meta["data"])
         sums.restore(meta["sums"])
-        output.rewind(stage.name, meta["rows"])
+        output.rewind(stage.name, int(state.step), meta["rows"])
         output.purge_events_after(int(state.step))
     else:
         rng = jax.random.fold_in(root, INIT)
         state = starting.initial_state(method, plan, rng, stage.start, context.finished)
         frozen.save(run_dir, stage.name, state.frozen)
-        output.rewind(stage.name, {})
+        output.rewind(stage.name, 0, {})
     start = int(state.step)
     if sharding.is_first_process() and start < total:
         line = opening.headline(stage, plan, method, state, source, start)
@@ -220,7 +221,7 @@ def _train_stage(
             "evaluation_due": due,
             "data": batches.get_state(),
             "sums": sums.to_json(),
-            "rows": output.rows(stage.name),
+            "rows": rows.count(run_dir, stage.name),
             "summary": record.to_json(),
         }
         saver.save(plan.global_state(state), meta, metrics, replace=again)

@@ -15,7 +15,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -25,16 +25,23 @@ from tqdm import tqdm
 
 from jaxedit.host import atomic
 from jaxedit.report import pictures
-from jaxedit.run import sharding
-
-_ROW_FILES = ("metrics.jsonl", "timing.jsonl")
+from jaxedit.run import rows, sharding
 
 
 class Writer:
-    """Writes the rows, events and pictures of a run; silent on every process but the first."""
+    """Writes the rows, events and pictures of a run; silent on every process but the first.
 
-    def __init__(self, run_dir: pathlib.Path, active: bool | None = None):
+    Args:
+      run_dir: the run directory.
+      active: whether to write; by default on the first process.
+      stages: the names of the stages, in order.
+    """
+
+    def __init__(
+        self, run_dir: pathlib.Path, active: bool | None = None, stages: Sequence[str] = ()
+    ):
         self.run_dir = run_dir
+        self._stages = stages
         self.active = sharding.is_first_process() if active is None else active
         self._events = None
         self._purge_step = None
@@ -69,37 +76,10 @@ class Writer:
             (self.run_dir / name).parent.mkdir(parents=True, exist_ok=True)
             atomic.write_text(self.run_dir / name, json.dumps(value, indent=2) + "\n")
 
-    def rewind(self, stage: str, rows: Mapping[str, int]) -> None:
-        """Drops what a stage wrote after the checkpoint that it resumes from.
-
-        Args:
-          stage: the stage; the rows of other stages stay.
-          rows: file name -> how many rows of this stage the checkpoint knew of.
-        """
-        for name in _ROW_FILES:
-            kept, count = [], 0
-            for line in self._lines(name):
-                own = line[1] == stage
-                count += own
-                if not own or count <= rows.get(name, 0):
-                    kept.append(line[0])
-            if self.active and (self.run_dir / name).exists():
-                atomic.write_text(self.run_dir / name, "".join(text + "\n" for text in kept))
-
-    def rows(self, stage: str) -> dict[str, int]:
-        """Returns file name -> number of rows of a stage, to be kept in a checkpoint."""
-        return {name: sum(s == stage for _, s in self._lines(name)) for name in _ROW_FILES}
-
-    def _lines(self, name: str) -> list[tuple[str, str]]:
-        """Returns (line, stage) of every whole row; a kill can leave half a row at the end."""
-        path = self.run_dir / name
-        lines = []
-        for text in path.read_text().splitlines() if path.exists() else []:
-            try:
-                lines.append((text, json.loads(text)["stage"]))
-            except json.JSONDecodeError:
-                break
-        return lines
+    def rewind(self, stage: str, step: int, known: Mapping[str, int]) -> None:
+        """Drops what a stage wrote after the checkpoint that it resumes from, see `rows.rewind`."""
+        if self.active:
+            rows.rewind(self.run_dir, stage, step, known, self._stages)
 
     def purge_events_after(self, step: int) -> None:
         """Tells TensorBoard to hide events after `step`, which will be written again."""
