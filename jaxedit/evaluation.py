@@ -53,8 +53,8 @@ class Evaluation:
         may be `metric/group`. None keeps none.
       curves: figures over a number that `predict` takes, measured at the end of a run.
       prepare: batch -> batch that `predict` gets; None pads pictures as the task needs, and cuts
-        the outputs again, as commands do.
-      finish: (outputs, batch) -> outputs that are measured, for example cut to 8 bits.
+        and finishes the outputs, as commands do.
+      finish: (outputs, batch) -> outputs that are measured, beyond what the task's own does.
       picture: arrays like `prediction` -> uint8 (N, H, W, 1 or 3), for the picture grid.
       absent: lines that say which baselines are missing, and how to get them.
     """

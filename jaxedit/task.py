@@ -196,14 +196,23 @@ class Task:
       outputs: name -> kind (a `Picture` or an `Array`), of what it gets back.
       multiple: sides of pictures of any size must be multiples of this many pixels.
       minimum: their smallest side, in pixels.
+      margin: pixels that are reflected on every side of pictures of any size, and more at the
+        right and bottom: the padding of a publication, a multiple of `multiple`. None pads no more
+        than is needed, all around.
+      finish: (outputs, inputs) -> outputs, on NumPy arrays with the samples first: what the host
+        makes of outputs after the padding is cut off, for example 8 bits.
     """
 
     inputs: Mapping[str, Kind]
     outputs: Mapping[str, Kind]
     multiple: int = 1
     minimum: int = 1
+    margin: int | None = None
+    finish: Callable[[Mapping, Mapping], Mapping[str, np.ndarray]] | None = None
 
     def __post_init__(self):
+        if self.margin is not None and (self.margin < 0 or self.margin % self.multiple):
+            raise ValueError(f"The margin {self.margin} is no multiple of {self.multiple}")
         named = set(self.sized.values())
         for name, kind in self.outputs.items():
             if not isinstance(kind, Picture | Array):
@@ -248,10 +257,17 @@ class Task:
 
     def padded(self, height: int, width: int, step: int = 1) -> tuple[int, int]:
         """Returns the padded size of a picture; `step` as in `padding.bucket`."""
-        return tuple(
-            padding.bucket(n, multiple=self.multiple, minimum=self.minimum, step=step)
-            for n in (height, width)
+        return self._frame((height, width), step).padded
+
+    def _frame(self, size: padding.Sides, step: int) -> padding.Frame:
+        margin = self.margin or 0
+        minimum = max(1, self.minimum - 2 * margin)
+        filled = tuple(
+            padding.bucket(n, multiple=self.multiple, minimum=minimum, step=step) for n in size
         )
+        if self.margin is None:
+            return padding.centred(size, filled)
+        return padding.with_margin(size, filled, margin)
 
     def pad(
         self, batch: Mapping[str, Any], step: int = 1
@@ -270,7 +286,7 @@ class Task:
             if name not in batch:
                 continue
             sides = tuple(batch[name].shape[1:3])
-            frame = frames.setdefault(size, padding.centred(sides, self.padded(*sides, step)))
+            frame = frames.setdefault(size, self._frame(sides, step))
             if frame.size != sides:
                 raise ValueError(f"The inputs differ in size: {sorted({frame.size, sides})}")
             result[name] = frame.pad(batch[name])
@@ -285,3 +301,17 @@ class Task:
             if isinstance(kind, Picture) and isinstance(kind.size, str) and name in outputs:
                 result[name] = frames[kind.size].cut(outputs[name], kind.scale)
         return result
+
+    def finished(
+        self, outputs: Mapping[str, np.ndarray], frames: Mapping[str, padding.Frame],
+        inputs: Mapping[str, Any],
+    ) -> dict[str, np.ndarray]:
+        """Returns what commands hand over and evaluations measure: the outputs cut and finished.
+
+        Args:
+          outputs: of `predict`, samples first.
+          frames: of `pad`.
+          inputs: the batch before it was padded.
+        """
+        result = self.cut(outputs, frames)
+        return result if self.finish is None else {**result, **self.finish(result, inputs)}

@@ -1,8 +1,8 @@
 """A trained run, or published weights, as a callable on pictures of any size.
 
-Pictures are padded by reflection to a bucket of sizes, so that a folder of many sizes needs few
-compilations; nothing is resized. Masks are reflected with their pictures: the mirror image of a
-hole is a hole, so what lies under it is never shown to the network.
+Pictures are padded by reflection, as their task says or to a bucket of sizes, so that a folder of
+many sizes needs few compilations; nothing is resized. Masks are reflected with their pictures: the
+mirror image of a hole is a hole, so what lies under it is never shown to the network.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Applier:
         variables: PyTree,
         task: Task,
         *,
-        bucket: int = BUCKET,
+        bucket: int | None = None,
         seed: int = 0,
         convolution: str | None = None,
         say: Callable[[str], None] = lambda line: None,
@@ -60,13 +60,16 @@ class Applier:
           variables: passed to `predict`.
           task: its sizes are kept to, and its inputs are asked for.
           bucket: sides are padded to multiples of this many pixels; 1 pads no more than the
-            network needs and compiles once per size.
+            network needs and compiles once per size. None is 1 where the task has a margin of
+            its own, else 64.
           seed: of the random numbers that `predict` may draw; the same for every picture unless
             it comes with a seed.
           convolution: "auto" or "xla", see `layers.convolution.formulation`; None leaves it to
             `predict`, where it is one of a `Method`.
           say: is told about each compilation.
         """
+        if bucket is None:
+            bucket = BUCKET if task.margin is None else 1
         if bucket < 1:
             raise UserError(f"bucket={bucket}: expected a number of pixels of at least 1.")
         self.task = task
@@ -99,7 +102,8 @@ class Applier:
         batch, seed = self.task.read(inputs)
         padded, frames = self.task.pad(batch, self._step)
         outputs = self._run(padded, self._rng if seed is None else jax.random.key(seed))
-        outputs = self.task.cut({n: np.asarray(outputs[n]) for n in self.task.outputs}, frames)
+        outputs = {name: np.asarray(outputs[name]) for name in self.task.outputs}
+        outputs = self.task.finished(outputs, frames, batch)
         return {name: array[0] for name, array in outputs.items()}
 
     def padded(self, height: int, width: int) -> tuple[int, int]:

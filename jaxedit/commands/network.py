@@ -31,8 +31,9 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
                         help="also write a picture that shows the result beside those of the "
                         "classical methods, .png; a folder where PHOTO is one")
     parser.add_argument("--bucket", type=int, metavar="PIXELS",
-                        help="sides are padded to multiples of this (default: 64): larger means "
-                        "fewer compilations for a folder of many sizes")
+                        help="sides are padded to multiples of this (default: 64; with a matting "
+                        "network no more than it was measured with): larger means fewer "
+                        "compilations for a folder of many sizes")
 
 
 def check(arguments: argparse.Namespace, task: str) -> None:
@@ -76,8 +77,7 @@ def load_applier(
     from jaxedit.run import sharding
 
     sharding.enable_compilation_cache()
-    bucket = applier.BUCKET if arguments.bucket is None else arguments.bucket
-    options = {"bucket": bucket, "say": command.tell}
+    options = {"bucket": arguments.bucket, "say": command.tell}
     if arguments.run is not None:
         return applier.from_run(arguments.run, task, step=arguments.step, **options)
     return applier.from_weights(arguments.weights, task, **options)

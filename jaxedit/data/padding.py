@@ -62,15 +62,16 @@ def centred(size: Sides, padded: Sides) -> Frame:
     return Frame(tuple(size), tuple(rims))
 
 
-def with_margin(size: Sides, margin: int, multiple: int) -> Frame:
+def with_margin(size: Sides, filled: Sides, margin: int) -> Frame:
     """Returns a frame of `margin` pixels on every side, and more at the right and bottom.
 
     Args:
       size: height and width.
-      margin: in pixels, a multiple of `multiple`.
-      multiple: the padded sides are multiples of it.
+      filled: what these are filled up to, margins apart.
+      margin: in pixels.
     """
-    return Frame(tuple(size), tuple((margin, margin + -length % multiple) for length in size))
+    rims = ((margin, margin + n - m) for n, m in zip(filled, size, strict=True))
+    return Frame(tuple(size), tuple(rims))
 
 
 def bucket(pixels: int, *, multiple: int, minimum: int, step: int = 1) -> int:

@@ -154,7 +154,8 @@ class Evaluator:
         for name, state in states.items():
             outputs = self._predict(state, placed, places)
             outputs = {k: sharding.local_rows(v) for k, v in outputs.items()}
-            outputs = outputs if frames is None else self.task.cut(outputs, frames)
+            if frames is not None:
+                outputs = self.task.finished(outputs, frames, batch)
             outputs = finish(outputs, batch) if finish else outputs
             found[name] = {k: v[valid] for k, v in outputs.items()}
         for name, output in self.wanted.systems.items():

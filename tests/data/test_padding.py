@@ -23,5 +23,5 @@ def test_cutting_undoes_padding_at_every_scale(size):
 
 
 def test_margins():
-    frame = padding.with_margin((40, 64), 32, 32)
+    frame = padding.with_margin((40, 64), (64, 64), 32)
     assert frame.padded == (128, 128) and frame.rims == ((32, 56), (32, 32))

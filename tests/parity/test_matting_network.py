@@ -10,7 +10,7 @@ from jaxedit.data import trimaps
 from jaxedit.layers import spectral
 from jaxedit.layers.convolution import Conv
 from jaxedit.layers.convolution.transposed import ConvTranspose
-from jaxedit.methods.matting import colour, inference, refinement
+from jaxedit.methods.matting import colour, matte, refinement
 from jaxedit.methods.matting.prior_attention import PriorBlock
 from jaxedit.models import swin
 from jaxedit.weights import table
@@ -221,8 +221,9 @@ def test_pipeline(path):
     trimap = file.arrays["trimap"][None, ..., None]
     batch, _, height, width = file.info["padded_shape"]
     margin = (height - image.shape[1] - -image.shape[1] % 32) // 2
-    padded_image, padded_trimap = inference.pad(image, trimap, margin)
-    padded_trimap = trimaps.from_levels(padded_trimap)
+    task = matte.task(margin)
+    padded, frames = task.pad({"image": image, "trimap": trimap})
+    padded_image, padded_trimap = padded["image"], trimaps.from_levels(padded["trimap"])
     assert padded_image.shape == (batch, height, width, 3)
     np.testing.assert_array_equal(padded_trimap[0, ..., 0], file.arrays["padded_trimap_labels"])
     normalised = colour.normalise(np.float32(padded_image) / np.float32(127.5) - 1)
@@ -240,11 +241,12 @@ def test_pipeline(path):
 
     alphas, refined = run(variables, normalised, padded_trimap)
     labels = trimaps.from_levels(trimap)
-    os1 = inference.crop(np.asarray(alphas["os1"]), *image.shape[1:3], margin)
+    os1 = frames["picture"].cut(np.asarray(alphas["os1"]))
     np.testing.assert_allclose(
         os1[0, ..., 0], file.arrays["alpha_os1_cropped"], atol=UNNAMED_ATOL, rtol=0
     )
-    final = inference.truncate(np.asarray(refined), labels, margin)[0, ..., 0]
+    finished = task.finished({"alpha": np.asarray(refined)}, frames, {"trimap": labels})
+    final = np.rint(255 * finished["alpha"][0, ..., 0])
     expected = file.arrays["alpha_u8"]
     # "floor of 255*alpha; allow a difference of 1": what lies next to a whole number may fall.
     difference = np.abs(final.astype(int) - expected)

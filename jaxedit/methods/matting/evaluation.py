@@ -1,7 +1,8 @@
 """How mattes are measured: published padding, 8-bit alphas, the unknown region only (section 6, 7).
 
 The network sees the picture reflected by `evaluate.margin` pixels on every side and up to multiples
-of 32. Its alpha is cut to 8 bits and the known pixels are forced before anything is measured.
+of 32. Its alpha is cut to 8 bits and the known pixels are forced before anything is measured: all
+of it by the task (`matte.py`), so the command does the same.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ import numpy as np
 from jaxedit.data import sources
 from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
-from jaxedit.methods.matting import baselines, inference, metrics
+from jaxedit.methods.matting import baselines, metrics
 
 _THUMBNAIL = 256  # pictures of any size are shown at most this large
 
 
 def create(config: ml_collections.ConfigDict) -> Evaluation:
     """Returns the evaluation that `config.evaluate` describes."""
-    margin = config.evaluate.margin
     classical = config.evaluate.classical and config.evaluate.baselines
     return Evaluation(
         task="matte",
@@ -34,8 +34,6 @@ def create(config: ml_collections.ConfigDict) -> Evaluation:
         group=kinds,
         baselines=baselines.create(classical),
         best=("mse_x1000", "min"),
-        prepare=lambda batch: _padded(batch, margin),
-        finish=lambda outputs, batch: _finished(outputs, batch, margin),
         picture=lambda alphas: _thumbnails(levels.of_opacity(alphas)),
         absent=baselines.absent() if classical else (),
     )
@@ -69,17 +67,6 @@ def pictures(
         "on green": batch["image"] * alpha + green * (1 - alpha),
     }
     return {name: _thumbnails(levels.of_picture(v)) for name, v in columns.items()}
-
-
-def _padded(batch: Mapping[str, np.ndarray], margin: int) -> dict[str, np.ndarray]:
-    image, trimap = inference.pad(batch["image"], batch["trimap"], margin)
-    return {"image": image, "trimap": trimap}
-
-
-def _finished(
-    outputs: Mapping[str, np.ndarray], batch: Mapping[str, np.ndarray], margin: int
-) -> dict[str, np.ndarray]:
-    return {"alpha": inference.finish(outputs["alpha"], batch["trimap"], margin)}
 
 
 def _thumbnails(images: np.ndarray) -> np.ndarray:

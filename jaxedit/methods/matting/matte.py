@@ -14,20 +14,24 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.data import trimaps
-from jaxedit.methods.matting import colour, refinement
-from jaxedit.methods.matting.network import MattingNetwork
+from jaxedit.methods.matting import colour, inference, refinement
+from jaxedit.methods.matting.network import MULTIPLE, MattingNetwork
 from jaxedit.task import Image, Task
 from jaxedit.weights import convert
 
 
-def task() -> Task:
-    """Returns what a matting network can be applied to.
+def task(margin: int) -> Task:
+    """Returns what a matting network can be applied to, `margin` as in `Task`.
 
     Inputs: `image` (H, W, 3) in [-1, 1]; `trimap` (H, W, 1), labels 0 background, 1 unknown,
-    2 foreground. Output: `alpha` (H, W, 1) in [0, 1], exactly 0 and 1 where the trimap knows.
+    2 foreground. Output: `alpha` (H, W, 1) in [0, 1] in steps of 1/255, exactly 0 and 1 where the
+    trimap knows.
     """
     one = Image(channels=1)
-    return Task({"image": Image(), "trimap": one}, {"alpha": one}, multiple=32, minimum=64)
+    return Task(
+        {"image": Image(), "trimap": one}, {"alpha": one}, multiple=MULTIPLE, minimum=64,
+        margin=margin, finish=inference.finish,
+    )
 
 
 def predict(
@@ -67,4 +71,4 @@ def published(name: str):
         del rng
         return predict(network, variables, inputs["image"], inputs["trimap"])
 
-    return forward, convert.load(name), task()
+    return forward, convert.load(name), task(inference.MARGINS[name])

@@ -25,7 +25,7 @@ from jaxedit.methods.matting import (
     weights,
 )
 from jaxedit.methods.matting.data import Transform
-from jaxedit.methods.matting.network import MattingNetwork
+from jaxedit.methods.matting.network import MULTIPLE, MattingNetwork
 from jaxedit.state import StartingValue
 
 PyTree = Any
@@ -132,7 +132,7 @@ class Matting(Method):
 
     @property
     def tasks(self) -> dict[str, Task]:
-        return {"matte": matte.task()}
+        return {"matte": matte.task(self.config.evaluate.margin)}
 
     def transform(self, *, train: bool) -> Transform:
         return Transform(self.config, train)
@@ -158,6 +158,12 @@ def _check(config: ml_collections.ConfigDict) -> None:
         raise UserError(
             f"image_size={size}: the network and the Laplacian loss need a multiple of 32 of at "
             f"least 64. The nearest is {max(64, round(size / 32) * 32)}."
+        )
+    margin = config.evaluate.margin
+    if margin < 0 or margin % MULTIPLE:
+        raise UserError(
+            f"evaluate.margin={margin}: the reflected margin must be a multiple of {MULTIPLE} "
+            "pixels. MatteFormer has 32, DPT 0."
         )
     optim = config.optim
     per_unit = optim.steps_per_epoch if optim.schedule == "epochs" else 1

@@ -5,11 +5,16 @@ sees the whole batch or whole kernels is tested over several devices where it st
 normalisation and spectral normalisation in tests/layers, the losses in test_objectives.py.
 """
 
+import functools
+
 import jax
 import numpy as np
 import pytest
 
 from jaxedit import method as method_lib
+from jaxedit.apply import applier, cutout, photograph
+from jaxedit.commands import matte as front_end
+from jaxedit.data import trimaps
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.run import evaluate, readers, stages, starting, train
 from tests import fake_run, shrink
@@ -49,7 +54,7 @@ def test_demo_sets_pretrained_beside_scratch(demo):
         readers.load_run(folder, stage="scrap")
 
 
-def test_pictures_of_any_size_are_measured(tmp_path):
+def test_pictures_of_any_size_are_measured_as_the_command_computes_them(tmp_path, monkeypatch):
     """Whole pictures, one by one on one of eight devices, through the published padding."""
     from tests.methods.matting import folders
 
@@ -60,10 +65,28 @@ def test_pictures_of_any_size_are_measured(tmp_path):
     })
     method = method_lib.create(config)
     state = fake_run.drawn(jax.eval_shape(lambda: method.init(jax.random.key(0), {})))
-    result = evaluate.Evaluator(method, config).run(state, baselines=True)
+    # Parameters of unit variance saturate.
+    state = state.replace(params=jax.tree.map(lambda x: 0.6 * x, state.params))
+    evaluator, seen = evaluate.Evaluator(method, config), []
+    picture = type(method).pictures
+    monkeypatch.setattr(type(method), "pictures", lambda self, batch, outputs: (
+        seen.append(outputs["alpha"][0, ..., 0]) or picture(self, batch, outputs)
+    ))
+    result = evaluator.run(state, baselines=True)
     assert result.counts["all"] == 3
     assert result.table["trimap"]["all"]["sad"] > 0
     assert np.isfinite(result.table["model"]["all"]["conn"])
+
+    predict = functools.partial(method.predict, task="matte")
+    tool = applier.Applier(predict, state, method.tasks["matte"])
+    for number in range(3):
+        image = photograph.read(evaluator.source.name(number))
+        trimap = trimaps.from_levels(evaluator.source[number]["trimap"])
+        alpha = front_end.estimate(tool, image, trimap)
+        assert np.ptp(alpha[trimap == trimaps.UNKNOWN]) > 0.05
+        np.testing.assert_array_equal(alpha, seen[number])
+        # What is written has exactly those levels.
+        np.testing.assert_array_equal(cutout.opacity_map(alpha).pixels, np.rint(255 * alpha))
 
 
 @pytest.mark.parametrize(
@@ -79,6 +102,7 @@ def test_pictures_of_any_size_are_measured(tmp_path):
         ("image_size", "32", "at least 64"),
         ("data.foregrounds", "", "needs data.foregrounds"),
         ("optim.warmup", "9", "lower optim.warmup"),
+        ("evaluate.margin", "20", "multiple of 32"),
     ],
 )
 def test_unsound_configurations_are_named(key, value, words):
