@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
-import importlib.util
 import json
 import pathlib
 import time
@@ -207,13 +205,14 @@ def from_weights(name: str, task: str, **options: Any) -> Applier:
         config = config_lib.from_json(json.dumps(entry.card["config"]))
         state = State(step=np.zeros((), np.int32)).replace(**shipped.load(entry))
         return _of_method(method_lib.create(config), state, task, f"{name} holds", options)
-    module = f"{manifest.home(name)}.{task}"
-    if module.startswith(".") or importlib.util.find_spec(module) is None:
+    front_ends = {} if isinstance(entry, shipped.Shipped) else entry.tasks
+    if task not in front_ends:
+        able = [other.name for other in manifest.entries().values() if task in other.tasks]
         raise UserError(
-            f"The weights {name!r} ({entry.what}) are not of a network that can "
-            f"{task}. `jaxedit weights list` says what each is for."
+            f"The weights {name!r} ({entry.what}) are not of a network that can {task}. "
+            f"These are: {', '.join(able) or 'none'}. `jaxedit weights list` says what each is for."
         )
-    predict, variables, description = importlib.import_module(module).published(name)
+    predict, variables, description = front_ends[task](name)
     return Applier(predict, variables, description, **{"convolution": "auto", **options})
 
 

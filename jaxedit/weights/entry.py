@@ -122,6 +122,8 @@ class Published(Network):
       sha256, sha256_prefix, bytes: as in `File`.
       file: the file to take, where the address is a folder.
       by_hand: what a person has to do at the address, where no program may or can fetch the file.
+      tasks: task -> its front end, a function from the weights' name to (predict, variables, Task)
+        as `apply.Applier` takes them; none where no command applies the network as it is.
     """
 
     what: str
@@ -132,6 +134,7 @@ class Published(Network):
     bytes: int | None = None
     file: str = ""
     by_hand: str = ""
+    tasks: Mapping[str, Callable[[str], Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -159,6 +162,7 @@ class Bundle:
       keep: paths of other files of the folder that the networks need (a vocabulary); they are
         stored with the weights and read by `convert.load_file`.
       by_hand: what a person has to do at the address, where no program may or can fetch the files.
+      tasks: as of `Published`.
     """
 
     name: str
@@ -169,6 +173,7 @@ class Bundle:
     networks: tuple[Network, ...]
     keep: tuple[str, ...] = ()
     by_hand: str = ""
+    tasks: Mapping[str, Callable[[str], Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def bytes(self) -> int | None:

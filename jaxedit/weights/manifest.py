@@ -47,34 +47,20 @@ def get(name: str) -> Published | Bundle | Shipped:
 
 def entries() -> dict[str, Published | Bundle]:
     """Returns name -> entry: the papers' own, then those of shared networks."""
-    return _collected()[0]
-
-
-def home(name: str) -> str:
-    """Returns the package of the paper whose network the weights `name` fill, or "" for those of
-    shared networks and those that come with the package.
-
-    Raises:
-      UserError: there are no such weights.
-    """
-    get(name)
-    return _collected()[1].get(name, "")
+    return dict(_collected())
 
 
 @functools.cache
-def _collected() -> tuple[dict[str, Published | Bundle], dict[str, str]]:
-    """Returns name -> entry and name -> package of its paper."""
+def _collected() -> dict[str, Published | Bundle]:
     found: dict[str, Published | Bundle] = {}
-    homes: dict[str, str] = {}
     for paper in pkgutil.iter_modules(importlib.import_module(_PAPERS).__path__, f"{_PAPERS}."):
         module = f"{paper.name}.published"
         if paper.ispkg and importlib.util.find_spec(module) is not None:
             for entry in importlib.import_module(module).ENTRIES:
-                homes[entry.name] = paper.name
                 _add(entry, found)
     for entry in _SHARED:
         _add(entry, found)
-    return found, homes
+    return found
 
 
 def _add(entry: Published | Bundle, found: dict[str, Published | Bundle]) -> None:

@@ -312,5 +312,5 @@ def test_unknown_tasks_runs_and_weights(toy_run, tmp_path, monkeypatch):
         applier.from_weights("scat-places2", "inpaint")
     with pytest.raises(UserError, match="scat-places2"):
         applier.from_weights("scat-places", "inpaint")
-    with pytest.raises(UserError, match="not of a network that can inpaint"):
+    with pytest.raises(UserError, match="can inpaint. These are: .*scat-places2"):
         applier.from_weights("vgg19", "inpaint")

@@ -1,5 +1,7 @@
 """What the manifest holds, and where it finds it."""
 
+import importlib
+
 import pytest
 
 from jaxedit.errors import UserError
@@ -7,11 +9,18 @@ from jaxedit.weights import manifest
 
 
 def test_papers_bring_their_own_entries():
-    assert manifest.home("scat-places2") == "jaxedit.methods.scat"
-    assert manifest.home("dpt") == "jaxedit.methods.matting"
-    assert manifest.home("vgg16") == ""
+    assert "inpaint" in manifest.get("scat-places2").tasks
+    assert "matte" in manifest.get("dpt").tasks
+    assert not manifest.get("vgg16").tasks
     with pytest.raises(UserError, match="no weights called 'vgg-16'. Did you mean 'vgg16'"):
-        manifest.home("vgg-16")
+        manifest.get("vgg-16")
+
+
+def test_front_ends_are_where_their_entries_say():
+    for entry in manifest.entries().values():
+        for front_end in entry.tasks.values():
+            module, name = front_end.path.split(":")
+            assert callable(getattr(importlib.import_module(module), name))
 
 
 def test_two_entries_of_one_name_are_a_mistake():

@@ -47,7 +47,6 @@ def test_halves_on_disk_and_float32_when_loaded(tiny, tmp_path):
     np.testing.assert_array_equal(loaded["batch_stats"]["variance"], [1e6, 1])
     assert loaded["batch_stats"]["count"].dtype == np.int64
     assert manifest.get("tiny-small").card["config"] == {"width": 4}
-    assert manifest.home("tiny-small") == ""
 
 
 def test_every_door_knows_them(tiny):

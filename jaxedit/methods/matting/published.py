@@ -9,6 +9,7 @@ _MATTING = {
     "network": Lazy("jaxedit.methods.matting.network:MattingNetwork"),
     "inputs": ((1, 32, 32, 3), (1, 32, 32, 3)),
     "nested": ("state_dict",),
+    "tasks": {"matte": Lazy("jaxedit.methods.matting.matte:published")},
     "ignore": ("*.num_batches_tracked", "*.relative_position_index"),
 }
 

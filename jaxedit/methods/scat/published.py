@@ -9,6 +9,7 @@ _GENERATOR = {
     "network": Lazy("jaxedit.methods.scat.generator:Generator"),
     "inputs": ((1, 64, 64, 3), (1, 64, 64, 1)),
     "by_hand": "Google Drive: a person has to press Download",
+    "tasks": {"inpaint": Lazy("jaxedit.methods.scat.inpaint:published")},
 }
 
 ENTRIES = (
