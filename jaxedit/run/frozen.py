@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -62,6 +62,47 @@ def load(
             f"({damage.first_line(error)}). Put that folder back from a copy. Without a copy, "
             "train in a new --workdir; the checkpoints of this run need these networks."
         ) from error
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class Incomplete(dict):
+    """Frozen networks of which some are not there: whoever asks for one of those is told so.
+
+    A task that does without them works as ever.
+    """
+
+    def __init__(self, networks: Mapping[str, PyTree], reason: str):
+        super().__init__(networks)
+        self.reason = reason
+
+    def __missing__(self, name: str) -> PyTree:
+        raise UserError(f"The frozen network {name!r} is needed, and {self.reason}")
+
+    def tree_flatten_with_keys(self) -> tuple[list, tuple]:
+        names = sorted(self)
+        return [(jax.tree_util.DictKey(n), self[n]) for n in names], (tuple(names), self.reason)
+
+    @classmethod
+    def tree_unflatten(cls, facts: tuple, networks: Iterable[PyTree]) -> Incomplete:
+        names, reason = facts
+        return cls(dict(zip(names, networks, strict=True)), reason)
+
+
+def load_for_reading(
+    run_dir: pathlib.Path, stage: str, where: jax.sharding.Sharding, names: Iterable[str]
+) -> PyTree:
+    """Returns the frozen networks of a stage; `Incomplete` where some of `names` are not there.
+
+    Args and errors as of `load`.
+    """
+    networks = load(run_dir, stage, where)
+    if not set(names) - networks.keys():
+        return networks
+    return Incomplete(networks, (
+        f"stage {stage!r} has no folder {_folder(run_dir, stage)} any more. Put that folder back "
+        "from a copy of the run (`frozen/` belongs to it); without a copy, train in a new "
+        "--workdir."
+    ))
 
 
 def _folder(run_dir: pathlib.Path, stage: str) -> pathlib.Path:

@@ -8,7 +8,7 @@ from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
 from jaxedit.method import Method, State
-from jaxedit.run import artifacts, checkpoint, frozen, sharding, stages
+from jaxedit.run import artifacts, checkpoint, frozen, sharding, stages, starting
 from jaxedit.run.checkpoint import Checkpointer
 
 # What inference needs; optimizer states are the larger half.
@@ -46,11 +46,13 @@ def load_run(
     method = method_lib.create(artifacts.with_sources(stage.config, made), artifacts=made)
     plan = sharding.Plan()
     checkpointer = checkpoint.of_stage(run_dir, stage, method, read_only=True)
+    abstract = checkpoint.abstract_state(method, plan)
     try:
-        state = choose(checkpointer, step, checkpoint.abstract_state(method, plan))
+        state = choose(checkpointer, step, abstract)
     finally:
         checkpointer.close()
-    networks = frozen.load(run_dir, stage.name, plan.replicated)
+    names = starting.frozen_names(method, stage.start, abstract)
+    networks = frozen.load_for_reading(run_dir, stage.name, plan.replicated, names)
     return method.config, method, plan.place_state(state.replace(opt={}, frozen=networks))
 
 

@@ -14,7 +14,9 @@ import pytest
 import safetensors.numpy
 
 from jaxedit import config as config_lib
+from jaxedit import main
 from jaxedit import method as method_lib
+from jaxedit.apply import applier
 from jaxedit.data import sources
 from jaxedit.errors import UserError
 from jaxedit.host import digests
@@ -62,6 +64,29 @@ def test_later_stages_stand_on_the_artefact(run):
         )
     )
     assert distance(sketch.ema["painter"]) < 0.03 < distance(sketch.params["critic"])
+
+
+def test_frozen_networks_that_are_gone_are_missed_where_they_are_needed(run, capsys):
+    folder, _, _ = run
+    frozen, aside = folder / "frozen", folder.with_name("aside")
+    frozen.rename(aside)
+    try:
+        assert main.main(["--mode=evaluate", f"--workdir={folder}"]) == 2
+        message = capsys.readouterr().err
+        place = frozen / "finish"
+        assert f"The frozen network 'text' is needed, and stage 'finish' has no folder {place}" in (
+            message
+        ) and "from a copy" in message
+        _, _, state = readers.load_run(folder)
+        assert state.ema["painter"] and not state.frozen
+        inputs = {"image": np.zeros((16, 16, 3)), "mask": np.ones((16, 16, 1))}
+        with pytest.raises(UserError, match="'text' is needed.*from a copy"):
+            applier.from_run(folder, "inpaint")(**inputs)
+        # A task that does without them is not refused.
+        double = jax.jit(lambda one: jax.tree.map(lambda x: 2 * x, one).ema)
+        assert_same(double(state), jax.tree.map(lambda x: 2 * x, state.ema))
+    finally:
+        aside.rename(frozen)
 
 
 def test_what_is_finished_stays_and_inference_gets_it(run):
