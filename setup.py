@@ -28,7 +28,7 @@ setup(
         "jax>=0.7.2",
         "jinja2>=3.1",  # the report
         "ml_collections>=1.0",
-        "numpy>=1.26",
+        "numpy>=2.0",
         "opencv-python-headless>=4.8",  # warps and resizes of matting, as published
         "optax>=0.2.5",
         "orbax-checkpoint>=0.11.20",

@@ -6,11 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxedit.data import classes, sources
+from jaxedit.host import manifests
+from jaxedit.methods.sims import bank as bank_lib
 from jaxedit.methods.sims import (
+    bank_building,
     canvas,
     colour_transfer,
     metrics,
     order,
+    retrieval,
     segments,
     training_canvas,
 )
@@ -18,7 +23,7 @@ from jaxedit.metrics import segmentation
 from tests.parity import golden
 
 # The cases of `hand.json` that are tested here; the others belong to the networks.
-HAND = ("connectivity", "inner band", "class prior", "two segments")
+HAND = ("mask IoU", "connectivity", "inner band", "class prior", "two segments")
 KEYS = {
     "canvas": "h w n classes sigma q r_in ratio r_out ext objects context",
     "training_canvas": "h w classes sigma min_area r_in ratio shifts",
@@ -69,6 +74,60 @@ def test_segments_of_label_maps(path):
         size = labels.shape[1:]
         compare(file, f"{name}_context_box",
                 [segments.context_box(one.box, size) for _, one in found])
+
+
+class GoldenLayouts(sources.Source):
+    """The golden label maps as records, without colours of their own."""
+
+    def __init__(self, labels):
+        super().__init__("golden label maps")
+        self.labels = np.where(labels == segments.UNLABELLED, 255, labels)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def name(self, index):
+        return str(index)
+
+    def _read(self, index):
+        image = np.zeros((*self.labels.shape[1:], 3), np.uint8)
+        return {"id": self.name(index), "label": self.labels[index], "image": image}
+
+
+@families("retrieval")
+def test_retrieval(path, tmp_path):
+    file = golden.File(path)
+    labels, layout, count = (
+        file.arrays["bank_labels"], file.arrays["query_labels"], file.info["classes"]
+    )
+    settings = bank_building.Settings(
+        labels.shape[1:], classes.of_names([str(i) for i in range(count)]),
+        above_share=file.info["min_area"] / layout.size,
+    )
+    list(bank_building.build(GoldenLayouts(labels), tmp_path, settings))
+    manifests.seal(tmp_path, {"facts": bank_building.merge([], tmp_path, settings)})
+    bank = bank_lib.opened(tmp_path)
+    found = segments.find(layout, count, above=file.info["min_area"])
+    wanted = [retrieval.query(one, layout, count) for one in found]
+    searcher = retrieval.Searcher(bank)
+    shared = np.array([[searcher.overlap(one, n) for n in range(len(bank))] for one in wanted])
+    union = lambda own, theirs, both: np.add.outer(own, theirs) - both
+    mask = shared[..., 0] / union([one.area for one in wanted], bank.area, shared[..., 0])
+    areas = [one.context_area for one in wanted]
+    context = shared[..., 1] / union(areas, bank.context_area, shared[..., 1])
+    same = np.equal.outer([one.label for one in found], bank.label)
+    compare(file, "mask_iou", mask)
+    compare(file, "context_iou", context)
+    compare(file, "score", np.where(same, mask + context, -1))
+    for how in retrieval.SEARCHES:
+        best = retrieval.Searcher(bank, how=how).top(wanted, file.info["topk"])
+        compare(file, "topk", [[one.number for one in row] for row in best])
+        compare(file, "topk_score", [[one.score for one in row] for row in best])
+        alone = retrieval.Searcher(bank, how=how, context=False).top(wanted, file.info["topk"])
+        for place, row in enumerate(alone):  # without any overlap ours finds nothing
+            expected = file.arrays["topk_mask_only"][place]
+            assert [one.number for one in row] == expected[: len(row)].tolist()
+            assert (mask[place, expected[len(row) :]] == 0).all()
 
 
 @families("ordering")
@@ -139,9 +198,9 @@ def test_metrics(path):
     file = golden.File(path)
     spectrum = metrics.power(file.arrays["images"]).mean(0)
     compare(file, "log10_radial_power", metrics.log_radial(spectrum))
-    classes = len(file.arrays["iou"])
+    count = len(file.arrays["iou"])
     counts = segmentation.confusion(
-        file.arrays["seg_truth"], file.arrays["seg_prediction"], classes
+        file.arrays["seg_truth"], file.arrays["seg_prediction"], count
     )
     compare(file, "confusion", counts)
     compare(file, "iou", segmentation.intersection_over_union(counts))
@@ -158,6 +217,12 @@ def hand() -> list:
 def test_by_hand(case):
     array = lambda name: np.asarray(case[name])
     match case["name"]:
+        case "mask IoU":
+            wanted, *bank = (np.asarray(mask) > 0 for mask in [case["query"], *case["bank"]])
+            shared = [np.bitwise_count(np.packbits(wanted) & np.packbits(m)).sum() for m in bank]
+            ratios = [retrieval.ratio(n, wanted.sum(), m.sum())
+                      for n, m in zip(shared, bank, strict=True)]
+            np.testing.assert_allclose(ratios, case["iou"], atol=1e-6)
         case "connectivity":
             found = segments.find(array("labels"), int(array("labels").max()) + 1)
             assert [len(found), [one.label for one in found]] == case["counts_8"]

@@ -1,0 +1,8 @@
+"""Record keys of SIMS: under what licence a donor stands, and canvases that were simulated."""
+
+from jaxedit.data import records
+
+records.declare("licence", "text")
+records.declare("source", "text")  # where the picture comes from, for its credit
+records.declare("canvas", "image", folder="canvases")  # black is missing, white was erased
+records.declare("layout", "label")  # the one that goes with the canvas: noisy, or rewritten
