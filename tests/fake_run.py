@@ -30,6 +30,11 @@ def evaluation(psnr: float = 25.0, step: int = 120) -> dict:
         "counts": {"(0.01,0.1]": 4, "(0.1,0.2]": 5, "all": 9}, "systems": list(table),
         "metrics": ["psnr", "l1", "fid", "lpips_alex"],
         "higher_is_better": {"psnr": True, "l1": False, "fid": False, "lpips_alex": False},
+        "titles": {"psnr": "PSNR (dB)", "l1": "mean absolute error"},
+        "samples": {
+            system: {group: {"psnr": 3, "l1": 3 if system == "model" else 2} for group in GROUPS}
+            for system in table
+        },
         "table": table, "absent": ["lpips_alex: absent: run jaxedit weights convert <lpips-alex>"],
     }
 

@@ -181,6 +181,8 @@ def markdown(runs: Sequence[Run], about: dict[str, Any], lacking: Sequence[str])
     for metric, part in means(figures).groupby(level="metric", observed=True):
         higher = first["higher_is_better"].get(metric)
         lines += [f"## {metric} {tables.arrow(higher)}".rstrip(), ""]
+        said = (first.get("titles") or {}).get(metric, metric)
+        lines += [said, ""] if said != metric else []
         wide = part.droplevel("metric").unstack("group")
         wide = wide.reindex(index=list(seeds), columns=[
             (kind, group) for kind in ("mean", "standard_deviation") for group in groups

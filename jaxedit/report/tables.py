@@ -3,7 +3,8 @@
 An evaluation is the content of `evaluation.json`: `systems`, `groups`, `metrics`, `counts`
 (group -> number of samples), `higher_is_better` (metric -> bool), `absent` (a line for each metric
 that could not be computed) and `table[system][group][metric]`, a number or None. Newer ones say
-`stage` and `name`, and have `curves`, see `jaxedit.report.curves`.
+`stage` and `name`, have `curves`, see `jaxedit.report.curves`, `titles` (metric -> what it is) and
+`samples[system][group][metric]`, the number of samples that the figure rests on.
 """
 
 from __future__ import annotations
@@ -25,13 +26,16 @@ class Panel:
 
     Attributes:
       metric: its name.
+      title: what it is, with its scale; "" where that is not known.
       arrow: where better values are, "" where that is not known.
       better: the same in words.
-      groups: (group, number of samples) of each column.
+      groups: (group, number of samples that have the figure) of each column; a range where systems
+        differ in it.
       rows: system -> (figure, whether it is the best of its column) of each cell.
     """
 
     metric: str
+    title: str
     arrow: str
     better: str
     groups: list[tuple[str, str]]
@@ -54,6 +58,10 @@ def check(evaluation: Evaluation) -> None:
         _check_mapping("table", groups)
         for figures in groups.values():
             _check_mapping("table", figures)
+    _check_mapping("titles", evaluation.get("titles") or {})
+    for groups in (evaluation.get("samples") or {}).values():
+        for counts in groups.values():
+            _check_mapping("samples", counts)
     for curve in evaluation.get("curves") or ():
         _check_mapping("systems", curve["systems"])
         for points in curve["systems"].values():
@@ -118,15 +126,25 @@ def panels(evaluation: Evaluation) -> list[Panel]:
         }
         found.append(Panel(
             metric=metric,
+            title=(evaluation.get("titles") or {}).get(metric, ""),
             arrow=arrow(higher),
             better="" if higher is None else f"{'higher' if higher else 'lower'} is better",
-            groups=[(group, str(evaluation["counts"].get(group, "-"))) for group in groups],
+            groups=[(group, _count(evaluation, group, metric)) for group in groups],
             rows={
                 system: [(figure(row[g]), bool(row[g] == leading[g])) for g in groups]
                 for system, row in wide.iterrows()
             },
         ))
     return found
+
+
+def _count(evaluation: Evaluation, group: str, metric: str) -> str:
+    """Returns the number of samples behind a column: one, or the range over the systems."""
+    samples = evaluation.get("samples") or {}
+    found = {s.get(group, {}).get(metric) for s in samples.values()} - {None}
+    if not found:
+        return str(evaluation["counts"].get(group, "-"))
+    return "-".join(map(str, sorted({min(found), max(found)})))
 
 
 def title(evaluation: Evaluation) -> str:
@@ -145,7 +163,8 @@ def as_text(evaluation: Evaluation) -> str:
         for system, cells in panel.rows.items():
             rows.append([system, *(text + ("*" if is_best else " ") for text, is_best in cells)])
         rows.append(["samples", *(f"{count} " for _, count in panel.groups)])
-        lines += ["", *align(rows)]
+        lines += ["", *([panel.title] if panel.title not in ("", panel.metric) else [])]
+        lines += align(rows)
     lines += ["", "* best of its column"] if len(evaluation["systems"]) > 1 < len(lines) else []
     lines += [*(evaluation.get("absent") or ()), *(evaluation.get("notes") or ())]
     return "\n".join(lines)

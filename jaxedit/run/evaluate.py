@@ -127,11 +127,13 @@ class Evaluator:
                     columns[name] = self.wanted.picture(outputs[name][self.wanted.prediction])
                 grids.append(columns)
 
-        figures, notes = table.figures()
+        figures, samples, notes = table.figures()
         return Result(
             table=figures,
             counts=table.counts(),
+            samples=samples,
             metrics=[n for m in self.metrics for n in m.names],
+            titles={n: m.titles[n] for m in self.metrics for n in m.names},
             higher_is_better={n: m.higher_is_better[n] for m in self.metrics for n in m.names},
             absent=list(self.absent),
             notes=[*notes, *skipped.reports(self.read)],

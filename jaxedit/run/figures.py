@@ -13,6 +13,7 @@ from jaxedit import metrics
 ALL = "all"
 MODEL = "model"
 Figures = dict[str, dict[str, dict[str, float | None]]]
+Samples = dict[str, dict[str, dict[str, int]]]
 
 
 class Table:
@@ -64,22 +65,30 @@ class Table:
         total = sum(s["counts"] for s in metrics.gather({"counts": self._counts}))
         return {group: int(n) for group, n in zip(self.groups, total, strict=True)}
 
-    def figures(self) -> tuple[Figures, list[str]]:
-        """Returns (system -> group -> figure name -> value or None, notes), over all processes."""
+    def figures(self) -> tuple[Figures, Samples, list[str]]:
+        """Returns what was measured, over all processes.
+
+        Returns:
+          (system -> group -> figure name -> value or None, the same -> the number of samples that
+          the value rests on, notes).
+        """
         result: Figures = {}
+        samples: Samples = {}
         notes: list[str] = []
         for system, by_group in self._cells.items():
-            result[system] = {}
+            result[system], samples[system] = {}, {}
             for group, accumulators in by_group.items():
                 values: dict[str, float | None] = {}
+                counts: dict[str, int] = {}
                 for metric, accumulator in zip(self.measures, accumulators, strict=True):
                     merged = metric.new().merge(metrics.gather(accumulator.state()))
                     found = merged.result()
                     values |= {name: _finite(found.get(name)) for name in metric.names}
+                    counts |= merged.counts()
                     if group == ALL:
                         notes += merged.notes().values()
-                result[system][group] = values
-        return result, list(dict.fromkeys(notes))
+                result[system][group], samples[system][group] = values, counts
+        return result, samples, list(dict.fromkeys(notes))
 
 
 @dataclasses.dataclass
@@ -89,7 +98,10 @@ class Result:
     Attributes:
       table: system -> group -> metric -> value; None where a figure cannot be had.
       counts: group -> number of samples.
+      samples: system -> group -> metric -> the number of samples that the value rests on; fewer
+        than the group has where some have no such value, as a picture without a hole.
       metrics: metric names, in order.
+      titles: metric -> what it is, with its scale.
       higher_is_better: metric -> direction.
       absent: lines that say which metrics are missing, and how to get them.
       notes: what a reader of a figure must know, or why a figure is missing.
@@ -101,7 +113,9 @@ class Result:
 
     table: Figures
     counts: dict[str, int]
+    samples: Samples
     metrics: list[str]
+    titles: dict[str, str]
     higher_is_better: dict[str, bool]
     absent: list[str]
     notes: list[str]
@@ -131,8 +145,10 @@ class Result:
             "counts": self.counts,
             "systems": list(self.table),
             "metrics": self.metrics,
+            "titles": self.titles,
             "higher_is_better": self.higher_is_better,
             "table": self.table,
+            "samples": self.samples,
             "curves": self.curves,
             "absent": self.absent,
             "notes": self.notes,

@@ -17,6 +17,9 @@ def test_text_table():
     assert "psnr ↑" in text and "l1 ↓" in text
     fid = lines[next(i for i, line in enumerate(lines) if line.startswith("fid ↓")) :]
     assert fid[0].split() == ["fid", "↓", "all"] and fid[2].split() == ["model", "65.00*"]
+    heading = next(i for i, line in enumerate(lines) if line.startswith("psnr ↑"))
+    assert lines[heading - 1] == "PSNR (dB)" and "mean absolute error" in lines
+    assert lines[heading + 4].split() == ["samples", "3", "3", "3"]
     assert "samples" in text and "lpips_alex: absent" in text
     assert "lpips_alex ↓" not in text
 
@@ -45,14 +48,16 @@ def test_the_worst_figure_is_infinite_and_gaps_are_dashes():
     psnr, l1, fid = tables.panels(evaluation)
     assert psnr.rows["mean fill"][-1] == ("inf", True) and psnr.rows["model"][-1][1] is False
     assert l1.rows["mean fill"][-1] == ("-", False) and l1.rows["model"][-1][1] is True
-    assert fid.groups == [("all", "9")]
+    assert fid.groups == [("all", "9")] and fid.title == ""
+    assert psnr.groups[-1] == ("all", "3") and psnr.title == "PSNR (dB)"
+    assert l1.groups[-1] == ("all", "2-3")  # the systems differ in what they could be measured on
 
 
 @pytest.mark.parametrize("change", [
     {"systems": []}, {"systems": "model"}, {"groups": [1]}, {"counts": [1]},
     {"table": {"model": 1}}, {"table": {"model": {"all": 2}}}, {"notes": "a"},
     {"curves": [{"systems": {"a": [[1, 2]]}}]}, {"curves": [{"systems": {"a": [[1, "x", 2]]}}]},
-    {"curves": [{}]},
+    {"curves": [{}]}, {"titles": ["psnr"]}, {"samples": {"model": {"all": 9}}},
 ])
 def test_check_refuses_what_is_no_evaluation(change):
     tables.check(fake_run.evaluation())

@@ -44,6 +44,8 @@ def test_groups_add_up_and_means_are_means(run):
         row = {g: found["table"][system][g]["l1"] for g in found["groups"]}
         parts = [(row[g] or 0.0) * counts[g] for g in ("low", "high")]
         np.testing.assert_allclose(sum(parts) / counts["all"], row["all"], rtol=1e-6)
+        assert {g: n["l1"] for g, n in found["samples"][system].items()} == counts
+    assert found["titles"]["psnr"] == "PSNR (dB)" and found["titles"].keys() == {"psnr", "l1"}
 
 
 class Dreamer(Toy):
