@@ -1,0 +1,280 @@
+"""From a layout to the canvas that the synthesis network is given: the whole of section 3.
+
+Qi et al., CVPR 2018. Each segment of the layout gets a segment of the bank (`retrieval`), which is
+moved onto its place (the alignment network), put in order with the others (the ordering network,
+or the prior of the classes alone) and pasted (`canvas`). Where every pasted pixel comes from is
+kept: bank pixels reappear in the result, and so does their licence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxedit.errors import UserError
+from jaxedit.host.names import check_choice
+from jaxedit.methods.sims import canvas as canvas_lib
+from jaxedit.methods.sims import order as order_lib
+from jaxedit.methods.sims import retrieval, segments
+from jaxedit.methods.sims.bank import Bank, Donor
+from jaxedit.methods.sims.segments import UNLABELLED, Segment
+
+Applier = Callable[..., Mapping[str, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a canvas is made.
+
+    Attributes:
+      candidates: how many donors are looked up; with a generator one of them is drawn.
+      context: whether contexts count in the score (the paper) or masks alone (released).
+      search: one of `retrieval.SEARCHES`.
+      thin: classes that do not cut others, see `segments.find`.
+      area_share: smaller segments of the layout stay black.
+      erase: how wide seams are erased: a key of `canvas.RULES`, or none.
+      objects: classes around which context is erased.
+      context_classes: classes that are erased around objects, and restored where the layout is
+        rewritten.
+      rewrite: hand on the layout with the pasted shapes, as released, instead of the one asked for.
+      prior: classes, most often behind first; () orders by `size_prior`.
+    """
+
+    candidates: int = 10
+    context: bool = True
+    search: str = "pruned"
+    thin: tuple[int, ...] = ()
+    area_share: float = segments.AREA_SHARE
+    erase: str = "paper"
+    objects: tuple[int, ...] = ()
+    context_classes: tuple[int, ...] = ()
+    rewrite: bool = True
+    prior: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_choice("canvas.erase", self.erase, (*canvas_lib.RULES, "none"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Pasted:
+    """A segment of the bank in a canvas.
+
+    Attributes:
+      label: its class.
+      number: its number in the bank.
+      donor: where its pixels come from.
+      score: how well it fits, see `retrieval`.
+      box: of the segment of the layout that it fills, in the bank's frame.
+      pixels: how many of the canvas are its own in the end.
+    """
+
+    label: int
+    number: int
+    donor: Donor
+    score: float
+    box: segments.Box
+    pixels: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Composition:
+    """What the synthesis network is given, and where it comes from.
+
+    Attributes:
+      canvas: float32 (H, W, 3) in [0, 1]; black is missing.
+      layout: int32 (H, W), rewritten or as asked for; UNLABELLED where there is no class.
+      pasted: the segments, back to front.
+      empty: segments of the layout for which the bank had nothing.
+    """
+
+    canvas: np.ndarray
+    layout: np.ndarray
+    pasted: tuple[Pasted, ...]
+    empty: tuple[Segment, ...]
+
+    @property
+    def presence(self) -> np.ndarray:
+        """Returns float32 (H, W, 1): 1 where something was pasted, white erasures included."""
+        return (self.canvas.sum(-1, keepdims=True) > 0).astype(np.float32)
+
+
+class Composer:
+    """Makes canvases from one bank.
+
+    Args:
+      bank: where segments come from.
+      settings: how.
+      align: the alignment network's task `align`, called with one segment; None moves nothing.
+      order: the ordering network's task `order`; None orders by the prior of the classes.
+    """
+
+    def __init__(
+        self, bank: Bank, settings: Settings, align: Applier | None = None,
+        order: Applier | None = None,
+    ):
+        self.bank, self.settings = bank, settings
+        self._align, self._order = align, order
+        self._searcher = retrieval.Searcher(bank, context=settings.context, how=settings.search)
+        self._prior = settings.prior or size_prior(bank)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Returns height and width of layouts and canvases."""
+        return tuple(side * self.bank.scale for side in self.bank.size)
+
+    def __call__(
+        self, label: np.ndarray, *, instance: np.ndarray | None = None,
+        allowed: np.ndarray | None = None, rng: np.random.Generator,
+        vary: bool = False,
+    ) -> Composition:
+        """Returns a canvas for a layout.
+
+        Args:
+          label: int (H, W) at `size`; what is no class of the bank is unlabelled.
+          instance: int (H, W), tells touching segments of a class apart.
+          allowed: bool (pictures,), which may lend segments (`Bank.allowed`).
+          rng: draws which pixels of seams are erased, and donors with `vary`.
+          vary: draw a donor among the candidates instead of taking the best.
+
+        Raises:
+          UserError: the layout has another size.
+        """
+        if label.shape != self.size:
+            raise UserError(
+                f"The layout has {label.shape[1]} x {label.shape[0]} pixels; this bank makes "
+                f"canvases of {self.size[1]} x {self.size[0]}. Scale it by its nearest pixels."
+            )
+        count = self.bank.classes.count
+        label = np.where((label >= 0) & (label < count), label, UNLABELLED).astype(np.int32)
+        frame = self._reduced(label)
+        wanted = segments.find(
+            frame, count, instance=None if instance is None else self._reduced(instance),
+            thin=self.settings.thin,
+            above=segments.smallest_area(frame.shape, self.settings.area_share),
+        )
+        queries = [retrieval.query(segment, frame, count) for segment in wanted]
+        candidates = self._searcher.top(queries, self.settings.candidates, allowed)
+        chosen = [retrieval.choose(found, rng if vary else None) for found in candidates]
+        places = [n for n, found in enumerate(chosen) if found is not None]
+        empty = tuple(s for s, found in zip(wanted, chosen, strict=True) if found is None)
+        wanted, found = [wanted[n] for n in places], [chosen[n] for n in places]
+        moved = [self._moved(s, f.number, label) for s, f in zip(wanted, found, strict=True)]
+        colours = np.stack([c for c, _ in moved]) if moved else np.zeros((0, *self.size, 3))
+        masks = np.stack([m for _, m in moved]) if moved else np.zeros((0, *self.size), bool)
+        sequence = self._sequence(wanted, masks, frame)
+        canvas = self._pasted(wanted, colours, masks, sequence, rng)
+        if self.settings.rewrite:
+            label = canvas_lib.rewritten(
+                label, canvas.label, self._covered(wanted), self.settings.context_classes
+            )
+        seen = np.bincount(canvas.owner[canvas.owner >= 0], minlength=len(wanted))
+        pasted = tuple(
+            Pasted(wanted[n].label, found[n].number, self.bank.donor(found[n].number),
+                   found[n].score, wanted[n].box, int(seen[n]))
+            for n in sequence
+        )
+        return Composition(canvas.colour, label, pasted, empty)
+
+    def _reduced(self, array: np.ndarray) -> np.ndarray:
+        """Returns an array at the bank's frame, by its nearest pixels."""
+        middle = self.bank.scale // 2
+        return array[middle :: self.bank.scale, middle :: self.bank.scale]
+
+    def _covered(self, wanted: Sequence[Segment]) -> np.ndarray:
+        covered = np.zeros(self.bank.size, bool)
+        for segment in wanted:
+            covered |= segment.placed(self.bank.size)
+        return self.bank.enlarged(covered)
+
+    def _moved(
+        self, wanted: Segment, number: int, label: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns colour (H, W, 3) in [0, 1] and mask, bool (H, W), of a donor on its place."""
+        segment = self.bank.segment(number)
+        colour = np.zeros((*self.size, 3), np.float32)
+        place = segments.inside(segment.box, self.bank.scale)
+        colour[place] = self.bank.colours(number).astype(np.float32) / 255
+        mask = self.bank.enlarged(segment.placed(self.bank.size))
+        if self._align is None:
+            return colour, mask
+        plane = lambda array: array.astype(np.float32)[..., None]
+        outputs = self._align(
+            colour=2 * colour - 1, mask=plane(mask), label=label,
+            target=plane(self.bank.enlarged(wanted.placed(self.bank.size))),
+        )
+        mask = outputs["mask"][..., 0] > 0.5
+        return np.where(mask[..., None], np.clip((outputs["colour"] + 1) / 2, 0, 1), 0), mask
+
+    def _sequence(
+        self, wanted: Sequence[Segment], masks: np.ndarray, frame: np.ndarray
+    ) -> list[int]:
+        """Returns the segments' numbers, back to front."""
+        labels = [segment.label for segment in wanted]
+        priority = order_lib.priorities(labels, self._prior)
+        small = np.stack([self._reduced(m) for m in masks]) if len(masks) else masks
+        pairs = order_lib.overlapping(small) if len(masks) else []
+        bottoms = [segment.box[1] for segment in wanted]
+        probabilities = self._probabilities(wanted, pairs, frame)
+        edges = order_lib.decide(labels, bottoms, pairs, probabilities)
+        return order_lib.whole(len(wanted), edges, priority)[0]
+
+    def _probabilities(
+        self, wanted: Sequence[Segment], pairs: Sequence[tuple[int, int]], frame: np.ndarray
+    ) -> dict[tuple[int, int], np.ndarray]:
+        asked = [pair for pair in pairs if wanted[pair[0]].label != wanted[pair[1]].label]
+        if self._order is None or not asked:
+            return {}
+        maps = np.zeros((len(asked), *self.bank.size), np.uint8)
+        # As the network was trained: the two segments of the layout, which never overlap.
+        for place, pair in enumerate(asked):
+            for number, one in zip((1, 2), pair, strict=True):
+                maps[place][wanted[one].placed(self.bank.size)] = number
+        classes = np.asarray([[wanted[n].label for n in pair] for pair in asked], np.int32)
+        found = self._order(label=frame, pair=maps, pair_classes=classes)["probabilities"]
+        return dict(zip(asked, found, strict=True))
+
+    def _pasted(
+        self, wanted: Sequence[Segment], colours: np.ndarray, masks: np.ndarray,
+        sequence: Sequence[int], rng: np.random.Generator,
+    ) -> canvas_lib.Canvas:
+        settings = self.settings
+        rule = canvas_lib.RULES.get(settings.erase)
+        elision = None if rule is None else rule(self.size[0])
+        noise = None if elision is None else rng.random((len(wanted), *self.size), np.float32)
+        canvas = canvas_lib.compose(
+            colours, masks, [segment.label for segment in wanted], sequence,
+            elision=elision, noise=noise,
+        )
+        if elision is None:
+            return canvas
+        return canvas_lib.erase_outside(
+            canvas, settings.objects, settings.context_classes, elision
+        )
+
+
+def size_prior(bank: Bank) -> tuple[int, ...]:
+    """Returns the classes of a bank, those of larger segments first: such are mostly behind (ours).
+
+    For data without depth and without a published prior.
+    """
+    means = [
+        float(bank.area[numbers].mean()) if len(numbers := bank.of_class(label)) else 0.0
+        for label in range(bank.classes.count)
+    ]
+    return tuple(int(label) for label in np.argsort(-np.asarray(means), kind="stable"))
+
+
+def provenance(composition: Composition, bank: Bank) -> list[dict[str, Any]]:
+    """Returns a JSON-able line for each pasted segment: class, place, donor, licence, score."""
+    return [
+        {
+            "class": bank.classes.names[one.label], "box": list(one.box), "pixels": one.pixels,
+            "donor": one.donor.image, "donor_box": list(one.donor.box),
+            "licence": one.donor.licence, "source": one.donor.source,
+            "score": round(one.score, 6),
+        }
+        for one in composition.pasted
+    ]

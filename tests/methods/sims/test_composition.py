@@ -1,0 +1,106 @@
+"""From a layout to a canvas: what is looked up, moved, ordered, pasted, and remembered."""
+
+import numpy as np
+import pytest
+
+from jaxedit.errors import UserError
+from jaxedit.methods.sims import composition
+from jaxedit.methods.sims.composition import Composer, Settings
+from tests.methods.sims import banks
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory):
+    return banks.make(tmp_path_factory.mktemp("bank") / "bank", banks.Layouts(12))
+
+
+def compose(bank, record, **options):
+    options = {"rng": np.random.default_rng(0)} | options
+    settings = Settings(**{"area_share": 0, "erase": "none"} | options.pop("settings", {}))
+    appliers = {name: options.pop(name, None) for name in ("align", "order")}
+    return Composer(bank, settings, **appliers)(record["label"], **options)
+
+
+def test_a_picture_of_the_bank_is_put_together_again(bank):
+    record = banks.Layouts(12)[3]
+    made = compose(bank, record)
+    known = record["label"] != 255
+    np.testing.assert_allclose(made.canvas[known] * 255, record["image"][known], atol=1e-3)
+    assert (made.canvas[~known] == 0).all()
+    np.testing.assert_array_equal(made.layout, np.where(known, record["label"], -1))
+    assert {one.donor.image for one in made.pasted} == {"picture-3"} and not made.empty
+    assert all(one.score == 2 for one in made.pasted)
+    assert sum(one.pixels for one in made.pasted) == known.sum()
+    lines = composition.provenance(made, bank)
+    assert lines[0]["licence"] == "CC-BY-4.0" and lines[0]["donor_box"] == lines[0]["box"]
+
+
+def test_without_its_own_picture_others_lend(bank):
+    record = banks.Layouts(12)[3]
+    made = compose(bank, record, allowed=bank.allowed(without=["picture-3"]))
+    assert made.pasted and all(one.donor.image != "picture-3" for one in made.pasted)
+    assert all(0 < one.score < 2 for one in made.pasted)
+    np.testing.assert_array_equal(made.presence[..., 0] > 0, made.canvas.sum(-1) > 0)
+    kept = compose(
+        bank, record, allowed=bank.allowed(without=["picture-3"]), settings={"rewrite": False}
+    )
+    known = record["label"] != 255
+    np.testing.assert_array_equal(kept.layout[known], record["label"][known])
+    np.testing.assert_array_equal(kept.canvas, made.canvas)
+    assert (made.layout != kept.layout).any()
+
+
+def test_variants_differ_and_repeat(bank):
+    record = banks.Layouts(12)[3]
+    draw = lambda seed: compose(bank, record, vary=True, rng=np.random.default_rng(seed))
+    donors = [tuple(one.number for one in draw(seed).pasted) for seed in (1, 1, 2, 3)]
+    assert donors[0] == donors[1] and len(set(donors)) > 1
+    erased = compose(bank, record, settings={"erase": "paper"})
+    assert (erased.canvas == 1).all(-1).any()
+
+
+def test_segments_are_moved_and_ordered(bank):
+    record = banks.Layouts(12)[3]
+    asked = []
+
+    def align(colour, mask, target, label):
+        asked.append((colour.shape, mask.shape, target.shape, label.shape))
+        return {"colour": colour, "mask": np.ones_like(mask)}  # everything covers everything
+
+    def order(label, pair, pair_classes):
+        assert label.shape == pair.shape[1:] == bank.size and len(pair) == len(pair_classes)
+        for one, classes in zip(pair, pair_classes, strict=True):
+            assert set(np.unique(one)) == {0, 1, 2}
+            for number, of_class in zip((1, 2), classes, strict=True):
+                assert (record["label"][one == number] == of_class).all()
+        # The lower class is in front.
+        return {"probabilities": np.tile(np.linspace(1, 0, bank.classes.count + 1),
+                                         (len(pair), 1))}
+
+    made = compose(bank, record, align=align, order=order)
+    height, width = bank.size
+    assert set(asked) == {((height, width, 3), *[(height, width, 1)] * 2, (height, width))}
+    labels = [one.label for one in made.pasted]
+    assert labels == sorted(labels, reverse=True) and len(set(labels)) > 1
+    assert made.pasted[-1].pixels == height * width
+
+
+def test_finer_colours(tmp_path):
+    bank = banks.make(tmp_path / "fine", banks.Layouts(3), scale=2)
+    label = bank.enlarged(banks.Layouts(3)[1]["label"])
+    made = compose(bank, {"label": label})
+    assert made.canvas.shape == (*(2 * side for side in bank.size), 3)
+    assert {one.donor.image for one in made.pasted} == {"picture-1"}
+    with pytest.raises(UserError, match="this bank makes canvases of"):
+        compose(bank, {"label": label[::2, ::2]})
+
+
+def test_nothing_to_paste(bank):
+    nothing = compose(bank, {"label": np.full(bank.size, 255)})
+    assert not nothing.pasted and (nothing.canvas == 0).all() and (nothing.layout == -1).all()
+    none_lend = compose(
+        bank, banks.Layouts(12)[3], allowed=np.zeros(len(bank.images), bool)
+    )
+    assert not none_lend.pasted and none_lend.empty
+    with pytest.raises(UserError, match="canvas.erase"):
+        Settings(erase="much")
