@@ -105,7 +105,7 @@ def test_retrieval(path, tmp_path):
         above_share=file.info["min_area"] / layout.size,
     )
     list(bank_building.build(GoldenLayouts(labels), tmp_path, settings))
-    manifests.seal(tmp_path, {"facts": bank_building.merge([], tmp_path, settings)})
+    manifests.seal(tmp_path, {"facts": bank_building.merge(tmp_path, settings)})
     bank = bank_lib.opened(tmp_path)
     found = segments.find(layout, count, above=file.info["min_area"])
     wanted = [retrieval.query(one, layout, count) for one in found]

@@ -76,11 +76,8 @@ def build(
         yield done / len(mine)
 
 
-def merge(
-    parts: Sequence[pathlib.Path], folder: pathlib.Path, settings: Settings
-) -> dict[str, Any]:
+def merge(folder: pathlib.Path, settings: Settings) -> dict[str, Any]:
     """Returns the facts of a bank whose shards have been put together in `folder`."""
-    del parts
     return _facts(folder, sorted(path.name for path in folder.glob(f"{_SHARD}*")), settings)
 
 

@@ -5,4 +5,4 @@ from jaxedit.data import records
 records.declare("licence", "text")
 records.declare("source", "text")  # where the picture comes from, for its credit
 records.declare("canvas", "image", folder="canvases")  # black is missing, white was erased
-records.declare("layout", "label")  # the one that goes with the canvas: noisy, or rewritten
+records.declare("canvas_label", "label")  # the layout that goes with it: noisy, or rewritten

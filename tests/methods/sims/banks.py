@@ -50,5 +50,5 @@ def make(folder, source=None, **options):
     settings = bank_building.Settings(SIZE, CLASSES, **options)
     folder.mkdir()
     list(bank_building.build(source or Layouts(), folder, settings))
-    manifests.seal(folder, {"facts": bank_building.merge([], folder, settings)})
+    manifests.seal(folder, {"facts": bank_building.merge(folder, settings)})
     return bank.opened(folder)
