@@ -7,6 +7,7 @@ from jaxedit import config as config_lib
 ROOT = pathlib.Path(__file__).parent.parent
 SCAT = str(ROOT / "configs" / "scat.py")
 MATTING = str(ROOT / "configs" / "matting.py")
+SEGMENTATION = str(ROOT / "configs" / "segmentation.py")
 
 # name -> (preset, overrides): every branch of the method that lowers to another program.
 SCAT_VARIANTS = {
@@ -117,3 +118,24 @@ def matting(name: str = "finetune", **overrides: str) -> config_lib.ConfigDict:
             for stage in config.stages
         )
     return config
+
+
+_TINY_SEGMENTATION = {
+    "network.channels": "(8, 8)",
+    "image_size": "(32, 32)",
+    "train.batch_size": "8",
+    "train.steps": "4",
+    "train.log_every": "1",
+    "train.evaluate_every": "2",
+    "train.checkpoint_every": "2",
+    "layers.convolution": "xla",
+    "evaluate.batch_size": "8",
+    "evaluate.limit": "8",
+    "evaluate.limit_in_training": "8",
+}
+
+
+def segmentation(preset: str = "demo", **overrides: str) -> config_lib.ConfigDict:
+    """Returns segmentation at a size for tests."""
+    changes = {**_TINY_SEGMENTATION, **overrides}
+    return config_lib.load(f"{SEGMENTATION}:{preset}", [*changes.items()])

@@ -38,6 +38,7 @@ class Applier:
 
     Attributes:
       task: what goes in and comes out.
+      method: whose task it is; None where it is no `Method` but published weights.
       compilations: (padded height, padded width) of the first picture that goes in, of every
         program compiled so far; None where no picture does.
     """
@@ -71,6 +72,7 @@ class Applier:
         if bucket < 1:
             raise UserError(f"bucket={bucket}: expected a number of pixels of at least 1.")
         self.task = task
+        self.method: Method | None = None
         self._predict = jax.jit(predict)
         self._device = jax.local_devices()[0]
         self._variables = jax.device_put(variables, self._device)
@@ -226,4 +228,6 @@ def _of_method(
             f"{what} {method.config.method!r}, which cannot {task!r}. Its tasks: {known}."
         )
     predict = functools.partial(method.predict, task=task)
-    return Applier(predict, state, method.tasks[task], **options)
+    applier = Applier(predict, state, method.tasks[task], **options)
+    applier.method = method
+    return applier

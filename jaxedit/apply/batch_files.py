@@ -22,7 +22,10 @@ Path = pathlib.Path
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One photograph, its companion (a mask or a trimap), and where the result goes."""
+    """One photograph, its companion (a mask or a trimap), and where the result goes.
+
+    A verb that needs a photograph alone has the photograph as its companion too.
+    """
 
     photo: Path
     companion: Path
@@ -71,6 +74,32 @@ def collect(
     check_place(output, of_folder=photo.is_dir())
     for job in jobs:
         check_output(job.output, (job.photo, job.companion, *others), overwrite, suffixes)
+    return jobs
+
+
+def collect_alone(
+    photo: Path,
+    output: Path,
+    *,
+    overwrite: bool = False,
+    suffixes: Sequence[str] = (*photograph.EXACT, *photograph.LOSSY),
+) -> list[Job]:
+    """Returns what to do for a photo that needs no companion, or for a folder of photos.
+
+    Results of a folder are `STEM.png` in the folder `output`.
+
+    Raises:
+      UserError: as `collect`.
+    """
+    if not photo.exists():
+        raise UserError(f"{photo} does not exist. Check the path.")
+    if photo.is_dir():
+        jobs = [Job(p, p, output / f"{stem}.png") for stem, p in _by_stem(photo).items()]
+    else:
+        jobs = [Job(photo, photo, output)]
+    check_place(output, of_folder=photo.is_dir())
+    for job in jobs:
+        check_output(job.output, (job.photo,), overwrite, suffixes)
     return jobs
 
 

@@ -8,6 +8,7 @@ word answer at once.
 VERBS = {
     "inpaint": ("inpaint", "fill holes in photographs"),
     "matte": ("matte", "cut a subject out of photographs"),
+    "label": ("label", "say of every pixel of photographs what it shows"),
     "weights": ("weights", "list weights, fetch published ones and convert them"),
     "sweep": ("sweep", "run an ablation and compare its variants"),
     "report": ("page", "write the report of a run, or compare several"),

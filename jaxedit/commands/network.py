@@ -12,14 +12,19 @@ from jaxedit.weights import shipped
 
 
 def add_options(parser: argparse.ArgumentParser, classical: Sequence[str]) -> None:
-    """Adds the choice of what does the work: a run, published weights or a classical method."""
+    """Adds the choice of what does the work: a run, published weights or a classical method.
+
+    `classical` are the names of such methods; a verb that has none gives none.
+    """
     network = parser.add_mutually_exclusive_group()
     network.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY",
                          help="a run directory that `python -m jaxedit.main` made")
     network.add_argument("--weights", metavar="NAME",
                          help="published weights, see `jaxedit weights list`")
-    network.add_argument("--classical", choices=classical,
-                         help="a method that has learned nothing, to compare with")
+    if classical:
+        network.add_argument("--classical", choices=classical,
+                             help="a method that has learned nothing, to compare with")
+    parser.set_defaults(classical=None, has_classical=bool(classical))
     parser.add_argument("--step", metavar="STEP",
                         help="with --run: a checkpoint's step, 'last' or 'best' (default: last)")
 
@@ -48,9 +53,11 @@ def check(arguments: argparse.Namespace, task: str) -> None:
         return
     arguments.weights = shipped.default(task)
     if arguments.weights is None:
+        ways = ["--run DIRECTORY", "--weights NAME"]
+        ways += ["--classical METHOD"] if getattr(arguments, "has_classical", True) else []
         raise UserError(
-            "Name what does the work: --run DIRECTORY, --weights NAME or --classical METHOD. No "
-            "weights for it come with jaxedit."
+            f"Name what does the work: {', '.join(ways[:-1])} or {ways[-1]}. No weights for it "
+            "come with jaxedit."
         )
     command.tell(f"using the weights {arguments.weights!r}, which come with jaxedit")
 

@@ -45,7 +45,8 @@ class Classes:
       numbers: of each in files.
       ignored: further numbers in files that stand for no class; UNLABELLED always does, unless it
         is one of `numbers`.
-      lenient: every other number stands for no class too, instead of being an error.
+      lenient: every other number or colour stands for no class too, instead of being an error.
+      other_colours: further colours in colour maps, each with the place of its class.
     """
 
     names: tuple[str, ...]
@@ -53,6 +54,7 @@ class Classes:
     numbers: tuple[int, ...]
     ignored: tuple[int, ...] = ()
     lenient: bool = False
+    other_colours: tuple[tuple[tuple[int, int, int], int], ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.names) <= MOST:
@@ -125,7 +127,8 @@ class Classes:
         """
         code = lambda rgb: (rgb[..., 0] << 16) | (rgb[..., 1] << 8) | rgb[..., 2]
         seen, places = np.unique(code(picture.astype(np.int32)), return_inverse=True)
-        table = {int(code(np.int32(rgb))): place for place, rgb in enumerate(self.colours)}
+        named = [(rgb, place) for place, rgb in enumerate(self.colours)]
+        table = {int(code(np.int32(rgb))): place for rgb, place in (*named, *self.other_colours)}
         table.setdefault(0, UNLABELLED)
         unknown = [value for value in seen.tolist() if value not in table]
         if unknown and not self.lenient:
@@ -162,7 +165,11 @@ class Classes:
             ],
             "ignore_index": list(self.ignored),
         }
-        return described | ({"ignore_others": True} if self.lenient else {})
+        if self.lenient:
+            described["ignore_others"] = True
+        if self.other_colours:
+            described["other_colours"] = [[list(rgb), place] for rgb, place in self.other_colours]
+        return described
 
 
 def of_names(names: tuple[str, ...] | list[str], **fields: Any) -> Classes:
@@ -185,11 +192,12 @@ def parse(description: Any, where: str) -> Classes:
     Raises:
       UserError: it has none of the forms above.
     """
-    ignored, lenient = (), False
+    ignored, lenient, others = (), False, ()
     if isinstance(description, Mapping) and "classes" in description:
         ignore = description.get("ignore_index", ())
         ignored = tuple(ignore) if isinstance(ignore, list | tuple) else (ignore,)
         lenient = bool(description.get("ignore_others", False))
+        others = tuple((tuple(rgb), place) for rgb, place in description.get("other_colours", ()))
         description = description["classes"]
     try:
         rows = [_row(number, row) for number, row in _numbered(description)]
@@ -208,6 +216,7 @@ def parse(description: Any, where: str) -> Classes:
             numbers,
             ignored,
             lenient,
+            others,
         )
     except UserError as error:
         raise UserError(f"{where}: {error}") from error

@@ -74,18 +74,31 @@ class SegmentationMetric(base.Metric):
       keys: `prediction` of the outputs is compared with `target` of the batch.
     """
 
-    def __init__(self, classes: int, keys: base.Keys, suffix: str = ""):
-        """`suffix` is added to both names, to tell comparisons with several truths apart."""
+    def __init__(
+        self, classes: int, keys: base.Keys, suffix: str = "", named: Sequence[str] = ()
+    ):
+        """Args:
+          classes, keys: as above.
+          suffix: added to the figures' names, to tell comparisons with several truths apart.
+          named: the classes' names, for a figure `iou/NAME` of each beside the two.
+        """
         self.classes, self.keys = classes, keys
-        self.names = (f"mean_iou{suffix}", f"pixel_accuracy{suffix}")
-        self.titles = dict(zip(self.names, ("mean IoU", "pixel accuracy"), strict=True))
+        each = tuple(f"iou{suffix}/{name}" for name in named)
+        self.names = (f"mean_iou{suffix}", f"pixel_accuracy{suffix}", *each)
+        titles = ("mean IoU", "pixel accuracy", *(f"IoU of {name}" for name in named))
+        self.titles = dict(zip(self.names, titles, strict=True))
         self.higher_is_better = dict.fromkeys(self.names, True)
+
+    def label_maps(self, prediction: np.ndarray) -> np.ndarray:
+        """Returns the label maps that are compared; here the predictions are such already."""
+        return prediction
 
     def measure(
         self, outputs: base.Outputs, batch: base.Batch, prepared: base.Rows | None = None
     ) -> base.Rows:
         del prepared
         prediction, truth, _ = self.keys.read(outputs, batch)
+        prediction = self.label_maps(prediction)
         prediction, truth = (
             array[..., 0] if array.ndim == 4 and array.shape[-1] == 1 else array
             for array in (np.asarray(prediction), np.asarray(truth))
@@ -119,11 +132,17 @@ class SegmentationAccumulator(base.Accumulator):
         return merged
 
     def result(self) -> dict[str, float]:
-        figures = (mean_iou(self.counts_of_pixels), pixel_accuracy(self.counts_of_pixels))
-        return dict(zip(self.metric.names, figures, strict=True))
+        counts = self.counts_of_pixels
+        figures = (mean_iou(counts), pixel_accuracy(counts), *intersection_over_union(counts))
+        return {
+            name: float(figure) for name, figure in zip(self.metric.names, figures, strict=False)
+        }
 
     def notes(self) -> dict[str, str]:
         if self.counts_of_pixels.any():
-            return {}
+            occur = int(np.isfinite(intersection_over_union(self.counts_of_pixels)).sum())
+            name, classes = self.metric.names[0], self.metric.classes
+            partly = f"{name}: over the {occur} of {classes} classes that occur"
+            return {name: partly} if occur < classes else {}
         return {name: f"{name}: absent: no pixel of the truth has a class"
                 for name in self.metric.names}

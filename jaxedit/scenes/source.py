@@ -66,7 +66,7 @@ _GROUP_KEYS = frozenset(
     ("image", "background", "label", "instance", "depth", "caption", "attributes", "id")
 )
 # Colours in which the classes are shown.
-_COLOURS = (
+CLASS_COLOURS = (
     (126, 178, 226), (118, 128, 150), (40, 92, 168), (98, 160, 60), (222, 196, 134),
     (110, 110, 116), (178, 84, 62), (134, 92, 54), (40, 96, 44), (226, 60, 120),
     (240, 140, 40), (180, 220, 60), (150, 232, 228), (200, 200, 206), (142, 68, 173),
@@ -119,7 +119,7 @@ class SceneSource(Source):
         """Returns number, name and colour of each class of `label`."""
         return [
             {"number": number, "name": name, "colour": list(colour)}
-            for number, (name, colour) in enumerate(zip(CLASSES, _COLOURS, strict=True))
+            for number, (name, colour) in enumerate(zip(CLASSES, CLASS_COLOURS, strict=True))
         ]
 
     def name(self, index: int) -> str:
@@ -159,6 +159,12 @@ class GroupSource(SceneSource):
     """The pictures of several subjects of a part; see `SceneSource` for its arguments."""
 
     form = SEVERAL
+
+    def __init__(self, size: int, split: str, *, train_count: int = 2000, eval_count: int = 200,
+                 **options: Any):
+        super().__init__(
+            size, split, train_count=train_count, eval_count=eval_count, **options
+        )
 
     def parameters(self, index: int) -> Group:
         """Returns what record `index` shows."""

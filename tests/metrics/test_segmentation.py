@@ -27,7 +27,8 @@ def test_ratio_of_sums_over_processes():
     # Class 0: 2 of 3; class 1: 2 of 4 (one pixel was called no class at all); class 2: nowhere.
     expected = {"mean_iou": (2 / 3 + 2 / 4) / 2, "pixel_accuracy": 4 / 6}
     assert everything.result() == pytest.approx(expected) == merged.result()
-    assert merged.count == 2 and merged.notes() == {}
+    assert merged.count == 2
+    assert merged.notes() == {"mean_iou": "mean_iou: over the 2 of 3 classes that occur"}
 
 
 def test_nothing_to_measure_is_nan_and_says_why():

@@ -133,7 +133,7 @@ def test_the_source_is_the_same_every_time_and_its_parts_differ(source):
     assert source.name(3) == "scenes-several-train-000003"
     assert source.description == f"scenes:several:{SIZE}"
     evaluation = sources.create("scenes:several", "eval")
-    assert evaluation.size == 160 and len(evaluation) == 96
+    assert evaluation.size == 160 and len(evaluation) == 200
     assert evaluation.parameters(0).part == "eval"
     assert evaluation.parameters(0).seed != source.parameters(0).seed
 
