@@ -36,8 +36,8 @@ from jaxedit.host import atomic, manifests
 from jaxedit.host.names import did_you_mean
 from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method
-from jaxedit.run import damage, sharding
-from jaxedit.run.preemption import Preempted, StopRequest
+from jaxedit.run import damage, sharding, stages
+from jaxedit.run.preemption import StopRequest
 from jaxedit.state import Artifact, State
 
 MANIFEST = manifests.NAME
@@ -110,9 +110,7 @@ def build(
             clock.tick(share)
             if stop is not None and stop.asked:
                 clock.note()
-                raise Preempted(
-                    f"Asked to stop: {stage} is {share:.0%} built, kept in {work}.", stop.exit_code
-                )
+                stop.end(f"{stage} is {share:.0%} built, kept in {work}")
     clock.note()
     sharding.barrier(f"built_{stage}")
     if sharding.is_first_process():
@@ -207,7 +205,7 @@ def _folder(run_dir: pathlib.Path, stage: str) -> pathlib.Path:
 
 
 def _work(folder: pathlib.Path) -> pathlib.Path:
-    return folder.with_name(folder.name + ".partial")
+    return folder.with_name(folder.name + stages.WORK)
 
 
 def _identity(method: Method, process_count: int) -> dict[str, Any]:

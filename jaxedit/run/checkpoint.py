@@ -11,6 +11,7 @@ sets the damaged ones aside.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import logging
@@ -218,6 +219,16 @@ class Checkpointer:
         """Waits for saves under way and lets go of the folder."""
         self.wait()
         self._manager.close()
+
+    def __enter__(self) -> Checkpointer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Closes after an error too: what was being saved gets finished."""
+        # A second Ctrl-C may have fallen into a save: that it failed is no news.
+        broken = kind is not None and issubclass(kind, KeyboardInterrupt)
+        with contextlib.suppress(Exception) if broken else contextlib.nullcontext():
+            self.close()
 
     def _check_finite(self, step: int, items: Mapping[str, PyTree]) -> None:
         where = snapshot.first_not_finite({name: items.get(name, {}) for name in _FINITE})

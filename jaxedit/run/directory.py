@@ -19,6 +19,12 @@ def check(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> bool:
     """
     if run_dir.exists() and not run_dir.is_dir():
         raise UserError(f"{run_dir} is a file, not a folder. Choose another --workdir.")
+    if patterns := sorted(set("*?[") & set(str(run_dir.resolve()))):
+        raise UserError(
+            f"The run directory {run_dir.resolve()} has {' '.join(patterns)} in its path, which "
+            "Orbax takes for a pattern: its checkpoints could not be read back. Choose another "
+            "--workdir."
+        )
     if (run_dir / "config.json").exists():
         lines = differences(config, run_dir)
         # A run that never reached a checkpoint holds nothing to protect: a first try with a

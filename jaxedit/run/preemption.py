@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import jax
 from jax.experimental import multihost_utils
 
-# Seconds that the second Ctrl-C leaves for what Python cannot interrupt, such as a compilation.
-_PATIENCE = 5.0
+# Seconds that the second Ctrl-C leaves for what Python cannot interrupt: a compilation, a save.
+_PATIENCE = 1.0
 
 
 class Preempted(Exception):
@@ -42,7 +42,7 @@ class StopRequest:
 
     def __init__(self):
         self.interrupts = 0
-        self._asked = self._at_once = False
+        self._asked = self._agreed = self._at_once = False
         self._previous: dict[int, object] = {}
         self._pipe: tuple[int, int] | None = None
         self._over = threading.Event()
@@ -58,6 +58,7 @@ class StopRequest:
         # Where Ctrl-C is ignored, as behind nohup, it stays so.
         if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
             self._previous[signal.SIGINT] = signal.signal(signal.SIGINT, self._on_interrupt)
+        if self._previous:
             with contextlib.suppress(AttributeError, OSError, ValueError):  # not on Windows
                 self._watch()
         return self
@@ -87,8 +88,8 @@ class StopRequest:
 
     @property
     def asked(self) -> bool:
-        """Whether a signal has come; with several processes only `requested` says so."""
-        return self._asked and jax.process_count() == 1
+        """Whether a signal has come; with several processes, whether `requested` has said so."""
+        return self._agreed or (self._asked and jax.process_count() == 1)
 
     @property
     def exit_code(self) -> int:
@@ -98,8 +99,14 @@ class StopRequest:
     def requested(self, step: int) -> bool:
         """Returns whether to save after `step` and stop; all processes give the same answer."""
         if jax.process_count() > 1:
-            return multihost_utils.reached_preemption_sync_point(step)
+            self._agreed = self._agreed or multihost_utils.reached_preemption_sync_point(step)
+            return self._agreed
         return self._asked
+
+    def end(self, done: str) -> None:
+        """Raises `Preempted` if the run was asked to stop; `done` says what is saved, and where."""
+        if self.asked:
+            raise Preempted(f"Asked to stop: {done}.", self.exit_code)
 
     def _on_terminate(self, *_: object) -> None:
         self._asked = True
@@ -117,7 +124,7 @@ class StopRequest:
             raise Abandoned
 
     def _watch(self) -> None:
-        """Answers Ctrl-C from a thread: Python's own handlers wait while XLA compiles."""
+        """Answers signals from a thread: Python's own handlers wait while XLA compiles."""
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
         self._previous_wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -128,15 +135,17 @@ class StopRequest:
 
 
 def _answer(reading: int, over: threading.Event) -> None:
-    count = 0
+    interrupts, said = 0, False
     # Each signal writes its number; nothing more comes once the writing end is closed.
     while number := os.read(reading, 1):
-        if number[0] != signal.SIGINT:
+        if number[0] not in (signal.SIGINT, signal.SIGTERM):
             continue
-        count += 1
-        if count == 1:
-            _say("Stopping: the step under way is finished and saved. Ctrl-C again stops at once.")
-        elif count == 2:
+        interrupts += number[0] == signal.SIGINT
+        if not said:
+            line = "Stopping: the step under way, with what it compiles, is finished and saved."
+            _say(line + (" Ctrl-C again stops at once." if interrupts else ""))
+            said = True
+        if interrupts == 2:
             threading.Thread(target=_end_unless, args=(over,), daemon=True).start()
     os.close(reading)
 

@@ -30,6 +30,8 @@ from jaxedit.errors import UserError
 from jaxedit.host.names import check_choice, did_you_mean
 
 _KEYS = ("name", "overrides", "start", "carry", "build")
+WORK = ".partial"  # ends the name of the folder in which an artefact is being made
+_LONGEST = 100  # bytes: file systems allow 255, and what stands in a name beside the stage's counts
 _EXAMPLE = '({"name": "first", "overrides": {"train": {"steps": 100}}},)'
 
 
@@ -88,10 +90,12 @@ def check(config: config_lib.ConfigDict) -> None:
     """Holds the configuration of every stage to the rules of its keys, before anything starts.
 
     Raises:
-      UserError: a value breaks its rule, the table of stages is malformed, or there is no such
-        method; the message names stage, key, value, rule and an example.
+      UserError: a value breaks its rule, the table of stages is malformed, a stage's name cannot
+        be that of its folders, or there is no such method; the message names stage, key, value,
+        rule and an example.
     """
     for stage in read(config):
+        _check_name(stage.name)
         for key, rule in method_lib.bounds(stage.config).items():
             here, above = (repr(bounds.lookup(c, key)) for c in (stage.config, config))
             where = "" if here == above else f"Stage {stage.name!r}: "
@@ -123,6 +127,29 @@ def _check_table(table: Any) -> None:
         build = entry.get("build", False)
         if not isinstance(build, bool):
             raise UserError(f"Stage {name!r}: build={build!r}: expected True or False.")
+
+
+def _check_name(name: str) -> None:
+    """Raises UserError unless `name` can be that of a folder, below which nothing else writes.
+
+    Orbax looks for its files by patterns, in which `*`, `?` and brackets stand for others.
+    """
+    unfit = sorted({c for c in name if c in '/\\:*?[]' or not c.isprintable()})
+    if unfit:
+        reason = f"it holds {', '.join(map(repr, unfit))}"
+    elif name[0] in ". " or name[-1] in ". ":
+        reason = "it begins or ends with a dot or a space"
+    elif name.endswith(WORK):
+        reason = f"it ends with {WORK!r}, as the folder of an unfinished artefact does"
+    elif len(name.encode()) > _LONGEST:
+        reason = f"it has {len(name.encode())} bytes"
+    else:
+        return
+    raise UserError(
+        f"config.stages: the name {name[:_LONGEST]!r} cannot be that of a folder: {reason}. A "
+        f"stage's name has 1 to {_LONGEST} bytes, none of / \\ : * ? [ ] and no control character, "
+        "begins and ends with neither a dot nor a space, for example 'first'."
+    )
 
 
 def _is_table(value: Any) -> bool:

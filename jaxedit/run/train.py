@@ -95,11 +95,11 @@ def _train_stages(
             method = method_lib.create(stage.config, plan.axis_name, made)
             if stage.build:
                 made[stage.name] = _build_stage(stage, method, context)
+                stop.end(f"{stage.name} is built, in {made[stage.name].folder}")
                 continue
             evaluate.check_best(method, stage.config)
             plan.check_batch(stage.config.train.batch_size, stage.config.train.accumulate)
-            # Closed after an error too: what was being saved gets finished.
-            with contextlib.closing(checkpoint.of_stage(run_dir, stage, method)) as saver:
+            with checkpoint.of_stage(run_dir, stage, method) as saver:
                 state, record = _train_stage(stage, position, plan, method, saver, context)
             # Nothing starts from optimizer states, which are the larger part, unless it says so.
             finished[stage.name] = state if names_optimizers else state.replace(opt={})
@@ -108,6 +108,8 @@ def _train_stages(
             # A run of an older version keeps the figures of the process that trained it.
             if anything_new or not (run_dir / "summary.json").exists():
                 summary.write(output, records)
+            total = stage.config.train.steps
+            stop.end(f"saved step {total} of {total} in {saver.folder}")
     return state
 
 
@@ -267,10 +269,7 @@ def _train_stage(
             ask = ask or context.stop.asked
         if ask and done < total:
             progress.close()
-            raise Preempted(
-                f"Asked to stop: saved step {done} of {total} in {saver.folder}.",
-                context.stop.exit_code,
-            )
+            context.stop.end(f"saved step {done} of {total} in {saver.folder}")
 
     progress.close()
     with record.measure(summary.SAVE):

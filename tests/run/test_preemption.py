@@ -26,11 +26,31 @@ def test_the_first_interrupt_asks_and_the_second_raises(capfd):
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-def test_sigterm_asks_and_leaves_the_exit_code():
+def test_sigterm_asks_says_so_once_and_leaves_the_exit_code(capfd):
     with StopRequest() as stop:
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGTERM)
         assert stop.asked and stop.exit_code == 0
+        time.sleep(0.2)
+    assert capfd.readouterr().err.count("Stopping: the step under way") == 1
+
+
+def test_a_request_is_heard_while_python_cannot_listen():
+    """As where XLA compiles: the handlers wait, and the thread that answers does not."""
+    program = (
+        "import ctypes; from jaxedit.run import preemption\n"
+        "with preemption.StopRequest() as stop:\n"
+        "    print('ready', flush=True)\n"
+        "    while not stop.asked: ctypes.CDLL(None).usleep(3_000_000)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert "Stopping: the step under way, with what it compiles" in process.stderr.readline()
+    assert process.poll() is None and process.wait(timeout=20) == 0
 
 
 def test_ignored_interrupts_stay_ignored():
@@ -101,3 +121,33 @@ def test_ctrl_c_at_any_moment_saves_and_is_resumed_as_if_it_had_not_been(
     assert one.read_bytes() == other.read_bytes()
     best = [readers.load_run(folder, "best")[2] for folder in (tmp_path / "straight", run)]
     assert int(best[0].step) == 4 == int(best[1].step)
+
+
+def test_a_request_during_the_last_save_is_honoured(tmp_path, monkeypatch):
+    config = toy(("train.steps", "2"), ("train.evaluate_every", "0"))
+    with monkeypatch.context() as patched:
+        real = checkpoint.Checkpointer.save
+
+        def interrupted(*arguments, **rest):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return real(*arguments, **rest)
+
+        patched.setattr(checkpoint.Checkpointer, "save", interrupted)
+        with pytest.raises(Preempted, match="Asked to stop: saved step 2 of 2 in") as stopped:
+            train.train(config, tmp_path / "run", one_device())
+    assert stopped.value.exit_code == 0 and (tmp_path / "run" / "summary.json").is_file()
+    assert int(train.train(config, tmp_path / "run", one_device()).step) == 2
+
+
+def test_a_save_that_a_second_interrupt_broke_is_no_error_of_its_own(tmp_path, monkeypatch):
+    def fail(_):
+        raise RuntimeError("the save was cut short")
+
+    saver = checkpoint.Checkpointer(tmp_path, "train")
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint.Checkpointer, "wait", fail)
+        with pytest.raises(KeyboardInterrupt), saver:
+            raise KeyboardInterrupt
+        with pytest.raises(RuntimeError, match="cut short"), saver:
+            pass
+    saver.close()
