@@ -88,6 +88,8 @@ _TINY_MATTING = {
     "train.checkpoint_every": "2",
     "layers.convolution": "xla",  # quick to compile; layers has its own tests of the others
     "loss.warmup": "1",
+    "loss.band": "(5, 3)",
+    "loss.band_side": "64",
     "optim.warmup": "1",
     "optim.total": "0",
     "optim.steps_per_epoch": "1",

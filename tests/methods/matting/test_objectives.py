@@ -134,14 +134,14 @@ def test_whole_counts_every_prediction_everywhere(alphas, unknown):
 @pytest.fixture(scope="module")
 def schedule(alphas, unknown):
     """Self-guided regions as a compiled function of (step, seed), and whether bands were used."""
-    settings = objectives.Settings(regions="self_guided", warmup=10, band=(5, 3))
+    settings = objectives.Settings(regions="self_guided", warmup=10, band=(5, 3), band_side=128)
 
-    @jax.jit
-    def run(step, seed):
+    @jax.jit  # pictures are arguments: of constants, the compiler would work out every band
+    def run(alphas, unknown, step, seed):
         return objectives.regions(alphas, unknown, step, jax.random.key(seed), settings)
 
     def call(step, seed):
-        seen, weights = run(step, seed)
+        seen, weights = run(alphas, unknown, step, seed)
         guided = (np.asarray(weights["os4"]) != unknown).any()
         return seen, weights, guided
 
@@ -166,7 +166,7 @@ def test_a_fair_coin_decides_after_the_warmup(schedule):
 
 def test_bands_guide_from_three_warmups_on(alphas, schedule):
     os8, os4, os1 = (alphas[head] for head in ("os8", "os4", "os1"))
-    bands4 = {int(refinement.unknown_band(os8[:1], size).sum()) for size in range(1, 5)}
+    bands4 = {int(refinement.unknown_band(os8[:1], size, side=128).sum()) for size in range(1, 5)}
     for seed in range(3):
         seen, weights, guided = schedule(30, seed)
         assert guided
@@ -231,7 +231,7 @@ def test_a_batch_over_two_devices_has_the_loss_of_the_whole(alphas, targets, reg
     """Regions are weighted over the whole batch, and bands are drawn for it."""
     plan = sharding.Plan(jax.devices()[:2])
     spread = jax.device_put((alphas, targets), plan.batch_sharding)
-    options = {"regions": regions, "warmup": 0, "band": (5, 3)}
+    options = {"regions": regions, "warmup": 0, "band": (5, 3), "band_side": 128}
     whole, parts = _loss(alphas, targets, **options), _loss(*spread, **options)
     for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5)
