@@ -12,12 +12,13 @@ import dataclasses
 import io
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
 
 from jaxedit.data import images
+from jaxedit.data import metadata as metadata_of
 from jaxedit.errors import UserError
 from jaxedit.host import levels
 from jaxedit.host.atomic import atomic_file
@@ -78,22 +79,32 @@ def read(path: str | os.PathLike) -> Photograph:
     """
     image = images.open_image(path)
     metadata = images.read_metadata(path)
-    notes = _header_notes(path)
+    notes = [*_header_notes(path), *(f"{path}: {note}." for note in metadata.notes)]
     # Older Pillow opens 16-bit greyscale PNG files in mode I.
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+    deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
+    if deep and "transparency" in image.info:
+        notes.append(f"{path} has 16 bits and transparency; the result has 8 bits.")
+    elif deep:
         return Photograph(np.asarray(image).astype(np.uint16), None, metadata, tuple(notes))
     if image.mode in ("I", "F"):
         notes.append(f"{path} has more than 16 bits per pixel; the result has 8.")
-    if image.mode == "CMYK":
-        notes.append(f"{path} is a CMYK file; the result is RGB.")
-    rgb, alpha = images.read_image_and_alpha(path)
-    grey = image.mode in ("1", "L", "LA", "La", "I", "F")
+    rgb, alpha = images.colours_and_opacity(image, str(path))
+    grey = image.mode in ("1", "L", "LA", "La", "I", "F") or deep
     return Photograph(
         np.ascontiguousarray(rgb[..., 0]) if grey else rgb,
         alpha if alpha.min() < 255 else None,
         metadata,
         tuple(notes),
     )
+
+
+def read_opaque(path: str | os.PathLike, say: Callable[[str], None]) -> Photograph:
+    """Returns a photograph without transparency, white where it has some, which `say` is told."""
+    photo = read(path)
+    if photo.alpha is None:
+        return photo
+    say(f"warning: {path} is transparent in places; they are white.")
+    return dataclasses.replace(photo, pixels=images.read_image(path), alpha=None)
 
 
 def check_output_name(
@@ -109,6 +120,26 @@ def check_output_name(
         )
 
 
+def check_holds(output: pathlib.Path, photo: Photograph) -> None:
+    """Raises UserError where a file of the suffix of `output` cannot hold the pixels."""
+    if output.suffix.lower() not in LOSSY:
+        return
+    if photo.alpha is not None:
+        raise UserError(f"Cannot write {output}: JPEG holds no transparency. Use a .png name.")
+    if photo.pixels.dtype != np.uint8:
+        raise UserError(f"Cannot write {output}: JPEG holds 8 bits only. Use a .png name.")
+
+
+def fitting(photo: Photograph, output: pathlib.Path) -> Photograph:
+    """Returns the photograph with what a file of the suffix of `output` can hold; see `notes`."""
+    if output.suffix.lower() not in LOSSY:
+        return photo
+    kept = metadata_of.for_jpeg(photo.metadata)
+    new = kept.notes[len(photo.metadata.notes) :]
+    notes = (*photo.notes, *(f"{output}: {note}." for note in new))
+    return dataclasses.replace(photo, metadata=kept, notes=notes)
+
+
 def write(path: str | os.PathLike, photograph: Photograph) -> None:
     """Writes a photograph as PNG (exact) or JPEG, by the suffix; whole or not at all.
 
@@ -118,11 +149,9 @@ def write(path: str | os.PathLike, photograph: Photograph) -> None:
     path = pathlib.Path(path)
     check_output_name(path)
     lossy = path.suffix.lower() in LOSSY
+    check_holds(path, photograph)
+    photograph = fitting(photograph, path)
     pixels, alpha = photograph.pixels, photograph.alpha
-    if lossy and alpha is not None:
-        raise UserError(f"Cannot write {path}: JPEG holds no transparency. Use a .png name.")
-    if lossy and pixels.dtype != np.uint8:
-        raise UserError(f"Cannot write {path}: JPEG holds 8 bits only. Use a .png name.")
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if alpha is not None:
         if image.mode == "I;16":
@@ -142,7 +171,9 @@ def write(path: str | os.PathLike, photograph: Photograph) -> None:
 def _header_notes(path: str | os.PathLike) -> list[str]:
     """Returns what the header tells of content that Pillow, and so the result, does not keep."""
     notes = []
-    with Image.open(path) as image:
+    with Image.open(path, formats=images.FORMS) as image:
+        if image.mode in ("CMYK", "LAB"):
+            notes.append(f"{path} is a {image.mode} file; the result is RGB.")
         form, tags = image.format, getattr(image, "tag_v2", {})
         grey = image.mode.startswith("I")
         # A phone's MPO file has a second frame too, but it is the same photograph.

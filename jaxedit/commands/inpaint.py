@@ -145,7 +145,8 @@ def read(job: Job, invert: bool, say: Callable[[str], None]) -> tuple[Photograph
     Raises:
       UserError: unreadable files, sizes that differ, an empty or an all-hole mask, grey values.
     """
-    photo = photograph.read(job.photo)
+    photo = photograph.fitting(photograph.read(job.photo), job.output)
+    photograph.check_holds(job.output, photo)
     hole = images.read_mask(job.companion, invert=invert)
     batch_files.check_size(job, "mask", photo.size, hole.shape)
     share = float(hole.mean())

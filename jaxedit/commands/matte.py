@@ -232,7 +232,9 @@ def run(
     Raises:
       UserError: the only job failed, or the network or background could not be read.
     """
-    background = None if options.background is None else photograph.read(options.background)
+    background = None
+    if options.background is not None:
+        background = photograph.read_opaque(options.background, say)
 
     def finish(applier: Callable, job: Job, content: tuple[Photograph, np.ndarray]) -> str:
         photo, trimap = content
@@ -281,7 +283,7 @@ def read(
       UserError: unreadable or too small files, sizes that differ, or a trimap or mask with
         nothing to estimate.
     """
-    photo = photograph.read(job.photo)
+    photo = photograph.fitting(photograph.read(job.photo), job.output)
     height, width = photo.size
     if min(height, width) < SMALLEST:
         raise UserError(

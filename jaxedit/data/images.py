@@ -11,14 +11,15 @@ messages call it. All failures are `UserError`s that name the file.
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import os
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin
 
+from jaxedit.data import metadata as metadata_of
+from jaxedit.data.metadata import Metadata
 from jaxedit.errors import UserError
 from jaxedit.host import levels
 from jaxedit.host.atomic import atomic_file
@@ -30,31 +31,29 @@ SUFFIXES = (
     ".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".pgm", ".pbm",
     ".tga", ".tif", ".tiff", ".webp",
 )  # fmt: skip
-_ORIENTATION = 0x0112
-# TIFF tags that describe how the pixels lie in the file that was read, not the photograph.
-_LAYOUT_TAGS = frozenset(
-    (254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325,
-     338, 339, 347, 530, 532, 34675)
+# What a file may be, told by its content: the forms that people keep pictures in.
+FORMS = (
+    "PNG", "JPEG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "AVIF", "JPEG2000", "TGA",
 )  # fmt: skip
+# Deep greyscale TIFF files that Pillow does not know: both byte orders, white as the largest number
+# or as 0, which `open_image` turns round.
+for _order, _white, _mode, _raw in (
+    (b"MM", 0, "I;16B", "I;16B"), (b"II", 0, "I", "I;32N"), (b"MM", 0, "I", "I;32BS"),
+    (b"MM", 1, "I", "I;32BS"),
+):  # fmt: skip
+    _bits = 16 if _mode == "I;16B" else 32
+    TiffImagePlugin.OPEN_INFO.setdefault((_order, _white, (1,), 1, (_bits,), ()), (_mode, _raw))
+# Long texts are no reason to refuse a photograph; what they may take of the memory is bounded.
+PngImagePlugin.MAX_TEXT_CHUNK = 2**25
+PngImagePlugin.MAX_TEXT_MEMORY = 2**27
+_PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339  # tags of TIFF
+_NEGATIVE, _UNSIGNED = "white is 0", "numbers are unsigned"  # notes in a Pillow image's `info`
 # Distance from black or white, in 8-bit levels, that still counts as black or white, and the
 # share of pixels that may lie further away: lossy compression and resampling blur edges.
 _MASK_LEVELS = 48
 _MASK_GREY_SHARE = 0.05
 
 File = str | os.PathLike | bytes
-
-
-@dataclasses.dataclass(frozen=True)
-class Metadata:
-    """What a photograph carries beside its pixels.
-
-    Attributes:
-      exif: the EXIF block, its orientation set to upright (`read_image` turns the pixels).
-      icc_profile: the colour profile of the stored RGB or grey values.
-    """
-
-    exif: bytes | None = None
-    icc_profile: bytes | None = None
 
 
 def read_image(file: File, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -83,7 +82,11 @@ def read_image_and_alpha(
     Colours are as stored, not multiplied by the opacity. Errors as in `read_image`.
     """
     name = _name(file, name)
-    image = open_image(file, name=name, max_pixels=max_pixels)
+    return colours_and_opacity(open_image(file, name=name, max_pixels=max_pixels), name)
+
+
+def colours_and_opacity(image: Image.Image, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what `read_image_and_alpha` does, of an image from `open_image`."""
     return _convert(lambda: (_rgb(image), _alpha(image)), name)
 
 
@@ -128,17 +131,13 @@ def read_mask(
 
 
 def read_metadata(file: File, *, name: str | None = None) -> Metadata:
-    """Returns EXIF and colour profile, for `write_image`. Errors as in `read_image`."""
+    """Returns EXIF and colour profile, for `write_image`; see `metadata.py`.
+
+    Errors as in `read_image`, but what is damaged beside the pixels is none.
+    """
     name = _name(file, name)
     with _open(file, name) as image:
-        exif = _convert(image.getexif, name)
-        # A CMYK profile does not describe the RGB pixels that read_image makes of the file.
-        profile = None if image.mode == "CMYK" else image.info.get("icc_profile")
-    for tag in _LAYOUT_TAGS & set(exif):
-        del exif[tag]
-    if _ORIENTATION in exif:
-        exif[_ORIENTATION] = 1
-    return Metadata(exif.tobytes() if len(exif) else None, profile or None)
+        return metadata_of.read(image)
 
 
 def write_image(
@@ -222,7 +221,7 @@ def _open(file: File, name: str) -> Image.Image:
         if path.stat().st_size == 0:
             raise UserError(f"{name} is empty (0 bytes). Copy or download it again.")
     try:
-        return Image.open(io.BytesIO(file) if isinstance(file, bytes) else file)
+        return Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMS)
     except Image.DecompressionBombError as error:
         raise UserError(
             f"{name} is refused as a decompression bomb: {error}. If you trust the file, scale it "
@@ -259,8 +258,22 @@ def _convert(function, name: str):
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    tags = getattr(image, "tag_v2", {})
+    # Of 8 bits and less, Pillow turns white as 0 round by itself.
+    negative = image.mode[0] in "IF" and tags.get(_PHOTOMETRIC) == 0
+    unsigned = bool(tags) and tags.get(_SAMPLE_FORMAT, (1,)) == (1,)
     image.load()
-    upright = ImageOps.exif_transpose(image)
+    try:
+        upright = ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF: the pixels count
+        upright = image
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        upright = ImageCms.profileToProfile(upright, lab, srgb, outputMode="RGB")
+    elif negative and image.mode.startswith("I;16"):
+        upright = Image.fromarray(np.uint16(65535) - np.asarray(upright).astype(np.uint16))
+    elif image.mode in ("I", "F"):
+        upright.info |= {_NEGATIVE: negative, _UNSIGNED: unsigned}
     upright.format = image.format
     return upright
 
@@ -281,6 +294,9 @@ def _rgb(image: Image.Image) -> np.ndarray:
 
 
 def _alpha(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I") and isinstance(image.info.get("transparency"), int):
+        seen = np.asarray(image) != image.info["transparency"]  # 16-bit grey: one level is clear
+        return seen.astype(np.uint8) * np.uint8(255)
     if image.has_transparency_data and not image.mode.startswith("I"):
         return np.asarray(image.convert("RGBA"))[..., 3].copy()
     return np.full((image.height, image.width), 255, np.uint8)
@@ -303,16 +319,20 @@ def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
 
 def _eight_bits(image: Image.Image) -> np.ndarray:
     """Returns a deep greyscale image (16 or 32 bits, float) as uint8 (H, W)."""
-    values = np.asarray(image).astype(np.float64)
+    values = np.asarray(image)
+    unsigned = image.mode == "I" and image.info.get(_UNSIGNED, False)
+    values = (values.view(np.uint32) if unsigned else values).astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError("it holds NaN or infinite values")
-    if image.mode == "F":
-        scale = 1.0 if values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0
-    elif image.mode == "I" and image.format != "PNG" and values.max() <= 255:
-        scale = 255.0
+    # Older Pillow opens 16-bit greyscale PNG files in mode I.
+    if image.mode.startswith("I;16") or image.format == "PNG":
+        white = 65535.0
     else:
-        scale = 65535.0
-    return levels.rounded(values * (255.0 / scale))
+        largest = 65535.0 if image.mode == "F" else 2.0**32 - 1 if unsigned else 2.0**31 - 1
+        limits = [*([1.0] if image.mode == "F" else ()), 255.0, 65535.0, largest]
+        white = next((limit for limit in limits if values.max() <= limit), largest)
+    values = values / white
+    return levels.of_opacity(1 - values if image.info.get(_NEGATIVE) else values)
 
 
 def _mask_levels(image: Image.Image) -> np.ndarray:

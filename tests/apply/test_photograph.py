@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
 from jaxedit.apply import photograph
 from jaxedit.errors import UserError
@@ -197,3 +197,14 @@ def test_bad_files_and_names(tmp_path):
     with pytest.raises(UserError, match="Cannot write"):
         photograph.write(tmp_path / "missing" / "a.png", photo)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["text.png"]
+
+
+def test_long_texts_and_one_clear_level_of_deep_grey(tmp_path):
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", "word " * 1_000_000, zip=True)
+    deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    Image.fromarray(deep).save(tmp_path / "a.png", pnginfo=text, transparency=5000)
+    found = photograph.read(tmp_path / "a.png")
+    assert found.pixels.dtype == np.uint8 and "transparency" in found.notes[0]
+    np.testing.assert_array_equal(found.alpha == 0, deep == 5000)
+    np.testing.assert_array_equal(found.pixels, np.rint(deep / 257))

@@ -354,3 +354,12 @@ def test_a_full_disk_leaves_nothing(files, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="No space left"):
         go(folder / "photo.png", folder / "mask.png", tmp_path / "out.png", options)
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_transparent_background_is_white_there(files, tmp_path):
+    folder, _, trimap = files
+    Image.new("RGBA", (50, 40), (10, 200, 30, 0)).save(folder / "new.png")
+    options = dataclasses.replace(KEEP, background=folder / "new.png")
+    _, lines = go(folder / "photo.png", folder / "trimap.png", tmp_path / "out.png", options)
+    result = np.asarray(Image.open(tmp_path / "out.png"))
+    assert (result[trimap == 0] == 255).all() and any("transparent" in line for line in lines)

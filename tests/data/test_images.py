@@ -330,3 +330,50 @@ class TestWriting:
         with pytest.raises(UserError, match="No space left"):
             images.write_image(tmp_path / "a.png", pixels)
         assert not list(tmp_path.iterdir())
+
+
+def _tiff(path, values, order, photometric, bits, sample_format):
+    """Writes an uncompressed grey TIFF of any byte order and meaning of 0."""
+    mark = "<" if order == b"II" else ">"
+    data = values.astype(values.dtype.newbyteorder(mark)).tobytes()
+    height, width = values.shape
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1,
+            278: height, 279: len(data), 339: sample_format}
+    entries = b"".join(struct.pack(f"{mark}HHII", t, 4, 1, v) for t, v in sorted(tags.items()))
+    ifd = struct.pack(f"{mark}H", len(tags)) + entries + bytes(4)
+    path.write_bytes(order + struct.pack(f"{mark}HI", 42, 8 + len(data)) + data + ifd)
+
+
+@pytest.mark.parametrize("order", [b"II", b"MM"])
+@pytest.mark.parametrize("photometric", [0, 1])
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4", "f4"])
+def test_white_as_0_and_as_the_largest_number_in_both_byte_orders(
+    tmp_path, order, photometric, kind
+):
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    white = 1.0 if kind == "f4" else np.iinfo(kind).max
+    values = (grey / 255 if photometric else 1 - grey / 255) * np.float64(white)
+    stored = values.astype(kind) if kind == "f4" else np.rint(values).astype(kind)
+    sample_format = 3 if kind == "f4" else 1
+    _tiff(tmp_path / "a.tif", stored, order, photometric, 8 * int(kind[1]), sample_format)
+    np.testing.assert_array_equal(images.read_image(tmp_path / "a.tif")[..., 0], grey)
+    if kind == "u2":
+        assert np.asarray(images.open_image(tmp_path / "a.tif"))[0, 1] == 257
+
+
+def test_lab_becomes_rgb(tmp_path):
+    lab, srgb = (ImageCms.createProfile(name) for name in ("LAB", "sRGB"))
+    patches = np.uint8([[[200, 60, 60], [60, 180, 80], [80, 90, 180], [128, 128, 128]]])
+    turn = ImageCms.buildTransform(srgb, lab, "RGB", "LAB")
+    ImageCms.applyTransform(Image.fromarray(patches), turn).save(tmp_path / "a.tif")
+    assert Image.open(tmp_path / "a.tif").mode == "LAB"
+    found = images.read_image(tmp_path / "a.tif").astype(int)
+    assert np.abs(found - patches).max() <= 6
+
+
+def test_forms_that_hold_no_photographs_are_not_opened(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.ico")
+    (tmp_path / "b.png").write_bytes(b"8BPS" + bytes(40))
+    for name in ("a.ico", "b.png"):
+        with pytest.raises(UserError, match="unknown form"):
+            images.read_image(tmp_path / name)
