@@ -4,6 +4,8 @@ A configuration is named by one string, `PATH[:PRESET][,KEY=VALUE...]`, for exam
 `configs/FILE.py:paper,data.source=folder:/pictures`; further overrides are (key, value) strings.
 Nothing is guessed: an unknown preset or key, or a value of another type, is an error that
 names the nearest known one.
+
+A key holds for every stage that has no value of its own; `stages.NAME.KEY` is the key of one stage.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ def load(argument: str, overrides: Iterable[tuple[str, str]] = ()) -> ConfigDict
       overrides: (dotted key, value as text) pairs.
 
     Raises:
-      UserError: no such file, preset or key, or a value that cannot have the key's type.
+      UserError: no such file, preset or key, a value that cannot have the key's type, or one that
+        no stage would heed.
     """
     path, preset, in_string = split_argument(argument)
     module = load_module(path)
@@ -42,6 +45,7 @@ def load(argument: str, overrides: Iterable[tuple[str, str]] = ()) -> ConfigDict
     config.lock()
     for key, text in [*in_string, *overrides]:
         override(config, key, text)
+    unheeded(config, [*in_string, *overrides])
     return config
 
 
@@ -92,6 +96,9 @@ def override(config: ConfigDict, key: str, text: str) -> None:
     Raises:
       UserError: the key does not exist (the nearest is named) or the type does not fit.
     """
+    if key.startswith("stages."):
+        _override_stage(config, key, text)
+        return
     *groups, last = key.split(".")
     node = config
     for group in groups:
@@ -105,6 +112,69 @@ def override(config: ConfigDict, key: str, text: str) -> None:
     value = _parse(key, text, old)
     with config.unlocked(), config.ignore_type():
         node[last] = value
+
+
+def _override_stage(config: ConfigDict, key: str, text: str) -> None:
+    """Sets `stages.NAME.KEY`, the value that one stage has in place of the configuration's."""
+    rest = key.removeprefix("stages.")
+    names = [stage["name"] for stage in config.get("stages", ())]
+    # The longest: one name may begin like another.
+    name = max((n for n in names if rest.startswith(f"{n}.")), key=len, default=None)
+    if name is None:
+        known = ", ".join(names) or "none, so a key holds for the whole run"
+        raise UserError(
+            f"{key!r} names no stage: expected stages.NAME.KEY. Stages: {known}."
+            + did_you_mean(rest.partition(".")[0], names)
+        )
+    own = rest.removeprefix(f"{name}.")
+    if own.partition(".")[0] == "stages":
+        raise UserError(f"{key!r}: a stage has no stages of its own.")
+    trial = config.copy_and_resolve_references()
+    override(trial, own, text)
+    value = flatten(trial)[own]
+    changed = []
+    for stage in config.stages:
+        if stage["name"] == name:
+            values = {**flatten(stage.get("overrides", {})), own: value}
+            stage = {**stage, "overrides": _nested(values)}
+        changed.append(stage)
+    with config.unlocked(), config.ignore_type():
+        config.stages = tuple(changed)
+
+
+def unheeded(config: ConfigDict, overrides: Iterable[tuple[str, str]]) -> list[str]:
+    """Returns a line for each override that some stage does not heed, having its own value.
+
+    Args:
+      config: with the overrides.
+      overrides: (dotted key, value as text) pairs.
+
+    Raises:
+      UserError: no stage at all heeds an override.
+    """
+    table = config.get("stages", ())
+    if not isinstance(table, tuple) or not all(isinstance(s, Mapping) for s in table):
+        return []  # `run/stages.py` says what is wrong with it
+    overrides, values = list(overrides), flatten(config)
+    said = {key for key, _ in overrides}
+    lines = []
+    for key in dict.fromkeys(key for key, _ in overrides if key in values and key != "stages"):
+        own = {
+            stage.get("name"): found[key] for stage in table
+            if isinstance(stage.get("overrides", {}), Mapping)
+            and key in (found := flatten(stage.get("overrides", {})))
+        }
+        own = {name: value for name, value in own.items() if f"stages.{name}.{key}" not in said}
+        if not any(value != values[key] for value in own.values()):
+            continue
+        theirs = ", ".join(f"{name} ({value!r})" for name, value in own.items())
+        ways = " ".join(f"--config.stages.{name}.{key}={values[key]}" for name in own)
+        if len(own) == len(table):
+            raise UserError(f"{key}={values[key]} changes nothing: every stage has a value of its "
+                            f"own, {theirs}. Set {ways} instead.")
+        lines.append(f"{key}={values[key]} does not hold where a stage has a value of its own: "
+                     f"{theirs}. Add {ways} to change that too.")
+    return lines
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,6 +249,13 @@ def load_module(path: pathlib.Path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns dotted key -> value as nested dicts: the inverse of `flatten`."""
+    from flax import traverse_util
+
+    return traverse_util.unflatten_dict(dict(values), sep=".")
 
 
 def _tuples(value: Any) -> Any:

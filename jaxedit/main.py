@@ -85,6 +85,10 @@ def run(flags: argparse.Namespace, overrides: list[tuple[str, str]]) -> int:
     sharding.start_processes(flags.coordinator, flags.processes, flags.process_index)
     sharding.enable_compilation_cache()
     run_dir = flags.workdir or default_run_dir(flags.config)
+    if flags.mode == "train":
+        in_string = config_lib.split_argument(flags.config)[2]
+        for line in config_lib.unheeded(config, [*in_string, *overrides]):
+            _say(sharding.is_first_process(), f"note: {line}")
     if flags.mode == "evaluate":
         return evaluate_run(run_dir, flags.step, overrides, flags.stage)
     return train_run(config, run_dir)

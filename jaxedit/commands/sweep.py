@@ -32,7 +32,7 @@ from jaxedit.commands import command
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, parent
 from jaxedit.host.names import did_you_mean
-from jaxedit.report import comparison, tables
+from jaxedit.report import changes, comparison, tables
 
 
 def add(commands) -> None:
@@ -60,10 +60,9 @@ def main(arguments: argparse.Namespace) -> int:
     """`jaxedit sweep`."""
     sweep = read(arguments.file)
     if arguments.list:
+        config = config_lib.from_json(config_lib.to_json(config_lib.load(sweep.config)))
         print(sweep.table, end="\n\n")
-        for name, overrides in sweep.variants.items():
-            values = " ".join(f"{k}={as_text(v)}" for k, v in overrides.items())
-            print(f"{name:26} {values or '(as configured)'}")
+        print("\n".join(changes.lines(sweep.variants, config_lib.flatten(config))))
         return 0
     workdir = arguments.workdir or pathlib.Path("runs") / sweep.name
     common = [_override(word) for word in arguments.overrides]

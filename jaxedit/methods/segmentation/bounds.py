@@ -1,6 +1,6 @@
 """What the values of segmentation's own configuration keys may be, see `jaxedit.bounds`."""
 
-from jaxedit.bounds import real, several, text, whole
+from jaxedit.bounds import one_of, real, several, text, whole
 
 _LEVEL = whole(0, 255, example=128)
 
@@ -16,4 +16,5 @@ BOUNDS = {
     "optim.warmup": whole(0, example=50),
     "optim.weight_decay": real(0, example=1e-2),
     "optim.ema": real(0, below=1, example=0.98),
+    "remat": one_of(False),  # its blocks are too small to be worth computing twice
 }
