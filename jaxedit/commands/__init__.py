@@ -15,4 +15,5 @@ VERBS = {
     "preference": ("preference", "let people compare pictures blindly, count answers"),
     "doctor": ("doctor", "print what a bug report needs"),
     "data": ("data", "prepare data"),
+    "bank": ("bank", "keep segments of photographs to paste"),
 }

@@ -94,7 +94,18 @@ def build(
       Preempted: the run was asked to stop; the pieces that are done stay.
       UserError: what was found is damaged, or the method cannot build.
     """
-    folder = _folder(run_dir, stage)
+    return build_in(_folder(run_dir, stage), method, source, start, stop)
+
+
+def build_in(
+    folder: pathlib.Path,
+    method: Method,
+    source: Source,
+    start: State,
+    stop: StopRequest | None = None,
+) -> Artifact:
+    """Does what `build` does in any folder; its name is what the stage is called."""
+    stage = folder.name
     work, index, count = _work(folder), jax.process_index(), jax.process_count()
     if sharding.is_first_process():
         _prepare(work, _identity(method, count))
@@ -116,7 +127,7 @@ def build(
     if sharding.is_first_process():
         _finish(work, folder, stage, method, count, clock.seconds)
     sharding.barrier(f"finished_{stage}")
-    return load(run_dir, stage)
+    return _verified(folder / MANIFEST, (folder / MANIFEST).stat().st_mtime_ns)
 
 
 def load(run_dir: pathlib.Path, stage: str) -> Artifact:

@@ -1,8 +1,11 @@
 """A configuration of the two host stages alone, on the embedded scenes or on a folder."""
 
 from configs import common
+from jaxedit.bounds import several, whole
 from jaxedit.methods.sims.bank_stage import BankStage
 from jaxedit.methods.sims.canvas_stage import CanvasStage
+
+BOUNDS = {"image_size": several(whole(1, 8192, example=64), 2, example=(32, 64))}
 
 
 def create(config, axis_name=None, artifacts=None):

@@ -1,0 +1,81 @@
+"""`jaxedit bank`: built from a folder, shown, and rid of a picture, as a person types it."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxedit import cli
+from jaxedit.methods.sims import bank as bank_lib
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Five pictures of sky over road, one of them under a licence of its own."""
+    root = tmp_path_factory.mktemp("streets")
+    for name in ("images", "labels"):
+        (root / name).mkdir()
+    for number in range(5):
+        label = np.zeros((16, 32), np.uint8)
+        label[8 + number :] = 1
+        colours = np.where(label[..., None] == 0, (10, 20, 200 + number), (90, 80, 70))
+        Image.fromarray(colours.astype(np.uint8)).save(root / "images" / f"{number}.png")
+        Image.fromarray(label).save(root / "labels" / f"{number}.png")
+    (root / "classes.json").write_text(json.dumps(["sky", "road", "car"]))
+    row = {"id": "3", "licence": "CC0-1.0", "source": "an archive <b>"}
+    (root / "manifest.jsonl").write_text(json.dumps(row) + "\n")
+    return root
+
+
+def bank(*words):
+    return cli.main(["bank", *map(str, words)])
+
+
+def test_build_inspect_remove(folder, tmp_path, capsys):
+    made, page = tmp_path / "streets.bank", tmp_path / "pages" / "streets.html"
+    assert bank("build", folder, made, "--licence", "own work", "--size", "32x16",
+                "--scale", 2, "--thin", "car") == 0
+    assert "10 segments of 5 pictures" in capsys.readouterr().err
+    assert not made.with_name("streets.bank.partial").exists()
+    opened = bank_lib.opened(made)
+    assert opened.facts["licences"] == {"CC0-1.0": 1, "own work": 4}
+    assert opened.size == (16, 32) and opened.scale == 2
+
+    assert bank("inspect", made, "--output", page, "--per-class", 2) == 0
+    shown, text = capsys.readouterr().out, page.read_text()
+    assert "| road | 5 | 5 |" in shown and "| car | 0 | 0 |" in shown and "1 CC0-1.0" in shown
+    assert text.count("data:image/png") == 4 and "an archive &lt;b&gt;" in text
+    assert "http" not in text and "src=\"data:" in text
+
+    assert bank("remove", made, "3", "nobody") == 2  # none goes if one is unknown
+    assert len(bank_lib.opened(made).images) == 5
+    assert bank("remove", made, "3") == 0
+    left = bank_lib.opened(made)
+    assert [image["id"] for image in left.images].count("3") == 0 and len(left) == 8
+    assert all(b"archive" not in path.read_bytes() for path in made.rglob("*") if path.is_file())
+    capsys.readouterr()
+    assert bank("build", folder, made, "--licence", "x") == 2
+    assert "already exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words, message", [
+    (("--licence", "x", "--size", "32"), "WIDTHxHEIGHT"),
+    (("--licence", " "), "licence is empty"),
+    (("--licence", "x", "--scale", "0"), "give 1 or more"),
+    (("--licence", "x", "--thin", "cars"), "Did you mean 'car'"),
+    (("--licence", "x", "--only", "MIT"), "under MIT"),
+])
+def test_bad_words(folder, tmp_path, capsys, words, message):
+    assert bank("build", folder, tmp_path / "bank", *words) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "bank").exists()
+
+
+def test_licence_must_be_said_and_labels_be_there(folder, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        bank("build", folder, tmp_path / "bank")
+    assert "--licence" in capsys.readouterr().err
+    assert bank("build", folder / "images", tmp_path / "bank", "--licence", "x") == 2
+    assert "no label map" in capsys.readouterr().err
+    assert bank("inspect", folder) == 2
+    assert "no memory bank" in capsys.readouterr().err
