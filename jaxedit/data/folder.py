@@ -36,7 +36,8 @@ from typing import Any
 import numpy as np
 
 from jaxedit.data import classes, images, layouts, records
-from jaxedit.data.items import Item, by_stem, find_images
+from jaxedit.data import rows as rows_of
+from jaxedit.data.items import Item, companions_of, find_images, same, subfolder
 from jaxedit.data.sources import EmptySplit, Record, Source, split_by_hash
 from jaxedit.errors import UserError
 
@@ -160,11 +161,12 @@ class FolderSource(Source):
 
     def _items_of(self, root: pathlib.Path, prefix: str) -> list[Item]:
         """Returns the items of one folder of the form above, by name."""
-        has_images = (root / "images").is_dir()
-        image_root = root / "images" if has_images else root
+        has_images = subfolder(root, "images").is_dir()
+        image_root = subfolder(root, "images") if has_images else root
         known = records.declared().values()
         folders = {key.folder: key for key in known if not key.told and key.name != "image"}
-        names = find_images(image_root, without=() if has_images else tuple(folders))
+        others = () if has_images else tuple(subfolder(root, name).name for name in folders)
+        names = find_images(image_root, without=others)
         if not names:
             raise UserError(
                 f"No image found in {image_root}. Put images there ({', '.join(images.SUFFIXES)})."
@@ -173,22 +175,26 @@ class FolderSource(Source):
         repeated = {stem for stem, count in Counter(stems).items() if count > 1}
         wanted = lambda key: self.keys is None or key in self.keys
         companions = {
-            key.name: by_stem(root / folder, records.KINDS[key.kind].suffixes)
+            key.name: companions_of(subfolder(root, folder), records.KINDS[key.kind].suffixes)
             for folder, key in folders.items()
-            if (root / folder).is_dir() and wanted(key.name)
+            if subfolder(root, folder).is_dir() and wanted(key.name)
         }
         told = [key for key in known if key.told and wanted(key.name)]
-        rows = [_read_rows(root / file, told, needed) for file, needed in _ROWS.items()]
+        rows = [rows_of.read(root / file, told, needed) for file, needed in _ROWS.items()]
         items = []
         for name, stem in zip(names, stems, strict=True):
             files = {"image": os.path.join(image_root, name)}
-            files |= {key: table[stem] for key, table in companions.items() if stem in table}
+            files |= {
+                key: table[same(stem)] for key, table in companions.items() if same(stem) in table
+            }
             identity = (name if stem in repeated else stem).replace(os.sep, "/")
             values: dict[str, Any] = {}
             for table in reversed(rows):
-                values |= table.get(stem.replace(os.sep, "/"), table.get(identity, {}))
+                values |= rows_of.find(table, stem, name, identity)
             values = {key.name: values[key.name] for key in told if key.name in values}
             items.append(Item(prefix + identity, prefix + stem, files, values))
+        for table, file in zip(rows, _ROWS, strict=True):
+            rows_of.tell_unused(table, root / file, zip(stems, names, strict=True))
         return items
 
     def _usable(self, found: list[Item], check_headers: int) -> list[Item]:
@@ -283,34 +289,6 @@ def _size(array: np.ndarray) -> str:
     return " x ".join(str(side) for side in array.shape[1::-1])
 
 
-def _read_rows(
-    path: pathlib.Path, keys: list[records.Key], needed: str | None
-) -> dict[str, dict[str, Any]]:
-    """Returns stem (or path below images/) -> values of `keys`; empty where there is no such file.
-
-    Every line must have the key `needed`, where it is among `keys`.
-    """
-    rows = {}
-    for number, line in enumerate(_read_text(path).splitlines() if keys else (), 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-            name = str(row["id"])
-            if any(key.name == needed for key in keys):
-                row[needed]
-            found = {key: row[key.name] for key in keys if key.name in row}
-        except (ValueError, KeyError, TypeError) as error:
-            example = needed or "kind"
-            raise UserError(
-                f"{where}: {error!r}. Each line must be a JSON object like "
-                f'{{"id": "stem of the image", "{example}": ...}}.'
-            ) from error
-        rows[name] = {k.name: records.check_told(k, value, where) for k, value in found.items()}
-    return rows
-
-
 def classes_or_none(description: Any) -> classes.Classes | None:
     """Returns the classes that a folder describes; None where it describes none that are known.
 
@@ -326,13 +304,6 @@ def _read_classes(path: pathlib.Path) -> Any:
     if not path.exists():
         return None
     try:
-        return json.loads(_read_text(path))
+        return json.loads(rows_of.read_text(path))
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON: {error}.") from error
-
-
-def _read_text(path: pathlib.Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8") if path.exists() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as UTF-8 text: {error}.") from error

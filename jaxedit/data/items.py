@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import pathlib
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
 from jaxedit.data import images
 from jaxedit.errors import UserError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +69,14 @@ def find_images(
         raise UserError(f"The folder {error.filename} cannot be listed: {error.strerror}.")
 
     found = []
-    for folder, folders, files in os.walk(root, onerror=refuse):
+    seen = set()  # links may lead in a circle
+    for folder, folders, files in os.walk(root, onerror=refuse, followlinks=True):
+        seen.add(os.path.realpath(folder))
         folders[:] = sorted(
             name
             for name in folders
             if not name.startswith(".") and not (name in without and folder == str(root))
+            and os.path.realpath(os.path.join(folder, name)) not in seen
         )
         for name in sorted(files):
             if not name.startswith(".") and name.lower().endswith(suffixes):
@@ -83,3 +90,27 @@ def by_stem(
     """Returns stem -> path of the files below `folder` with these suffixes."""
     names = find_images(folder, suffixes=suffixes)
     return {os.path.splitext(name)[0]: os.path.join(folder, name) for name in names}
+
+
+def same(name: str) -> str:
+    """Returns a file's name as it is compared: composed, though some file systems take it apart."""
+    return unicodedata.normalize("NFC", name)
+
+
+def subfolder(root: pathlib.Path, name: str) -> pathlib.Path:
+    """Returns the folder `name` in `root`, or the one that is written in other cases (Masks/)."""
+    if (root / name).is_dir():
+        return root / name
+    others = [path for path in root.iterdir() if path.name.lower() == name and path.is_dir()]
+    return others[0] if len(others) == 1 else root / name
+
+
+def companions_of(folder: pathlib.Path, suffixes: tuple[str, ...]) -> dict[str, str]:
+    """Returns stem (see `same`) -> path of the files below `folder`; of one stem, the last."""
+    found: dict[str, str] = {}
+    for name in find_images(folder, suffixes=suffixes):
+        stem, path = same(os.path.splitext(name)[0]), os.path.join(folder, name)
+        if stem in found:
+            _log.warning("%s is not looked at: %s has the same stem.", found[stem], path)
+        found[stem] = path
+    return found

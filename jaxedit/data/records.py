@@ -260,13 +260,16 @@ def check_keys(keys: Iterable[str] | None) -> frozenset[str] | None:
 
 
 def check_told(key: Key, value: Any, where: str) -> Any:
-    """Returns the value of a key that stands in JSON; text may be written as any JSON value.
+    """Returns the value of a key that stands in JSON; text may be a number, true or false too.
 
     Raises:
       UserError: it is not of the key's kind; `where` is what messages call its place.
     """
-    if key.kind == "text":
-        return str(value)
+    if key.kind == "text" and isinstance(value, str | int | float):
+        text = str(value)
+        if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise UserError(f"{where}: {key.name!r} holds half of a letter (a lone surrogate).")
+        return text
     if not KINDS[key.kind].valid(value):
         raise UserError(f"{where}: {key.name!r} is {value!r}, where {key.kind} is expected.")
     return value
