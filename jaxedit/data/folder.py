@@ -125,7 +125,7 @@ class FolderSource(Source):
 
     def _find(self, split: str, holdout: float) -> list[Item]:
         layout = None
-        if not (self.root / "images").is_dir():
+        if not (self.root / "images").is_dir() or layouts.beside_images(self.root):
             layout = layouts.find(self.root, split)
         if layout is not None and layout.classes is not None and self._classes is None:
             self._classes, self.label_classes = layout.classes.describe(), layout.classes

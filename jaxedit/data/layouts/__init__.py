@@ -13,6 +13,8 @@ import pkgutil
 from jaxedit.data.layouts.base import Layout
 
 _NO_FAMILY = ("base",)
+# Folders of data sets whose photographs lie in images/, as those of the plain form do.
+_BESIDE_IMAGES = ("annotations", "stuffthingmaps")
 
 
 def find(root: pathlib.Path, split: str) -> Layout | None:
@@ -31,3 +33,10 @@ def find(root: pathlib.Path, split: str) -> Layout | None:
             if found is not None:
                 return found
     return None
+
+
+def beside_images(root: pathlib.Path) -> bool:
+    """Returns whether a folder with images/ may all the same be one that a module knows."""
+    return not (root / "labels").is_dir() and any(
+        (root / name).is_dir() for name in _BESIDE_IMAGES
+    )
