@@ -35,6 +35,7 @@ setup(
         "pandas>=2.2",  # tables and comparisons
         "pillow>=11.0",
         "plotly>=6.3",  # the curves of the report: its one file of JavaScript
+        "psutil>=5.9",  # when a process began
         "pooch>=1.8",  # downloads, checked by digest
         "requests>=2.32",
         "safetensors>=0.5",

@@ -14,6 +14,9 @@ from jaxedit import config as config_lib
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, large_pages, parent
 
+# A folder that became unwritable, or stands where a file should, while the run went on.
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR)
+
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 2 a mistake that the message explains, 130 interrupted."""
@@ -25,6 +28,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
+        if error.filename and error.errno in _REFUSED:
+            print(
+                f"error: {error.filename}: {error.strerror}. See to it that it may be written to, "
+                "and start the same command again; it resumes from the last checkpoint.",
+                file=sys.stderr,
+            )
+            return 2
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         print(
@@ -130,9 +140,13 @@ def _conclude(run_dir: pathlib.Path, first: bool) -> None:
         if first:
             print(measured.heading + report.text_table(measured.to_json()), flush=True)
     if first:
-        report.write(run_dir)
+        try:
+            report.write(run_dir)
+            line = f"Report: {run_dir / 'report.html'}"
+        except UserError as error:  # the run is finished all the same
+            line = f"There is no report: {error} When that is mended: `jaxedit report {run_dir}`."
         atomic.write_text(run_dir / "DONE", "")
-        _say(True, f"Report: {run_dir / 'report.html'}")
+        _say(True, line)
     sharding.barrier("done")
 
 

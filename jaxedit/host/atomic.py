@@ -19,10 +19,13 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 
+import psutil
+
 from jaxedit.errors import UserError
 
 _TEMPORARY = re.compile(r"\..+\.(?P<process>\d+)-(?P<host>[0-9a-f]{4})[0-9a-f]{4}\.tmp")
 _A_DAY = 24 * 3600.0
+_CLOCK = 1.5  # seconds by which the start of a process may be told wrong
 
 
 @contextlib.contextmanager
@@ -59,6 +62,26 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def check_writable(path: pathlib.Path) -> None:
+    """Raises UserError unless a file can be appended to, or a folder take a new file.
+
+    What is not there passes. Nothing is changed.
+    """
+    try:
+        if path.is_dir():
+            temporary = _beside(path / "try")
+            temporary.touch()
+            temporary.unlink()
+        elif path.exists():
+            path.open("ab").close()
+    except OSError as error:
+        raise UserError(
+            f"Cannot write to {path}: {error.strerror or error}. See to it that you may write "
+            "there (owner, permissions, attributes, a disk mounted for reading only), and start "
+            "the same command again; nothing was changed."
+        ) from error
+
+
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a new temporary folder beside `path`; on leaving, it is renamed to `path`.
@@ -91,8 +114,9 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 def remove_leftovers(folder: str | os.PathLike, alone: bool = False) -> list[pathlib.Path]:
     """Removes the temporary files and folders of writers that were killed; returns their paths.
 
-    Looks through `folder` with its sub-folders. What a living process of this machine writes stays,
-    and so does what another machine has written, unless it is more than a day old.
+    Looks through `folder` with its sub-folders. What a living process of this machine has written
+    since it began stays, and so does what another machine has written, unless it is more than a day
+    old.
 
     Args:
       folder: where to look.
@@ -122,18 +146,21 @@ def _remove(candidates: Iterable[pathlib.Path], alone: bool = False) -> list[pat
 
 
 def _is_left(path: pathlib.Path, process: int, host: str) -> bool:
-    if host == _host() and os.name == "posix":
-        try:
-            os.kill(process, 0)
-        except ProcessLookupError:
-            return True
-        except OSError:
-            return False
-        return False
     try:
-        return time.time() - path.stat().st_mtime > _A_DAY
+        facts = path.stat()
     except OSError:
         return False
+    if host != _host() or os.name != "posix":
+        return time.time() - facts.st_mtime > _A_DAY
+    try:
+        started = psutil.Process(process).create_time()
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
+    # Numbers are given again, in a container the same at every start. Unlike the time of
+    # modification, that of the last change cannot be set back by who copies a file.
+    return facts.st_ctime < started - _CLOCK
 
 
 def _host() -> str:

@@ -71,7 +71,13 @@ def hold(folder: pathlib.Path) -> Iterator[Held]:
             raise UserError(f"Cannot lock the folder {folder}: {error}.") from error
     try:
         facts = {"process": os.getpid(), "host": socket.gethostname()}
-        (folder / FILES[1]).write_text(json.dumps(facts))
+        try:
+            (folder / FILES[1]).write_text(json.dumps(facts))
+        except OSError as error:
+            raise UserError(
+                f"Cannot write {folder / FILES[1]}: {error.strerror or error}. Remove what stands "
+                "there, see to it that you may write there, and start the same command again."
+            ) from error
         _held[key] = Held(folder, created)
         yield _held[key]
     finally:

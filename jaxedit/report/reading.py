@@ -75,9 +75,9 @@ def read_json(path: pathlib.Path) -> Any:
     """Returns the content of a JSON file, None where there is no such file.
 
     Raises:
-      UserError: the file is not JSON.
+      UserError: the file is not JSON, or no file.
     """
-    if not path.is_file():
+    if not path.exists():
         return None
     with understood(path):
         return json.loads(path.read_text(encoding="utf-8"))
@@ -97,7 +97,7 @@ def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
     Raises:
       UserError: another line is not JSON, or no object with a number as its step.
     """
-    if not path.is_file():
+    if not path.exists():
         return []
     with understood(path):
         lines = path.read_text(encoding="utf-8").splitlines()

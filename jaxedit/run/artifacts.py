@@ -13,15 +13,17 @@ starting value `artifact:STAGE:FILE`, and as source of records by `artifact:STAG
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
+import math
 import pathlib
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -37,7 +39,7 @@ from jaxedit.host.names import did_you_mean
 from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method
 from jaxedit.run import damage, sharding, stages
-from jaxedit.run.preemption import StopRequest
+from jaxedit.run.preemption import Preempted, StopRequest
 from jaxedit.state import Artifact, State
 
 MANIFEST = manifests.NAME
@@ -112,10 +114,11 @@ def build_in(
     sharding.barrier(f"build_{stage}")
     part = work / f"part-{index}"
     part.mkdir(exist_ok=True)
+    resumed = any(part.iterdir())
     atomic.remove_leftovers(part, alone=True)  # of a writer that was killed, on any machine
     clock = _Clock(work / "seconds", stage)
     # Around the loop, since a generator's body runs in the context of whoever asks for more.
-    with formulation.preferring(method.convolution):
+    with formulation.preferring(method.convolution), _understood(work, resumed):
         shares = method.build(source, part, start, process_index=index, process_count=count)
         for share in shares or ():
             clock.tick(share)
@@ -125,7 +128,8 @@ def build_in(
     clock.note()
     sharding.barrier(f"built_{stage}")
     if sharding.is_first_process():
-        _finish(work, folder, stage, method, count, clock.seconds)
+        with _understood(work, resumed):
+            _finish(work, folder, stage, method, count, clock.seconds)
     sharding.barrier(f"finished_{stage}")
     return _verified(folder / MANIFEST, (folder / MANIFEST).stat().st_mtime_ns)
 
@@ -228,7 +232,14 @@ def _identity(method: Method, process_count: int) -> dict[str, Any]:
 def _prepare(work: pathlib.Path, identity: Mapping[str, Any]) -> None:
     """Keeps the parts of an earlier start, but those of another configuration or split."""
     note = work / "build.json"
-    if work.exists() and not (note.is_file() and json.loads(note.read_text()) == identity):
+    try:
+        found = json.loads(note.read_text(encoding="utf-8")) if note.exists() else None
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{note} cannot be read ({damage.first_line(error)}): it says what the pieces beside "
+            f"it are of. Put it back from a copy, or remove {work} to have all built anew."
+        ) from error
+    if work.exists() and found != identity:
         print(
             f"{work} is of another configuration or number of processes: built anew.",
             file=sys.stderr, flush=True,
@@ -236,6 +247,23 @@ def _prepare(work: pathlib.Path, identity: Mapping[str, Any]) -> None:
         shutil.rmtree(work)
     work.mkdir(parents=True, exist_ok=True)
     atomic.write_text(note, json.dumps(identity))
+
+
+@contextlib.contextmanager
+def _understood(work: pathlib.Path, resumed: bool) -> Iterator[None]:
+    """Names the pieces of an earlier start where going on with them fails; they may be damaged."""
+    try:
+        yield
+    except (UserError, Preempted, OSError):
+        raise
+    except Exception as error:
+        if not resumed:
+            raise
+        raise UserError(
+            f"The artefact that an earlier start began in {work} cannot be finished "
+            f"({type(error).__name__}: {damage.first_line(error)}): a piece may be damaged. Remove "
+            "that folder to have all built anew."
+        ) from error
 
 
 def _finish(
@@ -276,12 +304,25 @@ def _verified(path: pathlib.Path, modified: int) -> Artifact:
     return Artifact(folder.name, folder, facts)
 
 
+def _seconds(path: pathlib.Path) -> float:
+    """Returns the seconds that earlier starts have noted; says so where they cannot be read."""
+    try:
+        found = float(path.read_text()) if path.exists() else 0.0
+        if math.isfinite(found) and found >= 0:
+            return found
+        reason = f"it holds {found}"
+    except (OSError, ValueError) as error:
+        reason = damage.first_line(error)
+    print(f"{path} cannot be read ({reason}): the time is counted anew.", file=sys.stderr)
+    return 0.0
+
+
 class _Clock:
     """Says how far a build is, and adds its seconds up over the starts of the run."""
 
     def __init__(self, path: pathlib.Path, stage: str):
         self._path, self._stage = path, stage
-        self._before = float(path.read_text()) if path.is_file() else 0.0
+        self._before = _seconds(path)
         self._started = self._noted = time.monotonic()
 
     @property

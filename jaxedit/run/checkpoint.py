@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
 import logging
 import math
 import pathlib
@@ -37,6 +36,8 @@ from jaxedit.run.stages import Stage
 ITEMS = ("params", "stats", "opt", "ema", "extra")
 # What must be finite before a checkpoint counts as good.
 _FINITE = ("params", "ema")
+# Stands in `meta` of a checkpoint that has a manifest; those of before manifests lack both.
+_SEALED = "sealed"
 # Written by Orbax after the manifest.
 _AFTERWARDS = ("_CHECKPOINT_METADATA", "commit_success.txt")
 PyTree = Any
@@ -118,7 +119,9 @@ class Checkpointer:
         self._check_finite(step, items)
         arguments = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
         # Deep: Orbax turns it into text later, when the loop has gone on.
-        arguments["meta"] = ocp.args.JsonSave(copy.deepcopy({**meta, "step": step}))
+        arguments["meta"] = ocp.args.JsonSave(copy.deepcopy(
+            {**meta, "step": step, _SEALED: True}
+        ))
         self.wait()
         self._saving = step
         try:
@@ -289,6 +292,8 @@ class Checkpointer:
         found = {name: restored[name] for name in arguments if name != "meta"}
         if where := snapshot.first_not_finite({name: found.get(name, {}) for name in _FINITE}):
             raise damage.Damaged(f"{where} is NaN or infinite")
+        if restored["meta"].get(_SEALED) and not manifests.is_sealed(self.folder / str(step)):
+            raise damage.Damaged(f"{manifests.NAME} is missing")
         counter = jnp.asarray(step, jnp.int32)
         if isinstance(getattr(abstract.step, "sharding", None), jax.sharding.NamedSharding):
             counter = sharding.place(counter, abstract.step.sharding)
@@ -342,9 +347,16 @@ def read_run_config(run_dir: pathlib.Path) -> config_lib.ConfigDict:
             "`python -m jaxedit.main --config=configs/FILE.py --workdir=DIRECTORY`."
         )
     try:
-        return config_lib.from_json(path.read_text())
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} cannot be read: {error}.") from error
+        config = config_lib.from_json(path.read_text(encoding="utf-8"))
+        lacking = [key for key in ("method", "stages", "train", "data") if key not in config]
+        if lacking:
+            raise ValueError(f"it has no {', '.join(lacking)}")
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(
+            f"{path} cannot be read as the configuration of a run: {damage.first_line(error)}. Put "
+            "it back from a copy, or choose another --workdir."
+        ) from error
+    return config
 
 
 def has_checkpoint(folder: pathlib.Path) -> bool:

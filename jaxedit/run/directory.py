@@ -8,7 +8,12 @@ import shutil
 from jaxedit import config as config_lib
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, locks
-from jaxedit.run import artifacts, checkpoint, rows, sharding
+from jaxedit.run import artifacts, checkpoint, rows, sharding, stages
+
+_FILES = (
+    "config.json", "versions.json", "metrics.jsonl", "timing.jsonl", "summary.json",
+    "evaluation.json", "report.html", "DONE",
+)
 
 
 def check(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> bool:
@@ -43,6 +48,34 @@ def check(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> bool:
     return False
 
 
+def check_places(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> None:
+    """Finds what stands in the way in a run directory: files for folders, and the reverse.
+
+    Raises:
+      UserError: the message names the path.
+    """
+    for path in _folders(config, run_dir):
+        if path.exists() and not path.is_dir():
+            raise UserError(
+                f"{path} is a file where a run keeps a folder. Move it away, and start the same "
+                "command again."
+            )
+    for path in (run_dir / name for name in _FILES):
+        if path.is_dir():
+            raise UserError(
+                f"{path} is a folder where a run keeps a file. Move it away, and start the same "
+                "command again."
+            )
+
+
+def _folders(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the folders that a run writes into, whether or not they are there."""
+    names = [stage.name for stage in stages.read(config)]
+    folders = ["pictures", "events", "evaluations", "checkpoints", "frozen", "artifacts"]
+    folders += [f"{folder}/{name}" for folder in folders[-3:] for name in names]
+    return [run_dir / f for f in (*folders, *(f"artifacts/{n}{stages.WORK}" for n in names))]
+
+
 def differences(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> list[str]:
     """Returns a line for each key in which the run in `run_dir` has another value than `config`."""
     known = checkpoint.read_run_config(run_dir)
@@ -59,9 +92,15 @@ def prepare(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> None:
     Temporary files of writers that were killed are removed.
 
     Raises:
-      UserError: the directory holds a run of another configuration, or other files.
+      UserError: the directory holds a run of another configuration, or other files, or cannot be
+        written to.
     """
     known = check(config, run_dir)
+    check_places(config, run_dir)
+    finished = {run_dir / "artifacts" / stage.name for stage in stages.read(config)}
+    for path in (run_dir, *_folders(config, run_dir), *(run_dir / name for name in _FILES)):
+        if path not in finished:  # which nothing writes to any more
+            atomic.check_writable(path)
     if sharding.is_first_process():
         atomic.remove_leftovers(run_dir)
     if known:

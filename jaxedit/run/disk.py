@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from jaxedit.errors import UserError
+from jaxedit.run import damage
 
 
 def check_space(folder: pathlib.Path, items: Any) -> None:
@@ -26,13 +27,19 @@ def check_space(folder: pathlib.Path, items: Any) -> None:
 
 
 def explained(folder: pathlib.Path, error: Exception) -> Exception:
-    """Returns a UserError where a save failed for want of space, and any other error as it is."""
+    """Returns a UserError where the disk let a save fail, and any other error as it is."""
     if isinstance(error, OSError):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, None)
     else:
         full = "No space left" in str(error) or "ENOSPC" in str(error)
     if not full:
-        return error
+        if not damage.is_passing(error) and getattr(error, "errno", None) != errno.EROFS:
+            return error
+        return UserError(
+            f"Could not write a checkpoint to {folder}: {damage.first_line(error)}. Check the disk "
+            "and that you may write there, and start the same command again; it resumes from the "
+            "last complete checkpoint."
+        )
     return UserError(
         f"Could not write a checkpoint to {folder}: {error}. Free some space and start "
         "the same command again; it resumes from the last complete checkpoint."

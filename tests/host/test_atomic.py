@@ -1,13 +1,17 @@
 """Files and folders that appear whole or not at all."""
 
 import os
+import pathlib
 import stat
 import subprocess
 import sys
+from unittest import mock
 
+import psutil
 import pytest
 
 from jaxedit.errors import UserError
+from jaxedit.host import atomic
 from jaxedit.host.atomic import atomic_file, atomic_folder, remove_leftovers
 
 
@@ -83,7 +87,31 @@ def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path):
     assert not remove_leftovers(tmp_path)
     assert remove_leftovers(tmp_path, alone=True) == [elsewhere]
     assert sorted(p.name for p in tmp_path.iterdir()) == [".mine.tmp", "c.txt", "deep"]
+    found = psutil.Process()  # a process with the number of a killed one, and younger
+    reused = atomic._beside(tmp_path / "d")
+    reused.write_text("half")
+    assert not remove_leftovers(tmp_path)
+    later = type("Later", (), {"create_time": lambda _: found.create_time() + 10**6})
+    with mock.patch.object(psutil, "Process", lambda _: later()):
+        assert remove_leftovers(tmp_path) == [reused]
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=False)
     with atomic_folder(tmp_path / "deep" / "folder"):  # the next try clears up after the last one
         pass
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize(("name", "method"), [("folder", "touch"), ("file", "open")])
+def test_what_cannot_be_written_to_is_found_beforehand(tmp_path, monkeypatch, name, method):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("kept")
+    for path in (tmp_path / "folder", tmp_path / "file", tmp_path / "absent"):
+        atomic.check_writable(path)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder"]
+    assert (tmp_path / "file").read_text() == "kept"
+
+    def refuse(*_, **__):  # as an immutable folder does, also to root
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(pathlib.Path, method, refuse)
+    with pytest.raises(UserError, match=f"Cannot write to .*{name}: Operation not permitted"):
+        atomic.check_writable(tmp_path / name)

@@ -53,3 +53,9 @@ def test_the_owner_may_take_it_again_and_leaves_an_empty_folder(tmp_path):
     assert locks.is_empty(tmp_path / "run")
     (tmp_path / "run" / "thesis.txt").write_text("precious")
     assert not locks.is_empty(tmp_path / "run")
+
+
+def test_what_stands_in_the_way_of_the_owner_is_named(tmp_path):
+    (tmp_path / ".run.owner.json").mkdir()
+    with pytest.raises(UserError, match=r"owner\.json: Is a directory"), locks.hold(tmp_path):
+        pass

@@ -203,6 +203,28 @@ def test_request_to_stop_keeps_the_pieces(tmp_path):
     assert [p.name for p in part.iterdir()] == ["0000.json"]
 
 
+def test_damaged_pieces_of_an_earlier_start_are_named(tmp_path, capsys):
+    method, source = method_lib.create(told()), sources.create("photos", "train")
+    build = lambda stop: artifacts.build(tmp_path, "colours", method, source, State(0), stop)
+    stop = StopRequest()
+    stop._on_terminate()
+    with pytest.raises(Preempted, match="25% built"):
+        build(stop)
+    work = tmp_path / "artifacts" / "colours.partial"
+    (work / "seconds").write_bytes(b"\xff")
+    piece = work / "part-0" / "0000.json"
+    piece.write_text(piece.read_text()[:-9])
+    with pytest.raises(UserError, match="JSONDecodeError.*a piece may be damaged. Remove"):
+        build(None)
+    assert "seconds cannot be read" in capsys.readouterr().err
+    for content in (b"\xff", b"{"):
+        (work / "build.json").write_bytes(content)
+        with pytest.raises(UserError, match=r"build\.json cannot be read.*remove"):
+            build(None)
+    shutil.rmtree(work)
+    assert build(None).facts["pieces"] == 4
+
+
 def test_parts_of_another_split_are_not_mixed(tmp_path, capsys):
     method = method_lib.create(told())
     work = tmp_path / "artifacts" / "colours.partial"

@@ -85,9 +85,27 @@ def test_one_changed_bit_falls_back(run, untrained, capsys, item):
     assert "its SHA-256 has changed" in capsys.readouterr().err
 
 
-def test_a_checkpoint_without_manifest_is_still_read(run, untrained):
+def test_a_checkpoint_whose_manifest_is_gone_is_damaged(run, untrained, capsys):
     (folder(run) / manifests.NAME).unlink()
-    assert int(restore(run, untrained)[0].step) == 3
+    assert int(restore(run, untrained)[0].step) == 2
+    assert "train/3 cannot be read (manifest.json is missing)" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_before_manifests_is_still_read(tmp_path, untrained, monkeypatch):
+    monkeypatch.setattr(checkpoint, "_SEALED", "n")
+    monkeypatch.setattr(checkpoint.Checkpointer, "_seal", lambda _: None)
+    saver = checkpoint.Checkpointer(tmp_path, "train")
+    saver.save(untrained[2].replace(step=np.int32(1)), {}, None)
+    saver.close()
+    monkeypatch.undo()
+    assert int(restore(tmp_path, untrained)[0].step) == 1
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[1]", b"{}", b"null", b"{", b"[" * 10**5])
+def test_a_damaged_configuration_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"config\.json cannot be read as the configuration"):
+        checkpoint.read_run_config(tmp_path)
 
 
 def test_if_none_can_be_read_nothing_starts_over(run, untrained):

@@ -18,6 +18,7 @@ from jaxedit import config as config_lib
 from jaxedit import main
 from jaxedit.data import sources
 from jaxedit.errors import NonFiniteLoss, UserError
+from jaxedit.report import reading
 from jaxedit.run import checkpoint, directory, readers, stages, train, writer
 from tests.data import folders
 
@@ -306,3 +307,18 @@ def test_a_file_is_no_run_directory(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="is a file, not a folder"):
         train.train(toy(), tmp_path / "file", one_device())
+
+
+def test_a_report_that_cannot_be_made_does_not_undo_the_run(reference, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(reference, folder)
+    (folder / "DONE").unlink()
+    (folder / "versions.json").write_text("{")
+    process = start(folder)
+    message = process.communicate(timeout=300)[1]
+    assert process.returncode == 0 and (folder / "DONE").is_file()
+    assert "There is no report" in message and "versions.json is not valid JSON" in message
+    (folder / "evaluation.json").unlink()
+    (folder / "evaluation.json").mkdir()
+    with pytest.raises(UserError, match=r"Cannot read .*evaluation\.json: Is a directory"):
+        reading.read_evaluations(folder)
