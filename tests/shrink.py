@@ -8,6 +8,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 SCAT = str(ROOT / "configs" / "scat.py")
 MATTING = str(ROOT / "configs" / "matting.py")
 SEGMENTATION = str(ROOT / "configs" / "segmentation.py")
+SIMS = str(ROOT / "configs" / "sims.py")
 
 # name -> (preset, overrides): every branch of the method that lowers to another program.
 SCAT_VARIANTS = {
@@ -141,3 +142,54 @@ def segmentation(preset: str = "demo", **overrides: str) -> config_lib.ConfigDic
     """Returns segmentation at a size for tests."""
     changes = {**_TINY_SEGMENTATION, **overrides}
     return config_lib.load(f"{SEGMENTATION}:{preset}", [*changes.items()])
+
+
+# name -> (preset, overrides), as above: a part each, with every stage of the synthesis network.
+SIMS_VARIANTS = {
+    "align": ("demo", {"part": "align", "align.kind": "shift", "align.rounded": "true"}),
+    "order": ("demo", {"part": "order", "precision.compute": "bfloat16", "remat": "true"}),
+    "synthesis": (
+        "cityscapes",
+        {"network.stages": "3", "image_size": "(256, 256)", "optim.ema": "0.9",
+         "precision.compute": "bfloat16", "remat": "true", "train.accumulate": "2"},
+    ),
+}
+
+_TINY_SIMS = {
+    "image_size": "(64, 64)",
+    "network.width": "4",
+    "train.batch_size": "8",
+    "train.steps": "2",
+    "train.log_every": "1",
+    "train.evaluate_every": "0",
+    "train.checkpoint_every": "2",
+    "layers.convolution": "xla",
+    "loss.features": "random_features",
+    "loss.feature_channels": "2",
+    "optim.warmup": "1",
+    "evaluate.limit": "8",
+    "evaluate.limit_in_training": "8",
+    "evaluate.metrics": "('psnr', 'l1')",
+    "data.segments": "2",
+    "data.pairs": "2",
+    "data.source": "scenes:several:64",
+    "data.workers": "0",
+    "canvases.sets": "1",
+    "canvases.donors": "4",
+    "canvases.holdout": "0.4",
+}
+
+
+def sims(name: str = "demo", **overrides: str) -> config_lib.ConfigDict:
+    """Returns a variant of SIMS at a size for tests; "demo" keeps its stages."""
+    preset, changes = SIMS_VARIANTS.get(name, (name, {}))
+    config = config_lib.load(
+        f"{SIMS}:{preset}", [*{**_TINY_SIMS, **changes, **overrides}.items()]
+    )
+    train = {key: config.train[key] for key in ("steps", "evaluate_every")}
+    with config.unlocked():
+        config.stages = tuple(
+            {**stage, "overrides": {**stage["overrides"], "train": train}}
+            for stage in config.stages
+        )
+    return config

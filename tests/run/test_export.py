@@ -15,6 +15,7 @@ CONFIGS = {
     **{name: (lambda name=name: shrink.scat(name)) for name in shrink.SCAT_VARIANTS},
     **{f"matting-{name}": (lambda name=name: shrink.matting(name))
        for name in shrink.MATTING_VARIANTS},
+    **{f"sims-{name}": (lambda name=name: shrink.sims(name)) for name in shrink.SIMS_VARIANTS},
 }
 
 
@@ -37,6 +38,12 @@ def test_phases_and_predictions_lower(name):
         function = jax.jit(
             lambda state, inputs, rng, task=task: method.predict(state, inputs, rng, task=task)
         )
-        inputs = {name: spec[name] for name in method.tasks[task].inputs}
+        inputs = {name: spec.get(name) or _picture(kind, spec)
+                  for name, kind in method.tasks[task].inputs.items()}
         exported = jax.export.export(function, platforms=PLATFORMS)(state, inputs, key)
         assert exported.platforms == PLATFORMS
+
+
+def _picture(kind, spec):
+    """The shape of an input that no training batch holds: a picture of the size of those."""
+    return jax.ShapeDtypeStruct((*spec["image"].shape[:3], kind.channels), np.float32)

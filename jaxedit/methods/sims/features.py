@@ -3,8 +3,7 @@
 Qi et al., CVPR 2018, section 5, as cascaded refinement networks have it: the picture itself and
 VGG-19's conv1_2 to conv5_2 after the ReLU, with average pools, each with a weight of its own.
 
-Three networks can stand in for one another, each under its own name: `vgg19`, `random_features`
-(VGG's layers, narrow, with fixed random weights) and `segmenter` (the project's own, trained).
+Without weights, `random_features` stands in: VGG's layers, narrow, with fixed random weights.
 """
 
 from __future__ import annotations

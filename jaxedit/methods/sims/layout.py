@@ -36,3 +36,16 @@ def colours(classes: int) -> np.ndarray:
         for i in range(classes)
     ]
     return np.asarray([*rows, (0.0, 0.0, 0.0)], np.float32)
+
+
+def palette(classes: int) -> np.ndarray:
+    """Returns `colours` for pictures, uint8 (classes + 1, 3)."""
+    return np.rint(255 * colours(classes)).astype(np.uint8)
+
+
+def coloured(label: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Returns a picture uint8 (..., 3) of layouts; what is no class has the palette's last colour.
+    """
+    unlabelled = len(palette) - 1
+    label = np.where(np.asarray(label) < 0, unlabelled, label)
+    return palette[np.minimum(label, unlabelled)]

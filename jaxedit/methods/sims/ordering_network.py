@@ -89,13 +89,3 @@ def loss(logits: jax.Array, front: jax.Array, present: jax.Array) -> tuple[jax.A
     entropy = optax.softmax_cross_entropy_with_integer_labels(logits, front)
     right = jnp.argmax(logits, -1) == front
     return jnp.sum(entropy * weight) / total, jnp.sum(right * weight) / total
-
-
-def probability_in_front(logits: jax.Array, classes: jax.Array) -> jax.Array:
-    """Returns (...), how likely the first of two segments is in front, by their classes alone.
-
-    Args:
-      logits: (..., classes + 1).
-      classes: int (..., 2), of the two segments; of one class it is one half.
-    """
-    return nn.softmax(jnp.take_along_axis(logits, classes, axis=-1), axis=-1)[..., 0]

@@ -1,0 +1,33 @@
+"""SIMS as `Method`s: `config.part` says which, and a run's stages go through them in turn."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+
+import ml_collections
+
+from jaxedit.method import Method
+from jaxedit.methods.sims import bounds
+from jaxedit.state import Artifact
+
+BOUNDS = bounds.BOUNDS
+# config.part -> module and class.
+PARTS = {
+    "bank": ("bank_stage", "BankStage"),
+    "canvases": ("canvas_stage", "CanvasStage"),
+    "align": ("align_method", "Align"),
+    "order": ("order_method", "Order"),
+    "synthesis": ("synthesis_method", "Synthesis"),
+}
+
+
+def create(
+    config: ml_collections.ConfigDict,
+    axis_name: str | None = None,
+    artifacts: Mapping[str, Artifact] | None = None,
+) -> Method:
+    """Returns the method; raises UserError for a configuration that cannot be run."""
+    module, name = PARTS[config.part]
+    made = getattr(importlib.import_module(f"jaxedit.methods.sims.{module}"), name)
+    return made(config, axis_name, artifacts)

@@ -1,0 +1,151 @@
+"""SIMS' ordering network as a `Method`: which of two touching segments is in front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxedit.evaluation import Evaluation
+from jaxedit.method import Batch, State, Task
+from jaxedit.methods.sims import layout, ordering_network
+from jaxedit.methods.sims.ordering_network import OrderingNetwork
+from jaxedit.methods.sims.samples import OrderSamples
+from jaxedit.methods.sims.training import Part
+from jaxedit.metrics.base import Keys, MeanMetric
+from jaxedit.task import Array, Labels
+
+PyTree = Any
+
+
+class Order(Part):
+    """The class in front, of two segments."""
+
+    name = "ordering"
+
+    def networks(self) -> dict[str, nn.Module]:
+        config = self.config
+        return {self.name: OrderingNetwork(
+            config.network.classes, config.network.width, config.order.pool,
+            config.order.dropout, config.remat, self.dtype,
+        )}
+
+    def example(self) -> tuple[jax.Array, ...]:
+        return (jnp.zeros((1, 32, 32, 6)),)
+
+    def spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+        count = self.config.data.pairs
+        entry = lambda dtype, *shape: jax.ShapeDtypeStruct((batch_size, *shape), dtype)
+        return {
+            "label": entry(jnp.int32, *self.size), "pair": entry(jnp.uint8, count, *self.size),
+            "pair_classes": entry(jnp.int32, count, 2), "front": entry(jnp.int32, count),
+            "present": entry(jnp.float32, count),
+        }
+
+    def loss(
+        self, params: PyTree, frozen: Mapping[str, PyTree], batch: Batch, rng: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Returns the cross-entropy over the pairs that are there."""
+        del frozen
+        logits = self.logits({"params": params}, batch, train=True, rngs={"dropout": rng})
+        total, right = ordering_network.loss(logits, batch["front"], batch["present"])
+        return total, {"loss/order": total, "accuracy": right}
+
+    def logits(self, variables: PyTree, batch: Batch, **options: Any) -> jax.Array:
+        """Returns the logits (B, P, classes + 1) of pairs, see `ordering_network`."""
+        colours = jnp.asarray(layout.colours(self.config.network.classes))
+        x = ordering_network.network_input(
+            batch["label"], batch["pair"], batch["pair_classes"], colours
+        )
+        flat = self.network.apply(variables, x.reshape(-1, *x.shape[2:]), **options)
+        return flat.reshape(*x.shape[:2], -1)
+
+    def predict(
+        self, state: State, inputs: Batch, rng: jax.Array, *, task: str
+    ) -> dict[str, jax.Array]:
+        """Returns `probabilities` (B, P, classes + 1) of each class to be the one in front."""
+        del rng, task
+        return {"probabilities": nn.softmax(self.logits(self.trained(state), inputs), axis=-1)}
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """Returns `order`: a layout and pairs of its segments, of the size of the network."""
+        return {"order": Task(
+            {"label": Labels(self.size), "pair": Array((None, *self.size), np.uint8),
+             "pair_classes": Array((None, 2), np.int32)},
+            {"probabilities": Array((None, self.config.network.classes + 1))},
+        )}
+
+    def transform(self, *, train: bool) -> OrderSamples:
+        del train
+        return OrderSamples(self.config)
+
+    def evaluations(self) -> dict[str, Evaluation]:
+        """Returns how often the class in front is told rightly, beside a rule without a network.
+
+        `lower edge` takes the segment that reaches further down.
+        """
+        return {"ordering": Evaluation(
+            task="order",
+            prediction="probabilities",
+            target="front",
+            region="present",
+            metrics=("front_accuracy",),
+            own={"front_accuracy": FrontAccuracy},
+            baselines={"lower edge": self._lower_edge},
+            best=("front_accuracy", "max"),
+            picture=_bars,
+        )}
+
+    def pictures(
+        self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Returns the layout, the first pair, and of every pair the probabilities of classes."""
+        palette = layout.palette(self.config.network.classes)
+        shown = np.where(batch["pair"][:, 0] > 0, 0, 255).astype(np.uint8)[..., None]
+        shown = np.repeat(shown, 3, axis=-1)
+        shown[batch["pair"][:, 0] == 2] = (230, 120, 30)
+        return {
+            "layout": layout.coloured(batch["label"], palette),
+            "first pair": shown,
+            "probabilities": _bars(outputs["probabilities"]),
+            "truth": _bars(np.eye(len(palette))[batch["front"]] * batch["present"][..., None]),
+        }
+
+    def _lower_edge(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        rows = np.arange(1, batch["pair"].shape[2] + 1)
+        bottoms = [((batch["pair"] == one).any(-1) * rows).max(-1) for one in (1, 2)]
+        front = np.where(
+            bottoms[1] > bottoms[0], batch["pair_classes"][..., 1], batch["pair_classes"][..., 0]
+        )
+        return np.eye(self.config.network.classes + 1, dtype=np.float32)[front]
+
+
+def _bars(probabilities: np.ndarray) -> np.ndarray:
+    """Returns pictures of probabilities (N, P, C): a row for each pair, white is 1; 8 pixels each.
+    """
+    grey = (255 * np.clip(probabilities, 0, 1)).astype(np.uint8)
+    return grey.repeat(8, 1).repeat(8, 2)[..., None]
+
+
+class FrontAccuracy(MeanMetric):
+    """The share of a picture's pairs of which the class in front is told rightly."""
+
+    def __init__(self, keys: Keys):
+        super().__init__(
+            "front_accuracy", "share of pairs ordered rightly", True, "no two segments touch"
+        )
+        self._keys = keys
+
+    def values(self, outputs, batch):
+        probabilities, classes = outputs[self._keys.prediction], batch["pair_classes"]
+        of_pair = np.take_along_axis(probabilities, classes, axis=-1)
+        told = np.where(of_pair[..., 1] > of_pair[..., 0], classes[..., 1], classes[..., 0])
+        present = batch[self._keys.region] > 0
+        right = (told == batch[self._keys.target]) & present
+        count = present.sum(-1)
+        return right.sum(-1) / np.maximum(count, 1), count > 0

@@ -1,0 +1,59 @@
+"""The affine warp beyond its golden files: gradients, rounding, warps that do not help."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxedit.methods.sims import affine
+
+IMAGE = jnp.asarray(np.random.default_rng(0).random((2, 9, 7, 3)), jnp.float32)
+SHIFT = jnp.asarray([[1, 0, 2.4, 0, 1, -1.2]], jnp.float32)
+
+
+@pytest.mark.parametrize("rule", affine.RULES)
+def test_gradient_of_the_map(rule):
+    # Dark at the rim, so that no sample jumps where it leaves the picture.
+    y, x = np.mgrid[:9, :7]
+    smooth = np.sin(np.pi * y / 8) * np.sin(np.pi * x / 6) * [[[0.5]], [[1.0]]]
+    smooth = jnp.asarray(smooth[..., None], jnp.float32)
+    theta = jnp.asarray([[1.02, 0.03, 0.4, -0.05, 0.97, 0.3], [0.91, 0.02, -0.33, 0.1, 1.09, 0.23]])
+    value = lambda theta: jnp.sum(affine.warp(smooth, theta, rule) ** 2)
+    gradient, step = jax.grad(value)(theta), 1e-3
+    for place in np.ndindex(2, 6):
+        there, back = (value(theta.at[place].add(sign * step)) for sign in (1, -1))
+        found = float(there - back) / (2 * step)
+        assert float(gradient[place]) == pytest.approx(found, rel=0.05, abs=0.1)
+
+
+def test_far_away_is_black_and_finite():
+    theta = jnp.asarray([[1, 0, 1e9, 0, 1, 0], [0, 0, -1e30, 0, 0, 0]], jnp.float32)
+    np.testing.assert_array_equal(affine.warp(IMAGE, theta), 0)
+
+
+def segment():
+    mask = np.zeros((1, 8, 8, 1), np.float32)
+    mask[:, 3:6, 4:7] = 1
+    return jnp.asarray(mask)
+
+
+def test_a_segment_is_moved_onto_its_place():
+    place = segment()
+    mask = jnp.roll(place, (2, -1), (1, 2))  # two down, one left
+    colour = mask * jnp.asarray([0.2, 0.5, 0.9])
+    theta = jnp.asarray([[1.2, 0, -1.4, 0.3, 0.9, 1.8]])
+    moved, moved_mask, used = affine.align(colour, mask, place, theta, whole=True)
+    np.testing.assert_array_equal(used, [[1, 0, -1, 0, 1, 2]])
+    np.testing.assert_array_equal(moved_mask, place)
+    np.testing.assert_allclose(moved, place * jnp.asarray([0.2, 0.5, 0.9]))
+
+
+def test_a_warp_that_does_not_help_is_dropped():
+    place = segment()
+    colour = place * jnp.asarray([0.2, 0.5, 0.9])
+    for kept in (True, False):
+        moved, mask, used = affine.align(colour, place, place, SHIFT, discard=kept)
+        assert bool((used == jnp.asarray(affine.IDENTITY)).all()) == kept
+        assert bool((mask == place).all()) == kept and bool((moved == colour).all()) == kept
+    np.testing.assert_allclose(affine.overlap(jnp.roll(place, 1, 1), place), [6 / 12])
+    np.testing.assert_allclose(affine.overlap(0 * place, 0 * place), [0])

@@ -1,0 +1,144 @@
+"""The demo's trained parts, shrunk: they train, are restored, measured and applied; mistakes."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxedit import method as method_lib
+from jaxedit.apply.applier import Applier
+from jaxedit.data import sources
+from jaxedit.errors import PretrainedWeightsMissing, UserError
+from jaxedit.run import evaluate, readers, starting, train
+from jaxedit.state import StartingValue
+from tests import fake_run, shrink
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The demo itself with its six stages, shrunk, on a folder of two dozen scenes."""
+    folder = tmp_path_factory.mktemp("demo")
+    config = shrink.sims("demo", **{"data.source": f"folder:{scenes(folder / 'scenes')}"})
+    train.train(config, folder / "run", jax.devices()[:1])
+    return folder / "run"
+
+
+def scenes(folder, count=24):
+    """Writes records of `scenes:several` as a person's folder would hold them."""
+    source = sources.create("scenes:several:64", "train")
+    for name in ("images", "labels", "depths", "instances"):
+        (folder / name).mkdir(parents=True)
+    (folder / "classes.json").write_text(json.dumps(source.classes))
+    for number in range(count):
+        record = source[number]
+        Image.fromarray(record["image"]).save(folder / f"images/{number:02}.png")
+        for key in ("label", "instance"):
+            Image.fromarray(record[key].astype(np.uint8)).save(folder / f"{key}s/{number:02}.png")
+        np.save(folder / f"depths/{number:02}.npy", record["depth"])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("stage", "systems", "metric"),
+    [("align", {"model", "unaligned"}, "l1"), ("order", {"model", "lower edge"}, "front_accuracy"),
+     ("synthesis", {"model", "canvas", "parametric"}, "psnr")],
+)
+def test_parts_are_trained_and_measured(demo, stage, systems, metric):
+    stage, method, state = readers.load_run(demo, stage=stage)
+    before = method.variables(jax.random.key(0), {}).params
+    moved = [
+        float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in
+        zip(jax.tree.leaves(before), jax.tree.leaves(state.params), strict=True)
+    ]
+    assert np.isfinite(moved).all() and np.mean(np.asarray(moved) > 0) > 0.9
+    result = evaluate.evaluate(method, stage, state, demo)
+    assert systems <= set(result.table)
+    figures = {system: result.table[system]["all"][metric] for system in systems}
+    assert np.isfinite(list(figures.values())).all()
+    if "parametric" in systems:
+        assert len(set(figures.values())) == 3
+
+
+def synthesis(name="synthesis", **changes):
+    config = shrink.sims(name, **{
+        "image_size": "(64, 64)", "network.stages": "1", "remat": "false", "train.accumulate": "1",
+        "precision.compute": "float32", **changes,
+    })
+    return config, method_lib.create(config)
+
+
+def test_layouts_of_any_size_are_padded():
+    config, method = synthesis()
+    state = fake_run.drawn(jax.eval_shape(lambda: method.init(jax.random.key(0), {})))
+    applier = Applier(
+        lambda state, inputs, rng: method.predict(state, inputs, rng, task="synthesize"),
+        state, method.tasks["synthesize"],
+    )
+    layout = np.full((50, 70), 3)
+    canvas = np.full((50, 70, 3), 0.5, np.float32)
+    found = applier(layout=layout, canvas=canvas, presence=canvas[..., :1])
+    assert found["image"].shape == (50, 70, 3) and found["classes"].shape == (50, 70)
+    assert np.isfinite(found["image"]).all() and np.abs(found["image"]).max() <= 1
+
+
+def test_without_canvas_a_network_ignores_it():
+    """Also where another one is measured: the state says so, not the configuration."""
+    rng = np.random.default_rng(0)
+    batch = {
+        "layout": rng.integers(0, 19, (1, 64, 64)), "canvas": rng.random((1, 64, 64, 3)),
+        "presence": np.ones((1, 64, 64, 1)),
+    }
+    batch = {k: jnp.asarray(v) for k, v in batch.items()}
+    black = {**batch, "canvas": 0 * batch["canvas"], "presence": 0 * batch["presence"]}
+    _, method = synthesis()
+    predict = jax.jit(lambda *inputs: method.predict(*inputs, None, task="synthesize")["image"])
+    for canvas in ("record", "none"):
+        _, other = synthesis(**{"data.canvas": canvas})
+        state = fake_run.drawn(jax.eval_shape(lambda o=other: o.init(jax.random.key(0), {})))
+        state = state.replace(extra={"sees_canvas": jnp.float32(canvas == "record")})
+        assert other.variables(jax.random.key(0), {}).extra == state.extra
+        same = bool((predict(state, batch) == predict(state, black)).all())
+        assert same == (canvas == "none")
+
+
+def test_finer_stage_is_initialised_from_the_coarser():
+    _, coarse = synthesis()
+    _, fine = synthesis(image_size="(128, 128)", **{"network.stages": "2"})
+    old = jax.eval_shape(lambda: coarse.variables(jax.random.key(1), {})).params["synthesis"]
+    value = StartingValue(
+        jax.tree.map(lambda leaf: np.full(leaf.shape, 7.0, np.float32), old),
+        "coarse:params/synthesis", "params/synthesis",
+    )
+    new = jax.jit(lambda: fine.init(jax.random.key(0), {}, [value]))()
+    found, ema = new.params["synthesis"], new.ema["synthesis"]
+    for tree in (found, ema):
+        assert (np.asarray(tree["encoder_1"]["conv_0"]["kernel"]) == 7).all()
+        assert not (np.asarray(tree["decoder_up"]["conv_0"]["kernel"]) == 7).any()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("part", "synthesise", "Did you mean 'synthesis'"),
+        ("image_size", "(64, 100)", r"must divide by 64. The nearest is \(64, 128\)"),
+        ("image_size", "(64,)", "sequence of 2"),
+        ("loss.weights", "(1.0, 2.0)", "sequence of 6"),
+        ("network.stages", "4", "network.stages"),
+        ("align.kind", "rigid", "affine"),
+        ("order.pool", "wholes", "Did you mean 'whole'"),
+        ("data.depth", "far", "disparity"),
+    ],
+)
+def test_unsound_configurations_are_named(key, value, words):
+    with pytest.raises(UserError, match=words):
+        synthesis(**{key: value})
+
+
+def test_missing_weights_of_the_feature_loss_are_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
+    _, method = synthesis(**{"loss.features": "vgg19"})
+    with pytest.raises(PretrainedWeightsMissing, match="vgg19"):
+        starting.read(method.starting_values(), {})

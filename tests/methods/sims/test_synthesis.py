@@ -1,0 +1,79 @@
+"""Sizes of the networks at full width, what they refuse, and growing from coarse to fine."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxedit.errors import UserError
+from jaxedit.methods.sims import growth, synthesis
+from jaxedit.methods.sims.alignment import AlignmentNetwork
+from jaxedit.methods.sims.ordering_network import OrderingNetwork
+from jaxedit.methods.sims.synthesis import SynthesisNetwork
+
+
+def shapes(network, channels, side):
+    x = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
+    return jax.eval_shape(network.init, jax.random.key(0), x)["params"]
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def block(channels, *outputs, kernel=9):
+    """Weights of convolutions in a row, each with a scale and a shift per channel."""
+    inputs = (channels, *outputs[:-1])
+    return sum(kernel * i * o + 2 * o for i, o in zip(inputs, outputs, strict=True))
+
+
+def test_parameters_at_full_width():
+    base = shapes(SynthesisNetwork(), 24, 64)
+    assert count(base) == 55_671_319
+    two = count(base) + block(24 + 256, 128, 128) - 23 * 128
+    assert count(shapes(SynthesisNetwork(stages=2), 24, 128)) == two
+    assert count(shapes(SynthesisNetwork(stages=3), 24, 256)) == two + 27 * 3 + 3
+    trunk = lambda channels: block(
+        channels, *[64] * 2, *[128] * 2, *[256] * 3, *[512] * 6
+    )
+    assert count(shapes(AlignmentNetwork(), 24, 64)) == trunk(24) + 512 * 6 + 6
+    ordering = trunk(6) + block(512, 1024, kernel=1) + 1024 * 20 + 20
+    assert count(shapes(OrderingNetwork(), 6, 64)) == ordering
+
+
+def test_sizes_of_the_outputs():
+    network = SynthesisNetwork(classes=5, stages=3, width=2)
+    x = jax.ShapeDtypeStruct((2, 256, 512, 10), jnp.float32)
+    outputs = jax.eval_shape(lambda x: network.init_with_output(jax.random.key(0), x)[0], x)
+    assert [o.shape for o in outputs] == [(2, 256, 512, 3), (2, 128, 256, 6)]
+    with pytest.raises(ValueError, match="do not divide by 256"):
+        shapes(network, 10, 128)
+
+
+def test_unlabelled_in_any_spelling():
+    label = jnp.asarray([[[0, 2, -1, 255, 3]]])
+    zeros = jnp.zeros((1, 1, 5, 1))
+    x = synthesis.network_input(label, jnp.repeat(zeros, 3, -1), zeros, 3)
+    np.testing.assert_array_equal(jnp.argmax(x[0, 0, :, :4], -1), [0, 2, 3, 3, 3])
+
+
+def test_finer_networks_start_from_coarser_ones():
+    one, two, three = (
+        jax.tree.map(lambda leaf, stages=stages: np.full(leaf.shape, stages),
+                     shapes(SynthesisNetwork(5, stages, 2), 10, 256))
+        for stages in (1, 2, 3)
+    )
+    for old, fresh, new in (
+        (one, two, {"decoder_up", "to_rgb", "to_semantic"}), (two, three, {"refine"})
+    ):
+        found = growth.grown(old, fresh, "coarse:params/synthesis")
+        for key in fresh:
+            taken = {k: v for k, v in found[key].items() if k == "kernel" or k.startswith("conv")}
+            wanted = fresh[key] if key in new else old[key]
+            for name in taken:
+                jax.tree.map(np.testing.assert_array_equal, found[key][name], wanted[name])
+        assert found.keys() == fresh.keys()
+    with pytest.raises(UserError, match="more stages than this one.*Raise network.stages"):
+        growth.grown(two, one, "x")
+    with pytest.raises(UserError, match="same network.classes and network.width"):
+        growth.grown(shapes(SynthesisNetwork(5, 1, 4), 10, 64), one, "x")
