@@ -38,7 +38,7 @@ def base() -> ConfigDict:
 
     config.data = ConfigDict()
     config.data.source = "photos"  # photos | folder:PATH | ... see README; A+B joins, A+3*B repeats
-    config.data.threads = 2  # read threads in this process
+    config.data.threads = 2  # read threads in this process; 0 reads when asked
     config.data.workers = 0  # worker processes; 0 reads with threads alone
     config.data.prefetch = 4  # batches read ahead
 

@@ -180,6 +180,7 @@ class Evaluator:
             process_index=process,
             process_count=processes,
             limit=limit or None,
+            threads=self.config.data.threads,
         )
         for number, batch in enumerate(batches):
             yield batch, np.arange(process, size, processes, dtype=np.int32) + number * size

@@ -91,15 +91,20 @@ def check(config: config_lib.ConfigDict) -> None:
 
     Raises:
       UserError: a value breaks its rule, the table of stages is malformed, a stage's name cannot
-        be that of its folders, or there is no such method; the message names stage, key, value,
-        rule and an example.
+        be that of its folders, there is no such method, or no such stage to be measured; the
+        message names stage, key, value, rule and an example.
     """
-    for stage in read(config):
+    every = read(config)
+    trained = [stage.name for stage in every if not stage.build]
+    for stage in every:
         _check_name(stage.name)
         for key, rule in method_lib.bounds(stage.config).items():
             here, above = (repr(bounds.lookup(c, key)) for c in (stage.config, config))
             where = "" if here == above else f"Stage {stage.name!r}: "
             bounds.check(stage.config, {key: rule}, where=where)
+        for key in ("evaluate.compare", "evaluate.stages"):
+            for name in bounds.lookup(stage.config, key)[1] or ():
+                check_choice(f"A stage in {key}", name, trained)
 
 
 def _check_table(table: Any) -> None:
