@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jaxedit.apply import photograph
-from jaxedit.data import images
+from jaxedit.data import items
 from jaxedit.errors import UserError
 
 Path = pathlib.Path
@@ -24,12 +24,14 @@ Path = pathlib.Path
 class Job:
     """One photograph, its companion (a mask or a trimap), and where the result goes.
 
-    A verb that needs a photograph alone has the photograph as its companion too.
+    A verb that needs a photograph alone has the photograph as its companion too. `name` is what
+    the result is called below the output folder, where the photograph is one of a folder.
     """
 
     photo: Path
     companion: Path
     output: Path
+    name: str = ""
 
 
 def collect(
@@ -39,18 +41,21 @@ def collect(
     *,
     what: str,
     overwrite: bool = False,
+    skip: bool = False,
     suffixes: Sequence[str] = (*photograph.EXACT, *photograph.LOSSY),
     others: Sequence[Path] = (),
     say: Callable[[str], None] = print,
 ) -> list[Job]:
     """Returns what to do for a photo and its companion, or for two folders of them.
 
-    Files of two folders belong together where their names agree but for the suffix; the results
-    are `STEM.png` in the folder `output`. Files without a partner are named and left out.
+    Files of two folders belong together where their places and names agree but for the suffix; the
+    results are `STEM.png` in the folder `output`, below the same sub-folders. Files without a
+    partner are named and left out.
 
     Args:
       what: what the companion is called in messages.
       overwrite: results that exist are replaced.
+      skip: photographs whose results exist are left out.
       suffixes: of the results that can be written.
       others: further input files, which no result may replace.
 
@@ -72,6 +77,8 @@ def collect(
     else:
         jobs = [Job(photo, companion, output)]
     check_place(output, of_folder=photo.is_dir())
+    if skip:
+        jobs = _without_finished(jobs, say)
     for job in jobs:
         check_output(job.output, (job.photo, job.companion, *others), overwrite, suffixes)
     return jobs
@@ -94,7 +101,10 @@ def collect_alone(
     if not photo.exists():
         raise UserError(f"{photo} does not exist. Check the path.")
     if photo.is_dir():
-        jobs = [Job(p, p, output / f"{stem}.png") for stem, p in _by_stem(photo).items()]
+        jobs = [
+            Job(p, p, output / f"{stem}.png", f"{stem}.png")
+            for stem, p in _by_stem(photo, (output,)).items()
+        ]
     else:
         jobs = [Job(photo, photo, output)]
     check_place(output, of_folder=photo.is_dir())
@@ -127,15 +137,15 @@ def run(
     for job in jobs:
         try:
             content = read(job)
-        except UserError as error:
-            failures.append(_failed(error, jobs, say))
+        except Exception as error:
+            failures.append(_failed(error, job, jobs, say))
             continue
         applier = applier or load()
         try:
             job.output.parent.mkdir(parents=True, exist_ok=True)
             say(finish(applier, job, content))
-        except UserError as error:
-            failures.append(_failed(error, jobs, say))
+        except Exception as error:
+            failures.append(_failed(error, job, jobs, say))
     return failures
 
 
@@ -202,7 +212,8 @@ def check_place(output: Path, *, of_folder: bool) -> None:
 def _pairs(
     photos: Path, companions: Path, output: Path, what: str, say: Callable[[str], None]
 ) -> list[Job]:
-    left, right = _by_stem(photos), _by_stem(companions)
+    left = _by_stem(photos, (companions, output))
+    right = _by_stem(companions, (photos, output))
     for stem in sorted(left.keys() ^ right.keys()):
         path, lacking = (left[stem], what) if stem in left else (right[stem], "photo")
         say(f"warning: {path} has no {lacking} of the same name; it is left out.")
@@ -213,27 +224,47 @@ def _pairs(
             f"{next(iter(left.values())).name} would need a {what} "
             f"{next(iter(left))}.png, say."
         )
-    return [Job(left[stem], right[stem], output / f"{stem}.png") for stem in stems]
+    return [
+        Job(left[stem], right[stem], output / f"{stem}.png", f"{stem}.png") for stem in stems
+    ]
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def _by_stem(folder: Path, without: Sequence[Path]) -> dict[str, Path]:
+    """Returns path below `folder` without the suffix -> image file; none below `without`."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in images.SUFFIXES or path.name.startswith("."):
+    # A folder that holds both is of itself no reason to find nothing.
+    others = [o for o in (path.resolve() for path in without) if folder.resolve() in o.parents]
+    for name in items.find_images(folder):
+        path = folder / name
+        if any(path.resolve().is_relative_to(other) for other in others):
             continue
-        if path.stem in found:
+        stem = items.same(os.path.splitext(name)[0])
+        if stem in found:
             raise UserError(
-                f"{found[path.stem]} and {path.name} have the same name but for the suffix, "
+                f"{found[stem]} and {path.name} have the same name but for the suffix, "
                 "so their partner cannot be told. Rename one of them."
             )
-        found[path.stem] = path
+        found[stem] = path
     if not found:
         raise UserError(f"The folder {folder} holds no image file.")
     return found
 
 
-def _failed(error: UserError, jobs: Sequence[Job], say: Callable[[str], None]) -> str:
+def _without_finished(jobs: list[Job], say: Callable[[str], None]) -> list[Job]:
+    left = [job for job in jobs if not job.output.is_file()]
+    if len(left) < len(jobs):
+        say(f"{len(jobs) - len(left)} of {len(jobs)} results exist already and are left alone.")
+    return left
+
+
+def _failed(
+    error: Exception, job: Job, jobs: Sequence[Job], say: Callable[[str], None]
+) -> str:
+    """Returns a line about a photograph that failed, and says it; alone, it fails the command."""
     if len(jobs) == 1:
         raise error
-    say(f"failed: {error}")
-    return str(error)
+    line = str(error)
+    if not isinstance(error, UserError):  # one file's fault must not cost the others
+        line = f"{job.photo}: {type(error).__name__}: {error}"
+    say(f"failed: {line}")
+    return line

@@ -19,7 +19,7 @@ _AROUND = 0.5  # of the box's longer side is shown on each side of it
 
 def place(path: pathlib.Path, job: Job, of_folder: bool) -> pathlib.Path:
     """Returns where the sheet of a job belongs: `path` itself, or in it for a folder of photos."""
-    return path / job.output.name if of_folder else path
+    return path / job.name if of_folder else path
 
 
 def check(

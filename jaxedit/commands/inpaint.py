@@ -54,7 +54,8 @@ def main(arguments: argparse.Namespace) -> int:
     """`jaxedit inpaint`."""
     network.check(arguments, "inpaint")
     jobs = collect(arguments.photo, arguments.mask, arguments.output,
-                   overwrite=arguments.overwrite, say=command.tell)
+                   overwrite=arguments.overwrite, skip=arguments.skip_existing,
+                   say=command.tell)
     of_folder = arguments.photo.is_dir()
     if arguments.compare is not None:
         contact_sheet.check(

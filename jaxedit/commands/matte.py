@@ -98,7 +98,8 @@ def main(arguments: argparse.Namespace) -> int:
     )
     companion = arguments.mask if arguments.trimap is None else arguments.trimap
     jobs = collect(arguments.photo, companion, arguments.output, options,
-                   overwrite=arguments.overwrite, say=command.tell)
+                   overwrite=arguments.overwrite, skip=arguments.skip_existing,
+                   say=command.tell)
     failures = run(jobs, lambda: network.load_applier(arguments, "matte", solver), options,
                    of_folder=arguments.photo.is_dir(), say=command.tell)
     return network.exit_code(failures, jobs)
@@ -170,6 +171,7 @@ def collect(
     options: Options,
     *,
     overwrite: bool = False,
+    skip: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[Job]:
     """Returns what to do for a photo and its trimap or mask, or for two folders of them.
@@ -189,8 +191,8 @@ def collect(
             )
     others = () if options.background is None else (options.background,)
     jobs = batch_files.collect(
-        photo, companion, output, what=options.companion, overwrite=overwrite, suffixes=suffixes,
-        others=others, say=say,
+        photo, companion, output, what=options.companion, overwrite=overwrite, skip=skip,
+        suffixes=suffixes, others=others, say=say,
     )
     if options.compare is not None:
         alpha_matting.check("--compare")
@@ -209,7 +211,7 @@ def collect(
 
 def trimap_path(job: Job, options: Options, of_folder: bool) -> pathlib.Path:
     """Returns where the trimap of a job is kept."""
-    return options.save_trimap / job.output.name if of_folder else options.save_trimap
+    return options.save_trimap / job.name if of_folder else options.save_trimap
 
 
 def run(

@@ -32,6 +32,8 @@ def add_options(parser: argparse.ArgumentParser, classical: Sequence[str]) -> No
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true",
                         help="replace results that exist")
+    parser.add_argument("--skip-existing", action="store_true",
+                        help="leave photos alone whose results exist, to go on with a folder")
     parser.add_argument("--compare", type=pathlib.Path, metavar="SHEET",
                         help="also write a picture that shows the result beside those of the "
                         "classical methods, .png; a folder where PHOTO is one")

@@ -278,3 +278,29 @@ def test_a_sheet_of_all_methods(files, tmp_path, capsys):
     sheets = tmp_path / "sheets"
     assert cli.main([*start, str(tmp_path / "results"), "--compare", str(sheets)]) == 0
     assert Image.open(sheets / "a.png").size == (width, height)
+
+
+def test_a_tree_of_photos_keeps_its_form_and_goes_on_after_a_fault(tmp_path):
+    photos, masks, out = (tmp_path / name for name in ("photos", "photos/masks", "photos/out"))
+    for place in ("a", "b"):
+        for folder, write in ((photos, write_photo), (masks, write_mask)):
+            (folder / place).mkdir(parents=True, exist_ok=True)
+            write(folder / place / "x.png")
+    (photos / "album.png").mkdir()  # a folder
+    calls = []
+
+    def faulty(**inputs):
+        calls.append(inputs)
+        if len(calls) == 1:
+            raise RuntimeError("an accident")
+        return constant(**inputs)
+
+    (failed,), _ = go(photos, masks, out, load=lambda: faulty)
+    assert failed == f"{photos / 'a' / 'x.png'}: RuntimeError: an accident"
+    assert not (out / "a" / "x.png").exists() and (out / "b" / "x.png").exists()
+    lines = []
+    with pytest.raises(UserError, match="already exists"):
+        inpaint.collect(photos, masks, out)
+    (job,) = inpaint.collect(photos, masks, out, skip=True, say=lines.append)
+    assert job.output == out / "a" / "x.png" and job.name == "a/x.png"
+    assert lines == ["1 of 2 results exist already and are left alone."]
