@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -193,54 +194,65 @@ class PairMetric(MeanMetric):
 
 
 class MeanAccumulator(Accumulator):
-    """The mean over the samples that have a value, in float64."""
+    """The mean over the samples that have a value: float64, rounded once.
+
+    It keeps the values, eight bytes a sample, so that their sum does not depend on how they came in
+    batches, or from processes.
+    """
 
     def __init__(self, metric: Metric):
         super().__init__(metric)
-        self._sum = 0.0
-        self._defined = 0
+        self._parts: list[np.ndarray] = []
 
     def add(self, rows: Rows) -> None:
         self.count += len(rows["value"])
-        self._sum += float(np.sum(rows["value"], where=rows["defined"]))
-        self._defined += int(np.sum(rows["defined"]))
+        self._parts.append(np.asarray(rows["value"], np.float64)[rows["defined"]])
 
     def state(self) -> AccumulatorState:
-        return {
-            "sum": np.array(self._sum, np.float64),
-            "defined": np.array(self._defined, np.int64),
-            "count": np.array(self.count, np.int64),
-        }
+        return {"values": self._values(), "count": np.array(self.count, np.int64)}
 
     def merge(self, states: Sequence[AccumulatorState]) -> MeanAccumulator:
         merged = MeanAccumulator(self.metric)
         for state in states:
-            merged._sum += float(state["sum"])
-            merged._defined += int(state["defined"])
+            merged._parts.append(np.asarray(state["values"], np.float64))
             merged.count += int(state["count"])
         return merged
 
     def result(self) -> dict[str, float]:
         (name,) = self.metric.names
-        return {name: self._sum / self._defined if self._defined else float("nan")}
+        values = self._values()
+        return {name: _sum(values) / len(values) if len(values) else float("nan")}
 
     def counts(self) -> dict[str, int]:
         (name,) = self.metric.names
-        return {name: self._defined}
+        return {name: len(self._values())}
 
     def notes(self) -> dict[str, str]:
         (name,) = self.metric.names
         if self.count == 0:
             return {name: f"{name}: absent: no samples"}
-        if self._defined == 0:
+        values = self._values()
+        if not len(values):
             return {name: f"{name}: absent: undefined for all {self.count} samples, "
                     f"because {self.metric.undefined}"}
-        if np.isnan(self._sum):
+        total = _sum(values)
+        if np.isnan(total):
             return {name: f"{name}: not a number, because some predictions are not finite"}
-        if np.isinf(self._sum):
+        if np.isinf(total):
             return {name: f"{name}: infinite, because some predictions equal their target "
                     "exactly (or are not finite)"}
         return {}
+
+    def _values(self) -> np.ndarray:
+        self._parts = [np.concatenate([np.zeros(0), *self._parts])]
+        return self._parts[0]
+
+
+def _sum(values: np.ndarray) -> float:
+    """Returns the sum of float64 values, rounded once; NaN and infinity as NumPy has them."""
+    if not np.isfinite(values).all():
+        return float(np.sum(values))
+    return math.fsum(values)
 
 
 def select(rows: Rows, index: np.ndarray | Sequence[int]) -> Rows:

@@ -2,8 +2,10 @@
 
 Every system (the model, its other outputs, other states, each baseline) sees the same inputs.
 Figures are kept per group (for inpainting: the hole-ratio bin) and for all samples. Random draws,
-of the data and of the network, belong to the sample: figures do not depend on the batch size. With
-several processes each one measures its share; the states of the metrics are merged at the end.
+of the data and of the network, belong to the sample: figures do not depend on the batch size. Means
+over samples are equal to the last digit, provided that `predict` computes a sample alike in batches
+of any size; figures of distributions, such as FID, may differ by rounding. With several processes
+each one measures its share; the states of the metrics are merged at the end.
 """
 
 from __future__ import annotations
