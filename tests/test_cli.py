@@ -115,7 +115,7 @@ def test_inpaint_mistakes(run, pair, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["paint"], ["inpaint", "a", "b", "--output", "c"], ["doctor", "--hard"],
+    "words", [[], ["paint"], ["inpaint", "a", "b"], ["doctor", "--hard"],
               ["inpaint", "a", "b", "--run", "r", "--weights", "w", "--output", "c"],
               ["data", "pack", "a"], ["data", "compose", "a", "b"], ["weights"]]
 )

@@ -32,7 +32,6 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.numpy
-from flax import traverse_util
 
 from jaxedit.errors import UserError
 from jaxedit.host.atomic import atomic_file
@@ -114,6 +113,8 @@ def load(weights: Shipped) -> dict[str, Any]:
     Raises:
       UserError: the file is not the one that its card describes.
     """
+    from flax import traverse_util  # slow to import: not for a mistyped path
+
     try:
         data = weights.file.read_bytes()
     except OSError as error:
@@ -146,6 +147,8 @@ def write(
     Raises:
       UserError: the card lacks something, a number is not finite, or a file cannot be written.
     """
+    from flax import traverse_util  # slow to import: not for a mistyped path
+
     lacking = [key for key in REQUIRED if key not in card]
     if lacking:
         raise UserError(f"The card of {name!r} lacks {', '.join(lacking)}.")
