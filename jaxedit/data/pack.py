@@ -86,6 +86,9 @@ def pack(
                     {"file": path.name, "records": records, "bytes": path.stat().st_size}
                 )
                 done += len(positions)
+        if not any(shard["records"] for shard in splits["train"]):
+            first = next(iter(sources["train"].skipped.values()), "")
+            raise UserError(f"{root}: not one picture for training can be read. {first}")
         index = {
             "format": array_record.FORMAT,
             "version": array_record.VERSION,

@@ -89,6 +89,11 @@ def _read_safetensors(
         raise UserError(
             f"{path}: damaged safetensors file ({error}). Download it again."
         ) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path}: holds numbers of a type that is not read here ({error}), such as 8-bit "
+            "floats. Save it as float16, bfloat16 or float32."
+        ) from error
 
 
 def _read_torch(
@@ -102,6 +107,7 @@ def _read_torch(
             hint = f" The file nests dicts: choose one of {', '.join(dicts[:8])}." if dicts else ""
             shown = ", ".join(f"{k!r} ({type(v).__name__})" for k, v in list(odd.items())[:4])
             raise UserError(f"{file.path}: not a plain set of arrays: {shown} are none.{hint}")
+        file.check_sizes(selected.values())
         return {name: file.read(tensor) for name, tensor in selected.items()}
     finally:
         file.close()

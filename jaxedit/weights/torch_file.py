@@ -15,7 +15,7 @@ import io
 import math
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -55,6 +55,8 @@ _DTYPES = {
 }  # fmt: skip
 
 _REPEATED_LIMIT = 1 << 24  # elements of a tensor that repeats its storage
+_ROOM = 1 << 28  # bytes that all tensors together may take beyond four times the file
+_MOST_AXES = 32
 
 
 class DType(NamedTuple):
@@ -169,6 +171,23 @@ class TorchFile(abc.ABC):
     @abc.abstractmethod
     def read_bytes(self, storage: Storage) -> bytes:
         """Returns the bytes of `storage`."""
+
+    def check_sizes(self, tensors: Iterable[LazyTensor]) -> None:
+        """Raises UserError where tensors would take far more memory than the file holds.
+
+        To be called before any is read: repeated storages can make gigabytes of a few bytes.
+        """
+        limit = 4 * self.path.stat().st_size + _ROOM
+        total = 0
+        for tensor in tensors:
+            if len(tensor.size) > _MOST_AXES:
+                raise self.damaged(f"a tensor has {len(tensor.size)} axes")
+            # An empty tensor takes nothing, but its other sides are asked for.
+            total += math.prod(max(1, side) for side in tensor.size) * tensor.dtype.itemsize
+        if total > limit:
+            raise self.damaged(
+                f"its tensors would take {total / 2**30:.1f} GiB, far more than the file holds"
+            )
 
     def read(self, tensor: LazyTensor) -> np.ndarray:
         """Returns the numbers of `tensor` as a contiguous array.

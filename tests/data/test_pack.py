@@ -178,3 +178,12 @@ class TestDamage:
         source[0]
         copy = pickle.loads(pickle.dumps(source))
         np.testing.assert_array_equal(copy[3]["image"], source[3]["image"])
+
+
+def test_nothing_is_packed_where_no_picture_can_be_read(tmp_path):
+    root = folders.write(tmp_path / "in", 1)
+    picture = root / "images" / "000.png"
+    picture.write_bytes(picture.read_bytes()[:900])  # its header is sound
+    with pytest.raises(UserError, match="not one picture.*000.png"):
+        pack.pack(root, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -5,6 +5,7 @@ checkpoint (netD with "module." names, MLP, optimizer, step); module.pt holds a 
 """
 
 import io
+import json
 import pickle
 import random
 import zipfile
@@ -170,6 +171,29 @@ def test_tensors_that_reach_outside_of_their_storage(change, tmp_path):
     data = np.arange(4, dtype=np.float32).tobytes()
     with pytest.raises(UserError, match="damaged or not a torch checkpoint"):
         reader.read(zip_file(tmp_path / "a.pt", tensor_pickle(**change), _0=data))
+
+
+@pytest.mark.parametrize("change", [
+    {"size": (2**24,), "stride": (0,)},  # forty of these from sixteen bytes
+    {"size": (1,) * 200, "stride": (1,) * 200},
+    {"size": (0, 2**30), "stride": (1, 1)},
+], ids=["repeated", "axes", "empty"])
+def test_sizes_are_summed_before_anything_is_read(change, tmp_path, monkeypatch):
+    data = np.arange(4, dtype=np.float32).tobytes()
+    file = torch_file.ZipFile(zip_file(tmp_path / "a.pt", tensor_pickle(**change), _0=data))
+    (tensor,) = file.contents.values()
+    monkeypatch.setattr(file, "read", lambda tensor: pytest.fail("read before it was checked"))
+    with pytest.raises(UserError, match="axes|far more than the file holds"):
+        file.contents = {str(number): tensor for number in range(40)}
+        reader._read_torch(file, (), "", ())
+
+
+def test_eight_bit_floats_are_named(tmp_path):
+    header = json.dumps({"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}).encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(UserError, match="8-bit floats|damaged safetensors"):
+        reader.read(path)
 
 
 @BOTH_FORMS
