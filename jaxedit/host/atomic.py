@@ -25,6 +25,7 @@ from jaxedit.errors import UserError
 
 _TEMPORARY = re.compile(r"\..+\.(?P<process>\d+)-(?P<host>[0-9a-f]{4})[0-9a-f]{4}\.tmp")
 _A_DAY = 24 * 3600.0
+_LONGEST = 200  # bytes of a name that a temporary one keeps; file systems end at 255
 _CLOCK = 1.5  # seconds by which the start of a process may be told wrong
 
 
@@ -130,7 +131,7 @@ def remove_leftovers_of(path: pathlib.Path) -> None:
 
     `atomic_folder` does so; for a file it is worth the look at the folder where files are large.
     """
-    _remove(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
+    _remove(path.parent.glob(f".{glob.escape(_short(path))}.*.tmp"))
 
 
 def _remove(candidates: Iterable[pathlib.Path], alone: bool = False) -> list[pathlib.Path]:
@@ -169,7 +170,13 @@ def _host() -> str:
 
 
 def _beside(path: pathlib.Path) -> pathlib.Path:
-    return path.with_name(f".{path.name}.{os.getpid()}-{_host()}{secrets.token_hex(2)}.tmp")
+    return path.with_name(f".{_short(path)}.{os.getpid()}-{_host()}{secrets.token_hex(2)}.tmp")
+
+
+def _short(path: pathlib.Path) -> str:
+    """Returns the name of `path`, cut so that a temporary name's additions fit beside it."""
+    name = os.fsencode(path.name)
+    return path.name if len(name) <= _LONGEST else name[:_LONGEST].decode("utf-8", "ignore")
 
 
 def _synchronise(path: pathlib.Path) -> None:

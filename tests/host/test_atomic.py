@@ -115,3 +115,9 @@ def test_what_cannot_be_written_to_is_found_beforehand(tmp_path, monkeypatch, na
     monkeypatch.setattr(pathlib.Path, method, refuse)
     with pytest.raises(UserError, match=f"Cannot write to .*{name}: Operation not permitted"):
         atomic.check_writable(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "\xe9" * 127])
+def test_the_longest_names_can_be_written(tmp_path, name):
+    atomic.write_text(tmp_path / name, "whole")
+    assert (tmp_path / name).read_text() == "whole" and len(list(tmp_path.iterdir())) == 1
