@@ -101,6 +101,8 @@ OWN = [
     (SCAT, "data.hole_range", (0.7, 0.2), "none smaller than the one before"),
     (SCAT, "data.brush_width", (3.0,), "a sequence of 2, each a finite number above 0"),
     (SCAT, "loss.l1", -1.0, "at least 0"),
+    (SCAT, "loss.semantic_temperature", 0.0, "above 0"),
+    (SCAT, "loss.semantic_negatives", "many", "use one of 'batch', 'own'"),
     (SCAT, "optim.betas", (0.5, 1.0), "below 1"),
     (SCAT, "loss.textural_levels", (1, 6), "at most 5"),
     (MATTING, "data.known", 1.5, "at most 1"),
@@ -108,6 +110,8 @@ OWN = [
     (MATTING, "data.resize_size", 0, "at least 1"),
     (MATTING, "data.foreground_limit", -1, "at least 0"),
     (MATTING, "evaluate.trimap_width", -1, "at least 0"),
+    (MATTING, "loss.band", (30, 1), "a sequence of 2, each a whole number of at least 2"),
+    (MATTING, "loss.regions", "everywhere", "use one of 'pretrain', 'self_guided', 'whole'"),
     (MATTING, "network.depths", (2, 2, 6), "a sequence of 4"),
     (MATTING, "optim.lr", float("inf"), "a finite number"),
 ]

@@ -23,7 +23,6 @@ from jaxedit.methods.matting import refinement
 
 Alphas = Mapping[str, jax.Array]
 
-REGIONS = ("pretrain", "self_guided", "whole")
 SHARES = {"os1": 2.0, "os4": 1.0, "os8": 1.0}
 """What each prediction counts in a term; their sum is divided by 5, as published."""
 
@@ -52,26 +51,10 @@ class Settings:
     band_side: int = refinement.BAND_SIDE
 
     def __post_init__(self):
-        if self.regions not in REGIONS:
-            raise UserError(
-                f"loss.regions is {self.regions!r}; it must be one of {', '.join(REGIONS)}."
-            )
-        for name, value in self.terms.items():
-            if value < 0:
-                raise UserError(f"loss.{name} is {value}; a weight must not be negative.")
         if not any(self.terms.values()):
             raise UserError(
                 "loss.alpha, loss.composition and loss.laplacian are all 0, so there is nothing "
                 "to minimise: give at least one a positive weight."
-            )
-        if self.warmup < 0:
-            raise UserError(f"loss.warmup is {self.warmup}; it must be 0 or more steps.")
-        if self.band_side < 1:
-            raise UserError(f"loss.band_side is {self.band_side}; it must be a number of pixels.")
-        if len(self.band) != 2 or min(self.band) < 2:
-            raise UserError(
-                f"loss.band is {self.band}; it must be two numbers of at least 2: ellipses are "
-                "drawn from 1 to just below them."
             )
 
     @property

