@@ -91,15 +91,20 @@ class Labels(Picture):
 
     Attributes:
       classes: labels are below it.
+      unlabelled: one more value, of pixels without a class; None has none.
     """
 
     classes: int | None = None
+    unlabelled: int | None = None
 
     def pixels(self, name: str, array: np.ndarray) -> np.ndarray:
         if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
             raise ValueError(f"{name} is {array.dtype} {array.shape}, not whole numbers (H, W)")
         limit = math.inf if self.classes is None else self.classes
-        other = np.unique(array[(array < 0) | (array >= limit)])
+        outside = (array < 0) | (array >= limit)
+        if self.unlabelled is not None:
+            outside &= array != self.unlabelled
+        other = np.unique(array[outside])
         if other.size:
             shown = ", ".join(map(str, other[:5])) + (", .." if other.size > 5 else "")
             raise UserError(

@@ -183,13 +183,14 @@ _TINY_SIMS = {
 def sims(name: str = "demo", **overrides: str) -> config_lib.ConfigDict:
     """Returns a variant of SIMS at a size for tests; "demo" keeps its stages."""
     preset, changes = SIMS_VARIANTS.get(name, (name, {}))
-    config = config_lib.load(
-        f"{SIMS}:{preset}", [*{**_TINY_SIMS, **changes, **overrides}.items()]
-    )
+    changes = {**_TINY_SIMS, **changes, **overrides}
+    part = changes.pop("part", "synthesis")  # which every stage has a value of its own for
+    config = config_lib.load(f"{SIMS}:{preset}", [*changes.items()])
     train = {key: config.train[key] for key in ("steps", "evaluate_every")}
     with config.unlocked():
+        config.part = part
         config.stages = tuple(
             {**stage, "overrides": {**stage["overrides"], "train": train}}
-            for stage in config.stages
+            for stage in config.stages if name == "demo"
         )
     return config

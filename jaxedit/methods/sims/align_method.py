@@ -13,11 +13,11 @@ import numpy as np
 from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
 from jaxedit.method import Batch, State, Task
-from jaxedit.methods.sims import affine, alignment
+from jaxedit.methods.sims import affine, alignment, layout
 from jaxedit.methods.sims.alignment import AlignmentNetwork
 from jaxedit.methods.sims.samples import AlignSamples, MovedSegments
 from jaxedit.methods.sims.training import Part
-from jaxedit.task import Array, Image, Labels, Mask
+from jaxedit.task import Array, Image, Mask
 
 PyTree = Any
 
@@ -97,7 +97,7 @@ class Align(Part):
     def tasks(self) -> dict[str, Task]:
         """Returns `align`: of a segment `colour` in [-1, 1] and `mask`, its `target`, `label`."""
         return {"align": Task(
-            {"colour": Image(), "mask": Mask(), "target": Mask(), "label": Labels()},
+            {"colour": Image(), "mask": Mask(), "target": Mask(), "label": layout.KIND},
             {"colour": Image(), "mask": Mask(), "theta": Array((6,))},
             multiple=32 * self.config.align.shrink,
             minimum=32 * self.config.align.shrink,

@@ -23,6 +23,7 @@ from jaxedit.methods.sims.bank import Bank, Donor
 from jaxedit.methods.sims.segments import UNLABELLED, Segment
 
 Applier = Callable[..., Mapping[str, np.ndarray]]
+_PAIRS = 8  # that the ordering network is asked for at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,13 +228,22 @@ class Composer:
         asked = [pair for pair in pairs if wanted[pair[0]].label != wanted[pair[1]].label]
         if self._order is None or not asked:
             return {}
-        maps = np.zeros((len(asked), *self.bank.size), np.uint8)
+        # Always as many at a time, so that one program serves every layout.
+        rounds = -(-len(asked) // _PAIRS)
+        maps = np.zeros((rounds * _PAIRS, *self.bank.size), np.uint8)
+        classes = np.zeros((rounds * _PAIRS, 2), np.int32)
         # As the network was trained: the two segments of the layout, which never overlap.
         for place, pair in enumerate(asked):
             for number, one in zip((1, 2), pair, strict=True):
                 maps[place][wanted[one].placed(self.bank.size)] = number
-        classes = np.asarray([[wanted[n].label for n in pair] for pair in asked], np.int32)
-        found = self._order(label=frame, pair=maps, pair_classes=classes)["probabilities"]
+                classes[place, number - 1] = wanted[one].label
+        found = [
+            self._order(label=frame, pair=some, pair_classes=of)["probabilities"]
+            for some, of in zip(
+                np.split(maps, rounds), np.split(classes, rounds), strict=True
+            )
+        ]
+        found = np.concatenate(found)[: len(asked)]
         return dict(zip(asked, found, strict=True))
 
     def _pasted(

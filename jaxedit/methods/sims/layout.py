@@ -8,6 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxedit.task import Labels
+
+# What tasks take: classes, and in the place of "unlabelled" -1 or anything from the count on.
+KIND = Labels(unlabelled=-1)
+
 
 def one_hot(label: jax.Array, classes: int) -> jax.Array:
     """Returns (..., classes + 1) float32; the last channel is "unlabelled".

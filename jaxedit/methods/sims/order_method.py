@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from jaxedit.methods.sims.ordering_network import OrderingNetwork
 from jaxedit.methods.sims.samples import OrderSamples
 from jaxedit.methods.sims.training import Part
 from jaxedit.metrics.base import Keys, MeanMetric
-from jaxedit.task import Array, Labels
+from jaxedit.task import Array
 
 PyTree = Any
 
@@ -75,7 +76,8 @@ class Order(Part):
     def tasks(self) -> dict[str, Task]:
         """Returns `order`: a layout and pairs of its segments, of the size of the network."""
         return {"order": Task(
-            {"label": Labels(self.size), "pair": Array((None, *self.size), np.uint8),
+            {"label": dataclasses.replace(layout.KIND, size=self.size),
+             "pair": Array((None, *self.size), np.uint8),
              "pair_classes": Array((None, 2), np.int32)},
             {"probabilities": Array((None, self.config.network.classes + 1))},
         )}

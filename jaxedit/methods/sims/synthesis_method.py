@@ -145,7 +145,7 @@ class Synthesis(Part):
     def tasks(self) -> dict[str, Task]:
         """Returns `synthesize`: `layout` (H, W), `canvas` in [0, 1] and `presence` to `image`."""
         return {"synthesize": Task(
-            {"layout": Labels(), "canvas": Image(), "presence": Mask()},
+            {"layout": layout.KIND, "canvas": Image(), "presence": Mask()},
             {"image": Image(), "classes": Labels()},
             multiple=self.network.multiple,
             minimum=self.network.multiple,

@@ -12,9 +12,11 @@ from jaxedit import method as method_lib
 from jaxedit.apply.applier import Applier
 from jaxedit.data import sources
 from jaxedit.errors import PretrainedWeightsMissing, UserError
+from jaxedit.methods.sims import composition
 from jaxedit.run import evaluate, readers, starting, train
 from jaxedit.state import StartingValue
 from tests import fake_run, shrink
+from tests.methods.sims import banks
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,37 @@ def test_layouts_of_any_size_are_padded():
     found = applier(layout=layout, canvas=canvas, presence=canvas[..., :1])
     assert found["image"].shape == (50, 70, 3) and found["classes"].shape == (50, 70)
     assert np.isfinite(found["image"]).all() and np.abs(found["image"]).max() <= 1
+
+
+def test_the_networks_serve_the_composition(tmp_path):
+    """As `composition` calls them: layouts with unlabelled pixels, any number of pairs."""
+    bank = banks.make(tmp_path / "bank", banks.Layouts(4))
+    appliers = {}
+    for part in ("align", "order"):
+        config = shrink.sims(part, image_size=str(bank.size), **{
+            "network.classes": str(bank.classes.count), "network.width": "2", "part": part,
+            "precision.compute": "float32", "remat": "false", "align.kind": "affine",
+            "align.discard": "false",
+        })
+        method = method_lib.create(config)
+        state = fake_run.drawn(jax.eval_shape(lambda m=method: m.init(jax.random.key(0), {})))
+        appliers[part] = Applier(
+            lambda state, inputs, rng, m=method, part=part: m.predict(
+                state, inputs, rng, task=part
+            ),
+            state, method.tasks[part],
+        )
+    rng = lambda: np.random.default_rng(0)
+    settings = composition.Settings(area_share=0.0, context=False)
+    label = banks.layout(9)
+    assert (label == 255).any()
+    made, plain = (
+        composition.Composer(bank, settings, **given)(label, rng=rng())
+        for given in (appliers, {})
+    )
+    assert made.pasted and (made.canvas != plain.canvas).any()
+    assert len(appliers["align"].compilations) == len(appliers["order"].compilations) == 1
+    assert {(p.label, p.number) for p in made.pasted} == {(p.label, p.number) for p in plain.pasted}
 
 
 def test_without_canvas_a_network_ignores_it():
