@@ -89,11 +89,13 @@ def collect_alone(
     output: Path,
     *,
     overwrite: bool = False,
+    skip: bool = False,
     suffixes: Sequence[str] = (*photograph.EXACT, *photograph.LOSSY),
+    say: Callable[[str], None] = print,
 ) -> list[Job]:
     """Returns what to do for a photo that needs no companion, or for a folder of photos.
 
-    Results of a folder are `STEM.png` in the folder `output`.
+    Results of a folder are `STEM.png` in the folder `output`. Options as in `collect`.
 
     Raises:
       UserError: as `collect`.
@@ -108,6 +110,8 @@ def collect_alone(
     else:
         jobs = [Job(photo, photo, output)]
     check_place(output, of_folder=photo.is_dir())
+    if skip:
+        jobs = _without_finished(jobs, say)
     for job in jobs:
         check_output(job.output, (job.photo,), overwrite, suffixes)
     return jobs

@@ -52,6 +52,8 @@ def add(commands) -> None:
                         "it is judged; the map has the photo's own size again (default: as in "
                         "training; 0 never scales)")
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
+    parser.add_argument("--skip-existing", action="store_true",
+                        help="leave out photos whose results exist")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -63,7 +65,10 @@ def main(arguments: argparse.Namespace) -> int:
             f"--side {arguments.side}: expected 0 (never scale), or at least {SMALLEST} pixels."
         )
     of_folder = arguments.photo.is_dir()
-    jobs = collect(arguments.photo, arguments.output, overwrite=arguments.overwrite)
+    jobs = collect(
+        arguments.photo, arguments.output, overwrite=arguments.overwrite,
+        skip=arguments.skip_existing, say=command.tell,
+    )
 
     place = arguments.output.with_name(f"{arguments.output.stem}-{CLASSES}")
     place = arguments.output / CLASSES if of_folder else place
@@ -79,10 +84,12 @@ def main(arguments: argparse.Namespace) -> int:
     return network.exit_code(failures, jobs)
 
 
-def collect(photo: pathlib.Path, output: pathlib.Path, *, overwrite: bool) -> list[Job]:
+def collect(
+    photo: pathlib.Path, output: pathlib.Path, *, overwrite: bool, **options: Any
+) -> list[Job]:
     """Returns the photographs to label, see `batch_files.collect_alone`; looks at previews too."""
     jobs = batch_files.collect_alone(
-        photo, output, overwrite=overwrite, suffixes=photograph.EXACT
+        photo, output, overwrite=overwrite, suffixes=photograph.EXACT, **options
     )
     for job in jobs:
         batch_files.check_output(preview_path(job), (job.photo,), overwrite, photograph.EXACT)

@@ -17,7 +17,7 @@ those it has; the usual ones:
 | `background` | uint8 (H, W, 3), what is behind the subject |
 | `label` | int32 (H, W), class numbers |
 | `instance` | int32 (H, W), numbers of single objects |
-| `depth` | numbers (H, W); the source says in what unit |
+| `depth` | numbers (H, W), small = near; the source says in what unit; NaN = unknown |
 | `caption` | str |
 | `class_label` | int, the class of the whole image |
 | `attributes` | dict of what is known about the picture, as JSON can hold it |

@@ -53,6 +53,7 @@ def test_a_folder_becomes_a_data_set(run, photos, capsys):
     # What is there is not replaced without being asked to; other classes never silently.
     assert go(*start) == 2 and "already exists" in capsys.readouterr().err
     assert go(*start, "--overwrite") == 0
+    assert go(*start, "--skip-existing") == 0
     for file in (photos / "labels").glob("*.png"):
         file.unlink()
     named.write_text(json.dumps(["else"]))
