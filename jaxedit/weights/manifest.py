@@ -47,7 +47,7 @@ def get(name: str) -> Published | Bundle | Shipped:
 
 def entries() -> dict[str, Published | Bundle]:
     """Returns name -> entry: the papers' own, then those of shared networks."""
-    return dict(_collected())
+    return _collected()
 
 
 @functools.cache
