@@ -11,7 +11,16 @@ import jax
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
 from jaxedit.method import Method, State
-from jaxedit.run import artifacts, checkpoint, evaluate, rows, sharding, stages, starting
+from jaxedit.run import (
+    artifacts,
+    checkpoint,
+    evaluate,
+    rehearsal,
+    rows,
+    sharding,
+    stages,
+    starting,
+)
 
 
 def check_stages(every: list[stages.Stage], run_dir: pathlib.Path) -> None:
@@ -29,9 +38,13 @@ def check_stages(every: list[stages.Stage], run_dir: pathlib.Path) -> None:
             method = method_lib.create(stage.config)
             evaluate.check_best(method, stage.config)
             pairs = (*method.starting_values(), *pairs)
-        begun = any(True for _ in (run_dir / "checkpoints" / stage.name).glob("[0-9]*"))
-        begun = begun or artifacts.is_finished(run_dir, stage.name)
-        starting.check(stage, pairs, every[:position], begun)
+        starting.check(stage, pairs, every[:position], _begun(stage, run_dir))
+    rehearsal.check(every, lambda stage: _begun(stage, run_dir))
+
+
+def _begun(stage: stages.Stage, run_dir: pathlib.Path) -> bool:
+    saved = (run_dir / "checkpoints" / stage.name).glob("[0-9]*")
+    return any(True for _ in saved) or artifacts.is_finished(run_dir, stage.name)
 
 
 def _check_lost(every: list[stages.Stage], run_dir: pathlib.Path) -> None:

@@ -130,7 +130,7 @@ def check(
     for source, target in pairs:
         field = target.split("/")[0]
         check_choice(f"Stage {stage.name!r} starts {target!r}: the field", field, fields)
-        kind, name, _ = _parse(source, [one.name for one in earlier if not one.build])
+        kind, name, _ = parse(source, [one.name for one in earlier if not one.build])
         if kind == "artifact":
             check_choice(f"Stage {stage.name!r} starts from {source!r}: the host stage",
                          name.partition(":")[0], built)
@@ -172,7 +172,7 @@ def as_saved(abstract: State, items: Iterable[str], folder: pathlib.Path) -> dic
     return trees
 
 
-def _parse(source: str, stages: Collection[str]) -> tuple[str, str, str]:
+def parse(source: str, stages: Collection[str]) -> tuple[str, str, str]:
     """Returns (stage | weights | artifact | file, its name, path inside) of where a value is from.
 
     Raises:
@@ -201,7 +201,7 @@ def _parse(source: str, stages: Collection[str]) -> tuple[str, str, str]:
 def _read(
     source: str, earlier: Mapping[str, State], artifacts: Mapping[str, Artifact]
 ) -> PyTree:
-    kind, name, path = _parse(source, earlier)
+    kind, name, path = parse(source, earlier)
     if kind == "stage":
         tree = earlier[name]
     elif kind == "weights":

@@ -10,7 +10,7 @@ from flax import traverse_util
 
 from jaxedit import method as method_lib
 from jaxedit.errors import PretrainedWeightsMissing, UserError
-from jaxedit.run import readers, sharding, stages, starting, train
+from jaxedit.run import readers, rehearsal, sharding, stages, starting, train
 from jaxedit.state import StartingValue, State
 from jaxedit.weights import convert, manifest
 from tests.run.test_train import assert_same, one_device, toy
@@ -121,15 +121,29 @@ def test_mistakes_are_named(method, pair, words):
         (("none.safetensors:a", "params/painter"), "no such file"),
         (("weights:vgg19", "frozen/vgg19"), "weights convert vgg19"),
         (("artifact:first:a.npz", "extra/a"), "host stage='first' is unknown"),
+        (("first:params/paintr", "params/painter"), "'second' starts .*holds no 'params/paintr'"),
+        (("first:params/painter", "params/paintr"), "'second': .*Did you mean 'params/painter'"),
+        (("first:params/painter/Conv_0", "params/painter/Conv_1"),
+         r"'second': .*does not fit at 'bias': shape \(8,\) there, \(3,\) here"),
+        (("{file}:b", "extra/b"), "holds no 'b'"),
+        (("{file}:a/Conv_0", "params/painter"), "does not fit at 'Conv_0/bias'.*absent there"),
+        (("{file}:a/Conv_0", "params/painter/Conv_0"), "'fourth': .*does not fit at 'bias'"),
     ],
 )
 def test_mistakes_of_a_later_stage_are_found_before_the_first_runs(
     pair, words, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
-    config = toy()
+    config, file = toy(), tmp_path / "found.safetensors"
+    safetensors.numpy.save_file(traverse_util.flatten_dict({"a": tree(2)}, sep="/"), file)
+    pair = tuple(text.replace("{file}", str(file)) for text in pair)
     with config.unlocked():
-        config.stages = ({"name": "first"}, {"name": "second", "start": (pair,)})
+        config.stages = (
+            {"name": "first"},
+            {"name": "second", "start": (pair,)},
+            {"name": "third", "start": ((f"{file}:a/Conv_0/bias", "extra/new/bias"),)},
+            {"name": "fourth", "start": (("third:extra/new", "params/painter/Conv_1"),)},
+        )
     with pytest.raises(UserError, match=words):
         train.train(config, tmp_path / "run", one_device())
     assert not (tmp_path / "run").exists()
@@ -182,3 +196,28 @@ def test_what_was_new_is_saved_and_restored(tmp_path):
     shutil.rmtree(tmp_path / "run" / "frozen")
     with pytest.raises(UserError, match="stage 'only'.*no such.*held mean.*copy"):
         train.train(config, tmp_path / "run", one_device())
+
+
+def test_what_cannot_be_known_beforehand_is_left_to_the_stage(tmp_path):
+    """A stage that has trained needs its origins no more; what stands on it is still looked at."""
+    file = tmp_path / "found.safetensors"
+    config = toy()
+    with config.unlocked():
+        config.stages = (
+            {"name": "first", "start": ((f"{file}:a", "extra/new"),)},
+            {"name": "second", "start": (("first:extra/new/bias", "extra/bias"),
+                                         ("first:params/painter", "params/critic"))},
+            {"name": "made", "build": True},
+            {"name": "last", "start": ((f"{file}:c", "extra/c"), ("artifact:made:x", "extra/x"))},
+        )
+    every = stages.read(config)
+    rehearsal.check(every[:3], lambda stage: stage.name == "first")
+    with pytest.raises(UserError, match="found.safetensors cannot be read"):
+        rehearsal.check(every[:2], lambda stage: False)
+    safetensors.numpy.save_file({"a/bias": np.zeros(3, np.float32)}, file)
+    with pytest.raises(UserError, match="'last' starts from .*it holds no 'c'"):
+        rehearsal.check(every, lambda stage: False)
+    with config.unlocked():
+        config.stages[1]["start"] = (("first:params/painter", "params/critic/Conv_0"),)
+    with pytest.raises(UserError, match="Stage 'second': .*does not fit"):
+        rehearsal.check(stages.read(config)[:2], lambda stage: stage.name == "first")
