@@ -21,7 +21,7 @@ def test_demo_trains_and_is_measured(tmp_path):
     train.train(config, tmp_path / "run", jax.devices()[:1])
     _, method, state = readers.load_run(tmp_path / "run")
     result = evaluate.evaluate(method, config, state, tmp_path / "run")
-    assert set(result.table) == {"model", "most frequent class"}
+    assert set(result.table) == {"model", "largest class of each"}
     row = result.table["model"]["all"]
     assert 0 < row["pixel_accuracy"] < 1 and 0 < row["mean_iou"] < row["pixel_accuracy"]
     assert "iou/sky" in row
@@ -90,6 +90,13 @@ def test_classes_that_are_not_those_of_the_source_are_refused():
     method = method_lib.create(shrink.segmentation(**changes))
     with pytest.raises(UserError, match="has other classes.*sky, hills.*--config.classes.names="):
         method.transform(train=True)
+
+
+def test_the_baseline_knows_the_largest_class_of_each_picture():
+    label = np.array([[[0, 2, 2], [1, 2, 255]], [[255, 255, 255], [255, 1, 255]]], np.int32)
+    baseline = method_lib.create(shrink.segmentation()).evaluations()["segmentation"].baselines
+    found = baseline["largest class of each"]({"label": label})
+    np.testing.assert_array_equal(found, [[[2] * 3] * 2, [[1] * 3] * 2])
 
 
 def test_predictions_are_labels_with_their_confidence():
