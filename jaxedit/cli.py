@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import pathlib
 import sys
 from collections.abc import Sequence
 
 import jaxedit
 from jaxedit.commands import VERBS
 from jaxedit.errors import UserError
-from jaxedit.host import large_pages
+from jaxedit.host import console, large_pages
 
 
 def program() -> int:
@@ -27,12 +28,16 @@ def program() -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
+    console.tolerate()
     argv = sys.argv[1:] if argv is None else argv
     parser = build_parser(argv)
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "sweep":
         parser.error(f"unknown argument: {' '.join(rest)}")
     arguments.overrides = rest
+    for name, value in vars(arguments).items():
+        if isinstance(value, pathlib.Path):
+            setattr(arguments, name, console.path(value))
     try:
         return arguments.function(arguments)
     except UserError as error:

@@ -12,7 +12,7 @@ import sys
 
 from jaxedit import config as config_lib
 from jaxedit.errors import UserError
-from jaxedit.host import atomic, large_pages, parent
+from jaxedit.host import atomic, console, large_pages, parent
 
 # A folder that became unwritable, or stands where a file should, while the run went on.
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR)
@@ -20,6 +20,7 @@ _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR)
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 2 a mistake that the message explains, 130 interrupted."""
+    console.tolerate()
     parent.follow_announced()
     arguments, overrides = parse(sys.argv[1:] if argv is None else argv)
     try:
@@ -59,7 +60,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[tuple[str, str]]]:
     )
     parser.add_argument("--config", metavar="FILE[:PRESET][,KEY=VALUE...]",
                         help="a file of configs/ and, if you like, one of its presets")
-    parser.add_argument("--workdir", type=pathlib.Path,
+    parser.add_argument("--workdir", type=console.path,
                         help="run directory (default: runs/<config>-<preset>)")
     parser.add_argument("--mode", choices=("train", "evaluate"), default="train",
                         help="evaluate measures a checkpoint of --workdir")

@@ -187,7 +187,7 @@ class ArrayRecordSource(Source):
 
 def create(argument: str, split: str, **options: Any) -> ArrayRecordSource:
     """Returns the source of the packed folder `argument`."""
-    return ArrayRecordSource(argument, split, **options)
+    return ArrayRecordSource(os.path.expanduser(argument), split, **options)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -243,7 +243,7 @@ class FolderSource(Source):
 
 def create(argument: str, split: str, **options: Any) -> FolderSource:
     """Returns the source of the folder `argument`."""
-    return FolderSource(argument, split, **options)
+    return FolderSource(os.path.expanduser(argument), split, **options)
 
 
 def read_item(

@@ -73,7 +73,7 @@ def _part(text: str, whole: str) -> Part:
 def _exists(text: str) -> bool:
     name = re.sub(r"^\s*(\d+\*)?", "", text)
     prefix = next((prefix for prefix in _PATHS if name.startswith(prefix)), None)
-    return prefix is not None and os.path.exists(name.removeprefix(prefix))
+    return prefix is not None and os.path.exists(os.path.expanduser(name.removeprefix(prefix)))
 
 
 class JoinedSource(Source):

@@ -53,7 +53,7 @@ class MaskFolder(Source):
         max_bad_share: float = 0.1,
     ):
         super().__init__(f"masks in {root}", max_bad_share)
-        self.root = pathlib.Path(root)
+        self.root = pathlib.Path(os.path.expanduser(root))
         self.invert = invert
         self.strict = strict
         if not self.root.is_dir():
