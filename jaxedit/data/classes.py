@@ -149,7 +149,7 @@ class Classes:
 
     def to_png(self, label: np.ndarray) -> Image.Image:
         """Returns a normalised label map (H, W) as a palette image whose indices are classes."""
-        image = Image.fromarray(label.astype(np.uint8), mode="P")
+        image = Image.fromarray(label.astype(np.uint8))  # greyscale, until it has a palette
         table = np.zeros((256, 3), np.uint8)
         table[: self.count] = self.colours
         image.putpalette(table.tobytes())
