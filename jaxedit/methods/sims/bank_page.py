@@ -48,7 +48,8 @@ def write(bank: Bank, output: pathlib.Path, per_class: int = 12) -> None:
     Args:
       bank: what is shown.
       output: the file.
-      per_class: so many segments of each class, from the largest to the smallest in equal steps.
+      per_class: so many segments of each class, from the largest on, in steps that grow: most
+        segments are specks.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jaxedit.report"), autoescape=True,
@@ -75,7 +76,9 @@ def _spread(bank: Bank, label: int, count: int) -> list[int]:
     order = numbers[np.argsort(-bank.area[numbers], kind="stable")]
     if len(order) <= count:
         return order.tolist()
-    return order[np.linspace(0, len(order) - 1, count).round().astype(int)].tolist()
+    ranks = (len(order) - 1) * np.linspace(0, 1, count) ** 4
+    # Where steps round to nothing, the next one is taken.
+    return order[np.maximum(ranks.round().astype(int), np.arange(count))].tolist()
 
 
 def _sample(bank: Bank, number: int) -> dict[str, Any]:

@@ -170,7 +170,7 @@ class Simulator:
                 for query, one in zip(wanted, large, strict=True)
             ]
             rings = [self._ring(one, rng) for one in large]
-            noise = rng.random((len(large), *self.size), np.float32)
+            noise = (rng.random(self.size, np.float32) for _ in large)  # one at a time: memory
             made = training_canvas.simulate(
                 image.astype(np.float32) / 255, large, donors, self.elision, noise,
                 whole_donor=self.config.canvases.whole_donor, rings=rings,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -57,7 +57,7 @@ def simulate(
     found: Sequence[Segment],
     donors: Sequence[Donor | None],
     elision: Elision,
-    noise: np.ndarray,
+    noise: Iterable[np.ndarray],
     *,
     whole_donor: bool = False,
     rings: Sequence[np.ndarray | None] | None = None,
@@ -69,7 +69,7 @@ def simulate(
       found: its segments, in the order in which they are pasted.
       donors: of each segment; None leaves it black, though its label stays.
       elision: what becomes white inside of edges.
-      noise: (N, H, W), uniform in [0, 1), that decides which pixels of a band do.
+      noise: of each segment (H, W), uniform in [0, 1), that decides which pixels of a band do.
       whole_donor: recoloured segments are cut by the donor's mask alone, as the published code
         does, instead of by what donor and segment share.
       rings: bool (H, W) of each segment, further pixels that become unlabelled (`ring`).
@@ -77,7 +77,7 @@ def simulate(
     size = image.shape[:2]
     colour = np.zeros((*size, 3), np.float32)
     label = np.full(size, UNLABELLED, np.int32)
-    for number, (segment, donor) in enumerate(zip(found, donors, strict=True)):
+    for number, (segment, donor, drawn) in enumerate(zip(found, donors, noise, strict=True)):
         mask = segment.placed(size)
         label[mask] = segment.label
         if donor is None:
@@ -93,7 +93,7 @@ def simulate(
             pixels = colour_transfer.apply(image, *colour_transfer.between(own, donor.colours))
             visible = outline if whole_donor else visible
         colour[visible] = pixels[visible]
-        erased = canvas_lib.inner_band(visible, elision.inner) & (noise[number] < elision.ratio)
+        erased = canvas_lib.inner_band(visible, elision.inner) & (drawn < elision.ratio)
         colour[erased] = 1
     return TrainingCanvas(colour, label)
 
