@@ -28,6 +28,7 @@ Corrupt or empty files are named and skipped.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pathlib
 from collections import Counter
@@ -46,6 +47,7 @@ OPTIONS = (
 )  # fmt: skip
 # Lines of JSON about the images -> the key that each line must have; the first file counts most.
 _ROWS = {"captions.jsonl": "caption", "manifest.jsonl": None}
+_log = logging.getLogger(__name__)
 
 
 class FolderSource(Source):
@@ -193,6 +195,13 @@ class FolderSource(Source):
                 values |= rows_of.find(table, stem, name, identity)
             values = {key.name: values[key.name] for key in told if key.name in values}
             items.append(Item(prefix + identity, prefix + stem, files, values))
+        for key, table in companions.items():
+            if left := sorted(table.keys() - {same(stem) for stem in stems}):
+                _log.warning(
+                    "%s: %d of %d files belong to no picture of the same name, the first is %s.",
+                    subfolder(root, records.find(key).folder), len(left), len(table),
+                    table[left[0]],
+                )
         for table, file in zip(rows, _ROWS, strict=True):
             rows_of.tell_unused(table, root / file, zip(stems, names, strict=True))
         return items

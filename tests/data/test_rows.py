@@ -49,10 +49,12 @@ def test_what_was_not_paired_is_said(tmp_path, caplog):
         assert set(captions(root, text.encode())) == {None, "again"}
         folders.write(root, 2, below="masks")
         folders.write(root, 1, below="masks", suffix="bmp")
+        (root / "masks" / "001.png").rename(root / "masks" / "001_mask.png")
         folder.FolderSource(root, "all")
     said = " ".join(caplog.messages)
     assert "1 of 2 ids name no picture, the first is '0'" in said
     assert "'001' stands in an earlier line" in said and "000.bmp is not looked at" in said
+    assert "masks: 1 of 2 files belong to no picture" in said and "001_mask.png" in said
 
 
 def test_names_pair_as_a_person_would_pair_them(tmp_path):
