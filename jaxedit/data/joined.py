@@ -77,9 +77,10 @@ def _exists(text: str) -> bool:
 
 
 class JoinedSource(Source):
-    """The records of several sources, one source after the other.
+    """The records of several sources, each spread evenly over the whole.
 
-    Each source puts up with its own share of bad records and counts its own.
+    So the first hundred, which an evaluation may stop at, are of all of them. Each source puts up
+    with its own share of bad records and counts its own.
 
     Args:
       opened: what each source is called -> the source and how often its records are repeated.
@@ -92,13 +93,15 @@ class JoinedSource(Source):
         self.parts = {name: source for name, (source, _) in opened.items()}
         lengths = [len(source) * times for source, times in opened.values()]
         self._ends = list(itertools.accumulate(lengths))
+        places = [(np.arange(length) + 0.5) / length for length in lengths]
+        self._order = np.argsort(np.concatenate(places), kind="stable")
 
     def __len__(self) -> int:
         return self._ends[-1]
 
     def _place(self, index: int) -> tuple[str, Source, int, int]:
         """Returns (what its source is called, the source, the number in it, which showing)."""
-        begin = 0
+        index, begin = int(self._order[index]), 0
         for (name, source), end in zip(self.parts.items(), self._ends, strict=True):
             if index < end:
                 showing, inside = divmod(index - begin, len(source))
