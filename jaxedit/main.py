@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import pathlib
 import sys
 
@@ -45,7 +46,10 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        print("Interrupted; start the same command again to resume.", file=sys.stderr)
+        print("Interrupted; start the same command again to resume.", file=sys.stderr, flush=True)
+        if argv is None:  # a program of its own: its threads, which may be saving, end with it
+            sys.stdout.flush()
+            os._exit(130)
         return 130
 
 

@@ -11,7 +11,6 @@ sets the damaged ones aside.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import logging
 import math
@@ -44,6 +43,8 @@ PyTree = Any
 
 # Orbax reports every save and scan at INFO and WARNING through absl: noise beside our own lines.
 logging.getLogger("absl").setLevel(logging.ERROR)
+# Its errors come as exceptions too; logged, they would be tracebacks ahead of our one message.
+logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
 
 
 class Checkpointer:
@@ -227,10 +228,11 @@ class Checkpointer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Closes after an error too: what was being saved gets finished."""
-        # A second Ctrl-C may have fallen into a save: that it failed is no news.
-        broken = kind is not None and issubclass(kind, KeyboardInterrupt)
-        with contextlib.suppress(Exception) if broken else contextlib.nullcontext():
+        """Closes, after an error too: what was being saved gets finished.
+
+        After a second Ctrl-C nothing is waited for, and may have been broken off.
+        """
+        if kind is None or not issubclass(kind, KeyboardInterrupt):
             self.close()
 
     def _check_finite(self, step: int, items: Mapping[str, PyTree]) -> None:

@@ -139,7 +139,7 @@ def test_a_request_during_the_last_save_is_honoured(tmp_path, monkeypatch):
     assert int(train.train(config, tmp_path / "run", one_device()).step) == 2
 
 
-def test_a_save_that_a_second_interrupt_broke_is_no_error_of_its_own(tmp_path, monkeypatch):
+def test_after_a_second_interrupt_no_save_is_waited_for(tmp_path, monkeypatch):
     def fail(_):
         raise RuntimeError("the save was cut short")
 
