@@ -44,7 +44,7 @@ def _base() -> ConfigDict:
     config.data.area_share = 1000 / (256 * 512)  # of the frame; smaller segments are left out [C]
     config.data.segments = 10  # align: of a picture in a sample, at most [C]
     config.data.rotation = 0.0  # align: degrees of jitter; [C] draws 2.5 and never applies it
-    config.data.pairs = 10  # order: of a picture in a step [C]
+    config.data.pairs = 10  # order: of a picture in a step, drawn at random; [C] takes the first
     config.data.depth = "distance"  # order: distance (small is near) | disparity (large is near)
     config.data.flat = ()  # order: classes that are behind all of `objects`, whatever the depth [C]
     config.data.objects = ()
