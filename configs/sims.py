@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from configs import common
 from jaxedit.config import choose_preset
+from jaxedit.methods.sims.order import CITYSCAPES
 
 # The picture itself and VGG-19's conv1_2 .. conv5_2 [C]; inverses of each term's mean at epoch 100,
 # according to the authors of cascaded refinement networks.
@@ -29,7 +30,7 @@ def _base() -> ConfigDict:
     """Returns the networks of Cityscapes at 256 x 512, without stages."""
     config = common.base()
     config.method = "sims"
-    # what a stage trains: synthesis | align | order; or builds: bank | canvases
+    # what a stage trains: synthesis | align | order; or builds: bank | canvases | compose
     config.part = "synthesis"
     config.image_size = (256, 512)  # height and width; records of other sizes are scaled
 
@@ -82,6 +83,16 @@ def _base() -> ConfigDict:
     config.order = ConfigDict()
     config.order.pool = "whole"  # whole [R] | released (an 8 x 12 window of 8 x 16)
     config.order.dropout = 0.5  # [C]
+
+    config.compose = ConfigDict()  # canvases in use and to measure on, section 3
+    config.compose.candidates = 10  # donors that are kept of each search [C]
+    config.compose.context = True  # IoU of contexts beside that of masks [P]; [C] has masks alone
+    config.compose.search = "pruned"  # pruned | brute | matrix (accelerators): equal answers [R]
+    config.compose.erase = "paper"  # paper: 0.05 h, 80 % | released: 0.0175 h, 50 % | none
+    config.compose.rewrite = True  # hand on the layout with the pasted shapes [C]
+    # Classes that are erased around `data.objects`, and come back where a layout is rewritten [C].
+    config.compose.context_classes = ()
+    config.compose.prior = ()  # names, most often behind first; (): classes of large segments [R]
 
     config.loss = ConfigDict()
     config.loss.features = "vgg19"  # vgg19 [P] | random_features (a stand-in, needs no weights)
@@ -175,6 +186,9 @@ def cityscapes() -> ConfigDict:
     config.data.flat = (0, 1, 9)  # [C]
     config.data.objects = (5, 6, 7, 11, 12, 13, 14, 15, 16, 17, 18)  # [C]
     config.align.rounded = True  # [C], to keep pixels crisp
+    # Restored by [C]; around objects it erases road and sidewalk alone.
+    config.compose.context_classes = (0, 1, 3, 4, 8, 9, 10)
+    config.compose.prior = CITYSCAPES
     config.train.steps = 800 * IMAGES  # of the coarse network [C]
     whole = (1024, 2048)
     config.stages = (
@@ -233,10 +247,14 @@ def camvid() -> ConfigDict:
     config.network.update(classes=11, width=16)
     config.data.source = "half:first:held_out:0006R0:folder:data/layouts_camvid"
     config.data.thin = (2, 6)
+    config.data.objects = (2, 6, 8, 9, 10)
+    config.compose.context_classes = (0, 3, 4, 5, 7)
+    config.compose.prior = ("sky", "building", "pavement", "road", "fence", "tree", "car")
     _quick(config, steps=6_000)
     config.train.batch_size = 1
     config.stages = (
-        _bank(), _canvases(), _quick_stage("align", "align", 500), *_compared(),
+        _bank(), _canvases(), _quick_stage("align", "align", 500), _composed("alignment"),
+        *_compared(),
     )
     return config
 
@@ -255,10 +273,12 @@ def demo() -> ConfigDict:
     config.data.update(
         segments=4, pairs=4, flat=(2, 3, 4, 5), objects=(9, 10, 11, 12, 13, 14)
     )
+    config.compose.context_classes = (0, 1, 2, 3, 4, 5, 6, 7, 8)
+    config.compose.erase = "released"  # of 64 pixels the paper's bands leave little
     _quick(config, steps=1_500)
     config.stages = (
         _bank(), _canvases(), _quick_stage("align", "align", 400),
-        _quick_stage("order", "order", 400), *_compared(),
+        _quick_stage("order", "order", 400), _composed("alignment", "ordering"), *_compared(),
     )
     return config
 
@@ -277,11 +297,22 @@ def _quick(config: ConfigDict, steps: int) -> None:
 
 
 def _compared() -> tuple[dict, dict]:
-    """Returns two stages on the same pictures: purely parametric, and with canvases."""
+    """Returns two stages on the same pictures: purely parametric, and with canvases.
+
+    Both are measured on layouts of the evaluation part, as they would be used.
+    """
     none = {"source": "artifact:canvases", "canvas": "none"}
-    return _synthesis("parametric", data=none), _synthesis(
-        "synthesis", evaluate={"compare": ("parametric",)}
+    layouts = {"source": "artifact:composed", "split": "eval"}
+    return _synthesis("parametric", data=none, evaluate=layouts), _synthesis(
+        "synthesis", evaluate={**layouts, "compare": ("parametric",)}
     )
+
+
+def _composed(*networks: str) -> dict:
+    """Returns the host stage that makes canvases for the evaluation part's layouts, section 3."""
+    stage = {"alignment": "align", "ordering": "order"}
+    start = tuple((f"{stage[name]}:ema/{name}", f"params/{name}") for name in networks)
+    return {"name": "composed", "build": True, "overrides": {"part": "compose"}, "start": start}
 
 
 def _quick_stage(name: str, part: str, steps: int) -> dict:

@@ -170,7 +170,8 @@ def _pixels(size: tuple[int, int] | None, before: str) -> str:
 
 
 def from_run(
-    run_dir: str | pathlib.Path, task: str, *, step: int | str | None = None, **options: Any
+    run_dir: str | pathlib.Path, task: str, *, step: int | str | None = None,
+    stage: str | None = None, **options: Any,
 ) -> Applier:
     """Returns one task of a trained run as a callable.
 
@@ -178,6 +179,7 @@ def from_run(
       run_dir: the run directory.
       task: the task's name, for example "inpaint".
       step: a step, "last" or "best"; None is the last.
+      stage: of the run; None is the last that has a checkpoint.
       **options: for `Applier`.
 
     Raises:
@@ -185,7 +187,7 @@ def from_run(
     """
     from jaxedit.run import readers
 
-    _, method, state = readers.load_run(pathlib.Path(run_dir), step)
+    _, method, state = readers.load_run(pathlib.Path(run_dir), step, stage)
     return _of_method(method, state.replace(opt={}), task, f"{run_dir} is a run of", options)
 
 

@@ -9,6 +9,7 @@ VERBS = {
     "inpaint": ("inpaint", "fill holes in photographs"),
     "matte": ("matte", "cut a subject out of photographs"),
     "label": ("label", "say of every pixel of photographs what it shows"),
+    "synthesize": ("synthesize", "turn label maps into photographs"),
     "weights": ("weights", "list weights, fetch published ones and convert them"),
     "sweep": ("sweep", "run an ablation and compare its variants"),
     "report": ("page", "write the report of a run, or compare several"),

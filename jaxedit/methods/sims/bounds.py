@@ -1,7 +1,15 @@
 """What the values of SIMS' own configuration keys may be, see `jaxedit.bounds`."""
 
 from jaxedit.bounds import flag, one_of, real, several, text, whole
-from jaxedit.methods.sims import affine, features, ordering_network, pairs, synthesis
+from jaxedit.methods.sims import (
+    affine,
+    canvas,
+    features,
+    ordering_network,
+    pairs,
+    retrieval,
+    synthesis,
+)
 
 _CLASSES = several(whole(0, 254, example=5), example=(5, 6, 7))
 _CHANNELS = whole(1, 2**14, example=64)
@@ -9,7 +17,7 @@ _WEIGHT = real(0, example=1.0)
 _SHARE = real(0, 1, example=0.2)
 
 BOUNDS = {
-    "part": one_of("synthesis", "align", "order", "bank", "canvases"),
+    "part": one_of("synthesis", "align", "order", "bank", "canvases", "compose"),
     "image_size": several(whole(1, 8192, example=256), 2, example=(256, 512)),
     "data.canvas": one_of("record", "none"),
     "data.thin": _CLASSES,
@@ -37,6 +45,13 @@ BOUNDS = {
     "canvases.label_noise": flag(),
     "canvases.rotation": real(0, 180, example=2.5),
     "canvases.holdout": real(0, below=1, example=0.1),
+    "compose.candidates": whole(1, 1024, example=10),
+    "compose.context": flag(),
+    "compose.search": one_of(*retrieval.SEARCHES),
+    "compose.erase": one_of(*canvas.RULES, "none"),
+    "compose.rewrite": flag(),
+    "compose.context_classes": _CLASSES,
+    "compose.prior": several(text("sky"), example=("sky", "road", "car")),
     "align.shrink": whole(1, 64, example=2),
     "align.rule": one_of(*affine.RULES),
     "align.kind": one_of("affine", "shift", "off"),

@@ -22,7 +22,7 @@ from __future__ import annotations
 import functools
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -40,6 +40,8 @@ from jaxedit.methods.sims.segments import UNLABELLED, Segment
 from jaxedit.methods.sims.training_canvas import Donor
 from jaxedit.state import State
 
+# (record, its number, what messages call its source) -> the records of its canvases.
+Maker = Callable[[Record, int, str], Iterator[Record]]
 PICTURES = 16  # of a piece: what a killed build must do again at most
 _FEWEST = 16  # colours of a donor that make a covariance
 ELISIONS = {
@@ -56,14 +58,22 @@ class CanvasStage(HostStage):
         self, source: Source, folder: pathlib.Path, start: State, *, process_index: int = 0,
         process_count: int = 1,
     ) -> Iterator[float]:
-        del start
         self._classes = self.classes_of(source)
-        simulator = Simulator(self.config, self._bank())
+        make = self._maker(self._bank(), start)
         mine = range(process_index, -(-len(source) // PICTURES), process_count)
         for done, number in enumerate(mine, 1):
             span = range(number * PICTURES, min((number + 1) * PICTURES, len(source)))
-            self._write(folder, number, source, span, simulator)
+            self._write(folder, number, source, span, make)
             yield done / len(mine)
+
+    def _maker(self, bank: bank_lib.Bank, start: State) -> Maker:
+        """Returns what makes the canvases of a record."""
+        del start
+        return Simulator(self.config, bank)
+
+    def _is_held_out(self, record: Record) -> bool:
+        """Returns whether a record's canvases are kept for evaluation."""
+        return hashed_share(record["id"]) < self.config.canvases.holdout
 
     def merge(self, parts: Sequence[pathlib.Path], folder: pathlib.Path) -> dict[str, Any]:
         """Puts the shards of all processes together and writes their index."""
@@ -105,7 +115,7 @@ class CanvasStage(HostStage):
         return bank
 
     def _write(
-        self, folder: pathlib.Path, number: int, source: Source, span: range, simulator: Simulator
+        self, folder: pathlib.Path, number: int, source: Source, span: range, make: Maker
     ) -> None:
         """Writes a piece: two shards, of which the one for evaluation comes last."""
         paths = [folder / f"{split}-{number:05}.arrayrecord" for split in ("train", "eval")]
@@ -117,8 +127,8 @@ class CanvasStage(HostStage):
                 record = source.read(index)
             except BadRecord:
                 continue
-            held = hashed_share(record["id"]) < self.config.canvases.holdout
-            for made in simulator(record, index, source.description):
+            held = self._is_held_out(record)
+            for made in make(record, index, source.description):
                 entries[held].append(array_record.encode_record(made))
         for path, of_split in zip(paths, entries, strict=True):
             with atomic.atomic_file(path) as temporary:

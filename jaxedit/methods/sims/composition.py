@@ -265,6 +265,24 @@ class Composer:
         )
 
 
+def settings_of(config: Any, bank: Bank) -> Settings:
+    """Returns what a configuration says of making canvases, see `configs/sims.py`.
+
+    Raises:
+      UserError: `compose.prior` names a class that the bank does not have.
+    """
+    compose = config.compose
+    for name in compose.prior:
+        check_choice("compose.prior", name, bank.classes.names)
+    return Settings(
+        candidates=compose.candidates, context=compose.context, search=compose.search,
+        thin=tuple(config.data.thin), area_share=config.data.area_share, erase=compose.erase,
+        objects=tuple(config.data.objects), context_classes=tuple(compose.context_classes),
+        rewrite=compose.rewrite,
+        prior=tuple(bank.classes.names.index(name) for name in compose.prior),
+    )
+
+
 def size_prior(bank: Bank) -> tuple[int, ...]:
     """Returns the classes of a bank, those of larger segments first: such are mostly behind (ours).
 

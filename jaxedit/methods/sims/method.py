@@ -16,6 +16,7 @@ BOUNDS = bounds.BOUNDS
 PARTS = {
     "bank": ("bank_stage", "BankStage"),
     "canvases": ("canvas_stage", "CanvasStage"),
+    "compose": ("compose_stage", "ComposeStage"),
     "align": ("align_method", "Align"),
     "order": ("order_method", "Order"),
     "synthesis": ("synthesis_method", "Synthesis"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxedit import cli
 from jaxedit import method as method_lib
 from jaxedit.apply.applier import Applier
 from jaxedit.data import sources
@@ -21,7 +22,7 @@ from tests.methods.sims import banks
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The demo itself with its six stages, shrunk, on a folder of two dozen scenes."""
+    """The demo itself with its seven stages, shrunk, on a folder of two dozen scenes."""
     folder = tmp_path_factory.mktemp("demo")
     config = shrink.sims("demo", **{"data.source": f"folder:{scenes(folder / 'scenes')}"})
     train.train(config, folder / "run", jax.devices()[:1])
@@ -62,6 +63,46 @@ def test_parts_are_trained_and_measured(demo, stage, systems, metric):
     assert np.isfinite(list(figures.values())).all()
     if "parametric" in systems:
         assert len(set(figures.values())) == 3
+
+
+def test_label_maps_become_photographs(demo, tmp_path, capsys):
+    """`jaxedit synthesize`, on a layout of another size than the run's."""
+    label = sources.create("scenes:several:64", "eval")[0]["label"].astype(np.uint8)
+    place = tmp_path / "labels"
+    place.mkdir()
+    Image.fromarray(label.repeat(2, 0).repeat(2, 1)).save(place / "a.png")
+    go = lambda *words: cli.main(["synthesize", *map(str, words)])
+    start = (place / "a.png", "--run", demo)
+    out = tmp_path / "out.png"
+    assert go(*start, "--variants", 2, "--save-canvas", "--output", out) == 0
+    assert "2.donors.json names them" in capsys.readouterr().err
+    pictures = [np.asarray(Image.open(tmp_path / f"out-{n}.png")) for n in (1, 2)]
+    assert pictures[0].shape == (64, 64, 3) and (pictures[0] != pictures[1]).any()
+    lines = json.loads((tmp_path / "out-1.donors.json").read_text())["segments"]
+    canvas = np.asarray(Image.open(tmp_path / "out-1.canvas.png"))
+    assert sum(line["pixels"] for line in lines) >= (canvas.sum(-1) > 0).sum() > 0
+    assert go(*start, "--variants", 2, "--output", out, "--overwrite", "--order", "prior") == 0
+    donor = lines[0]["donor"]
+    assert go(place, "--run", demo, "--donor", donor, "--output", tmp_path / "all") == 0
+    (only,) = {s["donor"] for s in json.loads(
+        (tmp_path / "all" / "a.donors.json").read_text())["segments"]}
+    assert only == donor
+    capsys.readouterr()
+    Image.fromarray(np.full((64, 64), 77, np.uint8)).save(place / "b.png")
+    for words, message in (
+        ((*start, "--output", tmp_path / "out-1.png"), "already exists"),
+        ((*start, "--variants", 0, "--output", out), "--variants is 0"),
+        ((*start, "--seed", -1, "--output", out), "--seed is -1"),
+        ((*start, "--donor", "nobody", "--output", out), "has no picture 'nobody'"),
+        ((*start, "--licence", "CC0", "--output", out), "No picture of the bank is under CC0"),
+        ((*start, "--bank", place, "--output", out), "is no memory bank"),
+        ((place / "b.png", "--run", demo, "--output", out), "class numbers 77"),
+        ((place / "c.png", "--run", demo, "--output", out), "does not exist"),
+        ((place / "a.png", "--run", place, "--output", out), "is no run"),
+    ):
+        assert go(*words) == 2
+        assert message in capsys.readouterr().err
+    assert not out.exists()
 
 
 def synthesis(name="synthesis", **changes):

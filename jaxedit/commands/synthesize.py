@@ -1,0 +1,243 @@
+"""`jaxedit synthesize`: turns label maps into photographs.
+
+A run of SIMS has a memory bank and the networks that move, order and blend its segments. Beside
+each result stands, as JSON, which photograph every pasted segment comes from and under which
+licence: their pixels are seen in the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxedit.apply import batch_files, photograph
+from jaxedit.apply.photograph import Photograph
+from jaxedit.commands import command, network
+from jaxedit.data import images
+from jaxedit.errors import UserError
+from jaxedit.host import atomic, levels
+
+_SIDE_FILES = (".donors.json", ".canvas.png")
+
+
+def add(commands) -> None:
+    """Adds the parser of `jaxedit synthesize`."""
+    parser = command.add(
+        commands, "synthesize", main, "turn label maps into photographs",
+        "LABELS is a PNG whose values, palette indices or colours are the classes of the run's\n"
+        "memory bank. It is scaled to the run's size by its nearest pixels. Beside OUT.png,\n"
+        "OUT.donors.json names the photograph and licence behind every pasted segment.\n\n"
+        "  jaxedit synthesize labels.png --run runs/sims-demo --output photo.png\n"
+        "  jaxedit synthesize labels.png --run runs/sims-demo --variants 4 --output photo.png\n"
+        "  jaxedit synthesize labels/ --run runs/sims-demo --bank mine/ --output photos/",
+    )
+    parser.add_argument("labels", type=pathlib.Path, metavar="LABELS",
+                        help="a label map, or a folder of them")
+    parser.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY", required=True,
+                        help="a run directory that `python -m jaxedit.main` made")
+    parser.add_argument("--bank", type=pathlib.Path, metavar="DIRECTORY",
+                        help="another memory bank, of the same classes, see `jaxedit bank`")
+    parser.add_argument("--variants", type=int, default=1, metavar="N",
+                        help="so many different results; from the second on donors are drawn "
+                        "among the best instead of taking the best")
+    parser.add_argument("--donor", action="append", metavar="IMAGE",
+                        help="take segments of this picture of the bank only: its style; may be "
+                        "given several times")
+    parser.add_argument("--licence", action="append", metavar="NAME",
+                        help="take segments of pictures under this licence only; may be given "
+                        "several times")
+    parser.add_argument("--order", choices=("network", "prior"),
+                        help="who decides what is in front (default: the network if there is one)")
+    parser.add_argument("--no-align", action="store_true", help="paste segments where they were")
+    parser.add_argument("--save-canvas", action="store_true",
+                        help="keep what the network was given, OUT.canvas.png")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="OUT",
+                        help="the result, .png; a folder where LABELS is one")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """`jaxedit synthesize`."""
+    if arguments.variants < 1:
+        raise UserError(f"--variants is {arguments.variants}; it must be at least 1.")
+    if not 0 <= arguments.seed < 2**32:
+        raise UserError(f"--seed is {arguments.seed}; it must be from 0 to 4294967295.")
+    jobs = collect(arguments.labels, arguments.output, arguments.variants, arguments.overwrite)
+    chain = load(arguments)
+    allowed = chain.composer.bank.allowed(only=arguments.donor, licences=arguments.licence)
+    if not allowed.any():
+        raise UserError(
+            f"No picture of the bank is under {' or '.join(arguments.licence)}. It has: "
+            f"{', '.join(chain.composer.bank.facts['licences'])}."
+        )
+    failures = []
+    for job in jobs:
+        try:
+            for line in _synthesise(chain, job, allowed, arguments):
+                command.tell(line)
+        except UserError as error:
+            if len(jobs) == 1:
+                raise
+            failures.append(str(error))
+            command.tell(f"failed: {error}")
+    return network.exit_code(failures, jobs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A label map and where its results go, one for each variant."""
+
+    labels: pathlib.Path
+    outputs: tuple[pathlib.Path, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """What makes a photograph of a layout.
+
+    Attributes:
+      composer: makes the canvas.
+      synthesise: the synthesis network's task.
+    """
+
+    composer: Any
+    synthesise: Callable[..., Mapping[str, np.ndarray]]
+
+
+def collect(
+    labels: pathlib.Path, output: pathlib.Path, variants: int, overwrite: bool
+) -> list[Job]:
+    """Returns what to do for a label map or a folder of them.
+
+    Raises:
+      UserError: there is none, or an output exists or cannot be written.
+    """
+    if not labels.exists():
+        raise UserError(f"{labels} does not exist. Check the path.")
+    files = [labels]
+    if labels.is_dir():
+        files = [p for p in sorted(labels.iterdir())
+                 if p.suffix.lower() in (".png", ".npy") and not p.name.startswith(".")]
+        if not files:
+            raise UserError(f"The folder {labels} holds no label map (.png or .npy).")
+    batch_files.check_place(output, of_folder=labels.is_dir())
+    jobs = []
+    for file in files:
+        target = output / f"{file.stem}.png" if labels.is_dir() else output
+        outputs = tuple(
+            target if variants == 1 else target.with_stem(f"{target.stem}-{number}")
+            for number in range(1, variants + 1)
+        )
+        for path in outputs:
+            batch_files.check_output(path, (file,), overwrite, photograph.EXACT)
+        jobs.append(Job(file, outputs))
+    return jobs
+
+
+def load(arguments: argparse.Namespace) -> Chain:
+    """Returns the networks and the bank of a run.
+
+    Raises:
+      UserError: the run has no synthesis network or no bank, or `--bank` has other classes.
+    """
+    from jaxedit.apply import applier
+    from jaxedit.methods.sims import bank as bank_lib
+    from jaxedit.methods.sims import composition
+    from jaxedit.run import artifacts, checkpoint, sharding, stages
+
+    sharding.enable_compilation_cache()
+    every = stages.read(checkpoint.read_run_config(arguments.run))
+    if every[-1].config.method != "sims":
+        raise UserError(f"{arguments.run} is a run of {every[-1].config.method!r}, not of sims.")
+    places = {stage.config.part: stage for stage in every}
+    with_canvas = [s for s in every
+                   if s.config.part == "synthesis" and s.config.data.canvas != "none"]
+
+    def task(part: str, name: str, stage: stages.Stage | None = None):
+        stage = stage or places.get(part)
+        if stage is None or not checkpoint.has_checkpoint(
+            arguments.run / "checkpoints" / stage.name
+        ):
+            return None
+        return applier.from_run(arguments.run, name, stage=stage.name, bucket=1, say=command.tell)
+
+    synthesise = task("synthesis", "synthesize", with_canvas[-1]) if with_canvas else None
+    if synthesise is None:
+        raise UserError(
+            f"{arguments.run} has no synthesis network that was trained on canvases yet."
+        )
+    config = with_canvas[-1].config
+    if arguments.bank is not None:
+        bank = bank_lib.opened(arguments.bank)
+    elif "bank" in places and places["bank"].build:
+        bank = bank_lib.opened(
+            artifacts.load(arguments.run, places["bank"].name).folder, verify=False
+        )
+    else:
+        raise UserError(f"{arguments.run} has built no memory bank. Name one with --bank.")
+    if bank.classes.count != config.network.classes:
+        raise UserError(
+            f"The bank {bank.folder} has {bank.classes.count} classes and the networks of "
+            f"{arguments.run} have {config.network.classes}. Build one of the same classes."
+        )
+    order = None if arguments.order == "prior" else task("order", "order")
+    if order is None and arguments.order == "network":
+        raise UserError(f"{arguments.run} has no ordering network. Use --order prior.")
+    align = None if arguments.no_align else task("align", "align")
+    settings = composition.settings_of(config, bank)
+    return Chain(composition.Composer(bank, settings, align, order), synthesise)
+
+
+def _synthesise(
+    chain: Chain, job: Job, allowed: np.ndarray, arguments: argparse.Namespace
+) -> list[str]:
+    from jaxedit.methods.sims import composition
+
+    composer = chain.composer
+    label = _scaled(composer.bank.classes.read(job.labels), composer.size)
+    lines = []
+    for number, output in enumerate(job.outputs):
+        made = composer(
+            label, allowed=allowed, rng=np.random.default_rng((arguments.seed, number)),
+            vary=number > 0,
+        )
+        picture = chain.synthesise(
+            layout=made.layout, canvas=made.canvas, presence=made.presence
+        )["image"]
+        output.parent.mkdir(parents=True, exist_ok=True)
+        _write(output, picture)
+        canvas, donors = (output.with_suffix(suffix) for suffix in reversed(_SIDE_FILES))
+        if arguments.save_canvas:
+            _write(canvas, 2 * made.canvas - 1)
+        donated = composition.provenance(made, composer.bank)
+        atomic.write_text(donors, json.dumps({"segments": donated}, indent=1) + "\n")
+        height, width = picture.shape[:2]
+        lines.append(
+            f"{output}: {width} x {height} pixels, {len(made.pasted)} segments of "
+            f"{len({one.donor.image for one in made.pasted})} photographs, "
+            f"{made.presence.mean():.0%} pasted; {donors.name} names them"
+        )
+        if made.empty:
+            names = sorted({composer.bank.classes.names[s.label] for s in made.empty})
+            lines.append(f"warning: the bank has nothing for {', '.join(names)} there.")
+    return lines
+
+
+def _scaled(label: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Returns a label map at a size, by its nearest pixels."""
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new)
+        for new, old in zip(size, label.shape, strict=True)
+    )
+    return label[rows[:, None], columns]
+
+
+def _write(path: pathlib.Path, picture: np.ndarray) -> None:
+    photograph.write(path, Photograph(levels.of_picture(picture), metadata=images.Metadata()))

@@ -1,0 +1,111 @@
+"""The host stage that makes canvases for layouts to be judged: `config.part = "compose"`.
+
+As in use: donors are looked up in the bank for the evaluation part of the records (`data.source`,
+or `evaluate.source` where that names another), moved by the alignment network, ordered and pasted.
+The artefact is a source, `artifact:STAGE`, whose evaluation part holds `image`, `label`, `canvas`,
+`canvas_label` (the rewritten layout) and `donors`. It reads what `composition.settings_of` does,
+`canvases.bank` and `train.seed`; `start` brings the networks, as `params/alignment` and
+`params/ordering`. A network that is not brought is not used.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import cv2
+import jax
+import numpy as np
+
+from jaxedit.data.sources import Opened, Record, Source
+from jaxedit.host import levels
+from jaxedit.method import Method
+from jaxedit.methods.sims import align_method, bank_building, composition, order_method
+from jaxedit.methods.sims import bank as bank_lib
+from jaxedit.methods.sims.canvas_stage import CanvasStage, Maker
+from jaxedit.methods.sims.segments import UNLABELLED
+from jaxedit.state import State
+
+_UNLABELLED = 255  # in records
+
+
+class ComposeStage(CanvasStage):
+    """Makes a canvas for each layout of the evaluation part."""
+
+    @functools.cached_property
+    def sources(self) -> dict[str, Opened]:
+        evaluate = self.config.evaluate
+        name = evaluate.source or self.config.data.source
+        return {"evaluate.source": Opened(name, evaluate.split or "eval")}
+
+    def build(
+        self, source: Source, folder: pathlib.Path, start: State, *, process_index: int = 0,
+        process_count: int = 1,
+    ) -> Iterator[float]:
+        del source  # training records, whose segments are in the bank
+        yield from super().build(
+            self.sources["evaluate.source"].source, folder, start, process_index=process_index,
+            process_count=process_count,
+        )
+
+    def _is_held_out(self, record: Record) -> bool:
+        return True
+
+    def _maker(self, bank: bank_lib.Bank, start: State) -> Maker:
+        return Composing(self.config, bank, start)
+
+
+class Composing:
+    """Makes the canvas of a record."""
+
+    def __init__(self, config: Any, bank: bank_lib.Bank, start: State):
+        self.seed = config.train.seed
+        self.composer = composition.Composer(
+            bank, composition.settings_of(config, bank),
+            align=_applied(align_method.Align(config), start, "align"),
+            order=_applied(order_method.Order(config), start, "order"),
+        )
+
+    def __call__(self, record: Record, index: int, where: str) -> Iterator[Record]:
+        """Yields one record; `index` chooses what is drawn for it."""
+        bank, size = self.composer.bank, self.composer.size
+        label = bank_building.layout_of(record, size, bank.classes, where).astype(np.int32)
+        instance = record.get("instance")
+        made = self.composer(
+            label,
+            instance=None if instance is None else bank_building.nearest(instance, size),
+            allowed=bank.allowed(without=[record["id"]]),
+            rng=np.random.default_rng((self.seed, index)),
+        )
+        shrinks = record["image"].shape[0] > size[0]
+        way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        # No level of what is there is 0: black alone says that it is missing.
+        colour = np.maximum(levels.of_opacity(made.canvas), 1) * (made.presence > 0)
+        donors = composition.provenance(made, bank)
+        yield {
+            "id": record["id"],
+            "image": cv2.resize(record["image"], size[::-1], interpolation=way),
+            "label": label,
+            "canvas": colour.astype(np.uint8),
+            "canvas_label": np.where(made.layout == UNLABELLED, _UNLABELLED, made.layout),
+            "donors": json.dumps(donors),
+        }
+
+
+def _applied(
+    method: Method, start: State, task: str
+) -> Callable[..., Mapping[str, np.ndarray]] | None:
+    """Returns a task of a part on one sample; None where `start` does not bring its network."""
+    if method.name not in start.params:
+        return None
+    predict = jax.jit(functools.partial(method.predict, task=task))
+
+    def apply(**inputs: np.ndarray) -> dict[str, np.ndarray]:
+        batch = {name: np.asarray(array)[None] for name, array in inputs.items()}
+        outputs = jax.device_get(predict(start, batch, jax.random.key(0)))
+        return {name: array[0] for name, array in outputs.items()}
+
+    return apply
