@@ -238,7 +238,7 @@ def toy_run(monkeypatch):
     config = toy_method.get_config()
     method = toy_method.create(config)
     state = method.init(jax.random.key(0), method.spec(1))
-    monkeypatch.setattr(readers, "load_run", lambda run, step: (config, method, state))
+    monkeypatch.setattr(readers, "load_run", lambda run, step, stage: (config, method, state))
     return method, state
 
 
