@@ -7,11 +7,16 @@ import signal
 import sys
 from pathlib import Path
 
-# Before JAX wakes up: eight virtual devices, so that every sharded path is a real one.
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+# Before JAX wakes up: eight virtual devices, so that every sharded path is a real one. Nearly all
+# the time of these small programs goes into compiling them: the compiler, in processes that tests
+# start too, leaves out what only makes programs fast, and writes its loops in the older of its two
+# ways, in a quarter of the time. Parity turns both back on.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_force_host_platform_device_count=8"
+    " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Nearly all the time of these small programs goes into compiling them: the compiler, in processes
-# that tests start too, leaves out what only makes programs fast. Parity turns it back on.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 
 import jax  # noqa: E402
@@ -19,6 +24,19 @@ import pytest  # noqa: E402
 
 from jaxedit.run import sharding  # noqa: E402
 from tests.parity import golden  # noqa: E402
+
+# The files that take longest, from the longest on: with `-n` they start first, so that no worker
+# is left with one of them when the other has nothing more to do.
+HEAVY = (
+    "methods/matting/test_method.py",
+    "parity/test_train_step.py",
+    "run/test_train.py",
+    "run/test_multiprocess.py",
+    "parity/test_matting_network.py",
+    "run/test_export.py",
+    "methods/scat/test_method.py",
+    "run/test_artifacts.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if getattr(config.option, "dist", "no") == "load":
-        # With `-n`, a file stays on one worker, in the order of the folders: the tiny runs that
+        # With `-n`, a file stays on one worker, in the order of collection: the tiny runs that
         # its tests share are trained once, and what it compiled can be forgotten after it.
         config.option.dist = "loadfile"
         config.option.loadscopereorder = False
@@ -45,6 +63,12 @@ def pytest_configure(config: pytest.Config) -> None:
         if not Path(path).is_dir():
             raise pytest.UsageError(f"--goldens={path} is not a folder")
         golden.set_folder(Path(path).resolve())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # one of several workers
+        rank = {Path(__file__).parent / name: number for number, name in enumerate(HEAVY)}
+        items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -1,6 +1,8 @@
 """Parity with published networks is tested on the programs that users run: optimised, and on
 XLA's own convolutions, bit for bit the same."""
 
+import functools
+
 import jax
 import pytest
 
@@ -19,3 +21,11 @@ def _optimised_programs():
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _loops_as_users_have_them():
+    options = {"xla_cpu_use_fusion_emitters": True, "xla_cpu_parallel_codegen_split_count": 32}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "jit", functools.partial(jax.jit, compiler_options=options))
+        yield

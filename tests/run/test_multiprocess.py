@@ -10,6 +10,7 @@ import sys
 import time
 
 import numpy as np
+import pytest
 
 from tests.run.test_train import ROOT, TOY, flat, last_state, rows
 
@@ -42,10 +43,20 @@ def finish(processes) -> None:
         assert process.returncode == 0, errors
 
 
-def test_two_processes_agree_with_one(tmp_path):
-    finish(start(tmp_path / "one", 1, 2))
-    finish(start(tmp_path / "two", 2, 1))
-    one, two = tmp_path / "one", tmp_path / "two"
+STEPS = ("--config.train.steps=40", "--config.train.checkpoint_every=20")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """An uninterrupted run of two processes."""
+    folder = tmp_path_factory.mktemp("two") / "run"
+    finish(start(folder, 2, 1, *STEPS))
+    return folder
+
+
+def test_two_processes_agree_with_one(two, tmp_path):
+    one = tmp_path / "one"
+    finish(start(one, 1, 2, *STEPS))
     for a, b in zip(rows(one), rows(two), strict=True):
         a, b = json.loads(a), json.loads(b)
         assert a.keys() == b.keys()
@@ -64,16 +75,14 @@ def test_two_processes_agree_with_one(tmp_path):
                 np.testing.assert_allclose(value, other, rtol=1e-6)
 
 
-def test_two_processes_are_preempted_and_resume(tmp_path):
-    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
-    options = ("--config.train.steps=40", "--config.train.checkpoint_every=20")
-    finish(start(straight, 2, 1, *options))
-    processes = start(stopped, 2, 1, *options)
+def test_two_processes_are_preempted_and_resume(two, tmp_path):
+    stopped = tmp_path / "stopped"
+    processes = start(stopped, 2, 1, *STEPS)
     while len(rows(stopped)) < 4:
         assert all(p.poll() is None for p in processes)
         time.sleep(0.01)
     # One process is asked; all agree on the step after which they stop.
     processes[1].send_signal(signal.SIGTERM)
     finish(processes)
-    finish(start(stopped, 2, 1, *options))
-    assert (stopped / "metrics.jsonl").read_bytes() == (straight / "metrics.jsonl").read_bytes()
+    finish(start(stopped, 2, 1, *STEPS))
+    assert (stopped / "metrics.jsonl").read_bytes() == (two / "metrics.jsonl").read_bytes()
