@@ -1,10 +1,7 @@
 """Options and set-up that every test shares."""
 
-import ctypes
-import gc
 import os
 import signal
-import sys
 from pathlib import Path
 
 # Before JAX wakes up: eight virtual devices, so that every sharded path is a real one. Nearly all
@@ -19,10 +16,10 @@ os.environ.setdefault(
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 
-import jax  # noqa: E402
 import pytest  # noqa: E402
 
 from jaxedit.run import sharding  # noqa: E402
+from tests import memory  # noqa: E402
 from tests.parity import golden  # noqa: E402
 
 # The files that take longest, from the longest on: with `-n` they start first, so that no worker
@@ -82,7 +79,4 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def _forget_compiled_programs():
     """Programs of one module are of no use to the next and hold hundreds of megabytes."""
     yield
-    jax.clear_caches()
-    gc.collect()
-    if sys.platform == "linux":  # the C library keeps what was freed, a gigabyte after a while
-        ctypes.CDLL(None).malloc_trim(0)
+    memory.forget()

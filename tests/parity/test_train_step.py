@@ -18,6 +18,7 @@ from jaxedit.method import State
 from jaxedit.methods.scat import update, weights
 from jaxedit.methods.scat.objectives import Settings
 from jaxedit.weights import table
+from tests import memory
 from tests.parity import golden, scat_networks
 
 FILES = golden.goldens("train_step")
@@ -163,6 +164,9 @@ def run(path) -> tuple[list[dict[str, float]], dict[str, dict[str, np.ndarray]]]
         losses.append({name: float(value / weight) for name, (value, weight) in sums.items()})
         if not first:
             first = _published_gradients(file, jax.device_get(state.opt))
+    # The next file's step is another program; this one and its state are a gigabyte.
+    del state, step, params, stats, opt, built
+    memory.forget()
     return losses, first
 
 
