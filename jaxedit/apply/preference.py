@@ -117,7 +117,7 @@ def write_sheet(
             role: pictures.setdefault(path, len(pictures)) for role, path in paths.items() if path
         }
         pairs.append({"id": name, **numbers})
-    sheet = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    sheet = _digest(key)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jaxedit.report"), autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -128,8 +128,9 @@ def write_sheet(
     output.parent.mkdir(parents=True, exist_ok=True)
     where = output.with_name(output.stem + ".key.json")
     content = {"sheet": sheet, "question": question, "seed": seed, "questions": key}
-    atomic.write_text(where, json.dumps(content, indent=1) + "\n")
+    # A page without its key is made again; a key without its page could replace another's.
     atomic.write_text(output, page)
+    atomic.write_text(where, json.dumps(content, indent=1) + "\n")
     return where, len(questions)
 
 
@@ -145,6 +146,11 @@ def tally(key: pathlib.Path, answers: Sequence[pathlib.Path]) -> list[Preference
         answer in them.
     """
     known = _read(key, ("sheet", "questions"))
+    if known["sheet"] != _digest(known["questions"]):
+        raise UserError(
+            f"{key} is not the key as it was written: its questions do not have the digest of its "
+            "sheet. Put it back from a copy; votes counted by it would go to the wrong systems."
+        )
     votes: dict[tuple[str, str], dict[str, list[bool]]] = {}
     seen: dict[str, pathlib.Path] = {}
     for path in answers:
@@ -180,6 +186,11 @@ def as_text(preferences: Sequence[Preference]) -> str:
             f"| {found.judgements} | {found.pictures} | {found.p_value:.3g} |"
         )
     return "\n".join(lines)
+
+
+def _digest(questions: Mapping[str, Mapping[str, str]]) -> str:
+    """Returns what tells a sheet's questions from any others."""
+    return hashlib.sha256(json.dumps(questions, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _preference(first: str, second: str, by_picture: Mapping[str, list[bool]]) -> Preference:
@@ -240,7 +251,7 @@ def _read(path: pathlib.Path, fields: Sequence[str]) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no JSON file: {error}.") from error
     types = {"sheet": str, "session": str, "answers": dict, "questions": dict}
     if not isinstance(content, dict) or not all(

@@ -125,6 +125,11 @@ def test_bad_answers(systems, tmp_path):
     changed = json.loads(good.read_text())
     changed.update(answers={"0": "left"}, session="c")
     (tmp_path / "changed.json").write_text(json.dumps(changed))
+    swapped = json.loads(key.read_text())
+    one = next(iter(swapped["questions"].values()))
+    one["left"], one["right"] = one["right"], one["left"]
+    (tmp_path / "swapped.json").write_text(json.dumps(swapped))
+    (tmp_path / "deep.json").write_text("[" * 100_000)
     changed.update(answers={})
     (tmp_path / "empty.json").write_text(json.dumps(changed))
     for used, paths, message in (
@@ -134,6 +139,8 @@ def test_bad_answers(systems, tmp_path):
         (key, [tmp_path / "list.json"], "is not of a comparison sheet"),
         (key, [tmp_path / "changed.json"], "none of this sheet"),
         (key, [tmp_path / "absent.json"], "cannot be read"),
+        (key, [tmp_path / "deep.json"], "is no JSON"),
+        (tmp_path / "swapped.json", [good], "not the key as it was written"),
         (key, [tmp_path / "empty.json"], "No question has been answered"),
     ):
         with pytest.raises(UserError, match=message):
