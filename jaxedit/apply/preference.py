@@ -117,21 +117,31 @@ def write_sheet(
             role: pictures.setdefault(path, len(pictures)) for role, path in paths.items() if path
         }
         pairs.append({"id": name, **numbers})
-    sheet = _digest(key)
+    embedded = [_embedded(path) for path in pictures]
+    shown_digest = hashlib.sha256("".join(embedded).encode()).hexdigest()
+    sheet = _digest(key, shown_digest)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jaxedit.report"), autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
     page = environment.get_template("preference.html").render(
-        question=question, sheet=sheet, pairs=pairs, pictures=[_embedded(path) for path in pictures]
+        question=question, sheet=sheet, pairs=pairs, pictures=embedded
     )
     output.parent.mkdir(parents=True, exist_ok=True)
-    where = output.with_name(output.stem + ".key.json")
-    content = {"sheet": sheet, "question": question, "seed": seed, "questions": key}
+    where = key_of(output)
+    content = {
+        "sheet": sheet, "pictures": shown_digest, "question": question, "seed": seed,
+        "questions": key,
+    }
     # A page without its key is made again; a key without its page could replace another's.
     atomic.write_text(output, page)
     atomic.write_text(where, json.dumps(content, indent=1) + "\n")
     return where, len(questions)
+
+
+def key_of(page: pathlib.Path) -> pathlib.Path:
+    """Returns where the key of a page stands."""
+    return page.with_name(page.stem + ".key.json")
 
 
 def tally(key: pathlib.Path, answers: Sequence[pathlib.Path]) -> list[Preference]:
@@ -145,8 +155,8 @@ def tally(key: pathlib.Path, answers: Sequence[pathlib.Path]) -> list[Preference
       UserError: a file cannot be read, is of another sheet or was given twice, or there is no
         answer in them.
     """
-    known = _read(key, ("sheet", "questions"))
-    if known["sheet"] != _digest(known["questions"]):
+    known = _read(key, ("sheet", "pictures", "questions"))
+    if known["sheet"] != _digest(known["questions"], known["pictures"]):
         raise UserError(
             f"{key} is not the key as it was written: its questions do not have the digest of its "
             "sheet. Put it back from a copy; votes counted by it would go to the wrong systems."
@@ -188,9 +198,10 @@ def as_text(preferences: Sequence[Preference]) -> str:
     return "\n".join(lines)
 
 
-def _digest(questions: Mapping[str, Mapping[str, str]]) -> str:
-    """Returns what tells a sheet's questions from any others."""
-    return hashlib.sha256(json.dumps(questions, sort_keys=True).encode()).hexdigest()[:16]
+def _digest(questions: Mapping[str, Mapping[str, str]], pictures: str) -> str:
+    """Returns what tells a sheet's questions and pictures from those of any other."""
+    text = json.dumps([questions, pictures], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _preference(first: str, second: str, by_picture: Mapping[str, list[bool]]) -> Preference:
@@ -253,7 +264,7 @@ def _read(path: pathlib.Path, fields: Sequence[str]) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no JSON file: {error}.") from error
-    types = {"sheet": str, "session": str, "answers": dict, "questions": dict}
+    types = {"pictures": str, "sheet": str, "session": str, "answers": dict, "questions": dict}
     if not isinstance(content, dict) or not all(
         isinstance(content.get(field), types[field]) for field in fields
     ):

@@ -34,6 +34,8 @@ def add(commands) -> None:
     sheet.add_argument("--count", type=int, default=0, metavar="N",
                        help="questions, drawn at random (default: every pair of every picture)")
     sheet.add_argument("--seed", type=int, default=0, metavar="N", help="of order and sides")
+    sheet.add_argument("--overwrite", action="store_true",
+                       help="replace a page and its key that exist")
     tally = command.add(
         actions, "tally", count, "count the answers of judges",
         "Prints each pair's share of preferences with its 95 % interval.",
@@ -58,6 +60,12 @@ def make_sheet(arguments: argparse.Namespace) -> int:
         raise UserError(f"--count is {arguments.count}; give the number of questions, 0 for all.")
     if arguments.output.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--output {arguments.output} is a web page: let its name end in .html.")
+    for path in (arguments.output, preference.key_of(arguments.output)):
+        if path.exists() and not arguments.overwrite:
+            raise UserError(
+                f"{path} already exists, and answers to it could no longer be counted. Choose "
+                "another name, or add --overwrite."
+            )
     key, questions = preference.write_sheet(
         systems, arguments.output, reference=arguments.reference, question=arguments.question,
         count=arguments.count, seed=arguments.seed,

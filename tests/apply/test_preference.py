@@ -86,6 +86,11 @@ def test_the_command(systems, tmp_path, capsys):
     words = [f"{name}={systems[name]}" for name in ("ours", "telea")]
     assert cli.main(["preference", "sheet", *words, "--output", str(sheet)]) == 0
     key = tmp_path / "sheet.key.json"
+    before = key.read_bytes()
+    again = ["preference", "sheet", *words[::-1], "--output", str(sheet)]
+    assert cli.main([*again, "--seed", "5"]) == 2
+    assert "already exists" in capsys.readouterr().err and key.read_bytes() == before
+    assert cli.main([*again, "--overwrite"]) == 0
     answers = answer(key, tmp_path / "a.json", lambda system, _: system == "telea")
     assert cli.main(["preference", "tally", str(key), str(answers)]) == 0
     assert "| ours | telea | 0.0% |" in capsys.readouterr().out
@@ -119,6 +124,9 @@ def test_bad_answers(systems, tmp_path):
     two = {name: systems[name] for name in ("ours", "telea")}
     key, _ = preference.write_sheet(two, tmp_path / "sheet.html")
     good = answer(key, tmp_path / "a.json", lambda *_: True)
+    # The same names, other pictures: another sheet.
+    others = {"ours": systems["ours"], "telea": systems["nothing"]}
+    elsewhere, _ = preference.write_sheet(others, tmp_path / "elsewhere.html")
     other, _ = preference.write_sheet(two, tmp_path / "other.html", seed=1)
     (tmp_path / "text.json").write_text("{")
     (tmp_path / "list.json").write_text("[]")
@@ -134,6 +142,7 @@ def test_bad_answers(systems, tmp_path):
     (tmp_path / "empty.json").write_text(json.dumps(changed))
     for used, paths, message in (
         (other, [good], "answers another sheet"),
+        (elsewhere, [good], "answers another sheet"),
         (key, [good, good], "the same answers"),
         (key, [tmp_path / "text.json"], "is no JSON"),
         (key, [tmp_path / "list.json"], "is not of a comparison sheet"),
