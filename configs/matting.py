@@ -7,6 +7,7 @@ of its result tables. Where a value is ours, the comment says so.
 Presets:
   demo            pre-training on the embedded photographs, fine-tuning on embedded scenes, and the
                   same fine-tuning from scratch beside it; minutes on a laptop
+  small           the demo's network for longer, at 96 pixels, on photographs of one's own
   pretrain_paper  the published pre-training on ImageNet-1k
   finetune_paper  MatteFormer's recipe on Composition-1k, from a pre-trained network
   scratch_paper   the same recipe from random weights
@@ -196,6 +197,25 @@ def demo() -> ConfigDict:
     return config
 
 
+def small() -> ConfigDict:
+    """Returns a longer training of the demo's network, at 96 pixels. Everything is ours.
+
+    `experiments/by_subject.py` makes the folder.
+    """
+    config = demo()
+    config.image_size = 96
+    config.data.source = "folder:data/free-train"
+    config.train.update(steps=16_000, evaluate_every=2_000, checkpoint_every=500)
+    config.optim.warmup = 200
+    config.evaluate.compare = ()
+    pretraining, _, finetuning = config.stages
+    pretraining = {**pretraining, "overrides": {
+        **pretraining["overrides"], "train": {"steps": 2_000, "evaluate_every": 0},
+    }}
+    config.stages = (pretraining, finetuning)
+    return config
+
+
 # What fine-tuning takes over: encoder and decoder, with their running statistics.
 CARRY = (
     ("pretrain:params/network", "params/network"),
@@ -203,6 +223,7 @@ CARRY = (
 )
 PRESETS = {
     "demo": demo,
+    "small": small,
     "pretrain_paper": pretrain_paper,
     "finetune_paper": finetune_paper,
     "scratch_paper": scratch_paper,
