@@ -11,7 +11,6 @@ A key holds for every stage that has no value of its own; `stages.NAME.KEY` is t
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import pathlib
 import sys
@@ -21,6 +20,7 @@ from typing import Any
 import ml_collections
 
 from jaxedit.errors import UserError
+from jaxedit.host import modules
 from jaxedit.host.names import did_you_mean
 
 ConfigDict = ml_collections.ConfigDict
@@ -245,10 +245,7 @@ def load_module(path: pathlib.Path):
     for root in (pathlib.Path(__file__).resolve().parents[1], path.resolve().parent.parent):
         if str(root) not in sys.path:
             sys.path.insert(0, str(root))
-    spec = importlib.util.spec_from_file_location(f"jaxedit_config_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return modules.load(path, f"jaxedit_config_{path.stem}")
 
 
 def _nested(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,11 +77,7 @@ def collect(
     else:
         jobs = [Job(photo, companion, output)]
     check_place(output, of_folder=photo.is_dir())
-    if skip:
-        jobs = _without_finished(jobs, say)
-    for job in jobs:
-        check_output(job.output, (job.photo, job.companion, *others), overwrite, suffixes)
-    return jobs
+    return _to_do(jobs, others, overwrite, skip, suffixes, say)
 
 
 def collect_alone(
@@ -105,16 +101,12 @@ def collect_alone(
     if photo.is_dir():
         jobs = [
             Job(p, p, output / f"{stem}.png", f"{stem}.png")
-            for stem, p in _by_stem(photo, (output,)).items()
+            for stem, p in pictures_by_stem(photo, (output,)).items()
         ]
     else:
         jobs = [Job(photo, photo, output)]
     check_place(output, of_folder=photo.is_dir())
-    if skip:
-        jobs = _without_finished(jobs, say)
-    for job in jobs:
-        check_output(job.output, (job.photo,), overwrite, suffixes)
-    return jobs
+    return _to_do(jobs, (), overwrite, skip, suffixes, say)
 
 
 def run(
@@ -216,8 +208,8 @@ def check_place(output: Path, *, of_folder: bool) -> None:
 def _pairs(
     photos: Path, companions: Path, output: Path, what: str, say: Callable[[str], None]
 ) -> list[Job]:
-    left = _by_stem(photos, (companions, output))
-    right = _by_stem(companions, (photos, output))
+    left = pictures_by_stem(photos, (companions, output))
+    right = pictures_by_stem(companions, (photos, output))
     for stem in sorted(left.keys() ^ right.keys()):
         path, lacking = (left[stem], what) if stem in left else (right[stem], "photo")
         say(f"warning: {path} has no {lacking} of the same name; it is left out.")
@@ -233,7 +225,7 @@ def _pairs(
     ]
 
 
-def _by_stem(folder: Path, without: Sequence[Path]) -> dict[str, Path]:
+def pictures_by_stem(folder: Path, without: Sequence[Path] = ()) -> dict[str, Path]:
     """Returns path below `folder` without the suffix -> image file; none below `without`."""
     found: dict[str, Path] = {}
     # A folder that holds both is of itself no reason to find nothing.
@@ -254,10 +246,16 @@ def _by_stem(folder: Path, without: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
-def _without_finished(jobs: list[Job], say: Callable[[str], None]) -> list[Job]:
-    left = [job for job in jobs if not job.output.is_file()]
+def _to_do(
+    jobs: list[Job], others: Sequence[Path], overwrite: bool, skip: bool, suffixes: Sequence[str],
+    say: Callable[[str], None],
+) -> list[Job]:
+    """Returns the jobs that are left to do, their outputs checked; arguments as of `collect`."""
+    left = [job for job in jobs if not (skip and job.output.is_file())]
     if len(left) < len(jobs):
         say(f"{len(jobs) - len(left)} of {len(jobs)} results exist already and are left alone.")
+    for job in left:
+        check_output(job.output, (job.photo, job.companion, *others), overwrite, suffixes)
     return left
 
 

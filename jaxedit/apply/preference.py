@@ -27,11 +27,11 @@ import numpy as np
 from PIL import Image
 from scipy import stats
 
+from jaxedit.apply import batch_files
 from jaxedit.data import images
 from jaxedit.errors import UserError
 from jaxedit.host import atomic
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 _RESAMPLINGS = 10_000
 _LEVEL = 0.95
 
@@ -225,17 +225,7 @@ def _preference(first: str, second: str, by_picture: Mapping[str, list[bool]]) -
 def _pictures(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder of pictures.")
-    found: dict[str, pathlib.Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in _SUFFIXES:
-            continue
-        if path.stem in found:
-            raise UserError(f"{folder} has two pictures named {path.stem!r}: {path.name} and "
-                            f"{found[path.stem].name}. Keep one.")
-        found[path.stem] = path
-    if not found:
-        raise UserError(f"{folder} holds no picture ({', '.join(_SUFFIXES)}).")
-    return found
+    return batch_files.pictures_by_stem(folder)
 
 
 def _common(files: Mapping[str, Mapping[str, pathlib.Path]]) -> list[str]:

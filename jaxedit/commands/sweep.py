@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib.util
 import inspect
 import json
 import pathlib
@@ -30,7 +29,7 @@ from typing import Any
 from jaxedit import config as config_lib
 from jaxedit.commands import command
 from jaxedit.errors import UserError
-from jaxedit.host import atomic, parent
+from jaxedit.host import atomic, modules, parent
 from jaxedit.host.names import did_you_mean
 from jaxedit.report import changes, comparison, tables
 
@@ -140,9 +139,7 @@ def read(argument: str) -> Sweep:
         raise UserError(f"{argument} names no sweep. Expected PATH.py or PATH.py:SET.")
     if not path.is_file():
         raise UserError(f"No sweep file {path}. The project's own are in experiments/.")
-    spec = importlib.util.spec_from_file_location(f"jaxedit_sweep_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = modules.load(path, f"jaxedit_sweep_{path.stem}")
     for name in ("CONFIG", "SEEDS", "TABLE", "variants"):
         if not hasattr(module, name):
             raise UserError(f"{path} defines no {name}. A sweep needs CONFIG, SEEDS, TABLE and "

@@ -11,7 +11,7 @@ import argparse
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,6 @@ from jaxedit.commands import command, network
 from jaxedit.data import images
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, levels
-
-_SIDE_FILES = (".donors.json", ".canvas.png")
 
 
 def add(commands) -> None:
@@ -198,10 +196,10 @@ def load(arguments: argparse.Namespace) -> Chain:
 def _synthesise(
     chain: Chain, job: Job, allowed: np.ndarray, arguments: argparse.Namespace
 ) -> list[str]:
-    from jaxedit.methods.sims import composition
+    from jaxedit.methods.sims import composition, scaling
 
     composer = chain.composer
-    label = _scaled(composer.bank.classes.read(job.labels), composer.size)
+    label = scaling.nearest(composer.bank.classes.read(job.labels), composer.size)
     lines = []
     for number, output in enumerate(job.outputs):
         made = composer(
@@ -213,9 +211,9 @@ def _synthesise(
         )["image"]
         output.parent.mkdir(parents=True, exist_ok=True)
         _write(output, picture)
-        canvas, donors = (output.with_suffix(suffix) for suffix in reversed(_SIDE_FILES))
         if arguments.save_canvas:
-            _write(canvas, 2 * made.canvas - 1)
+            _write(output.with_suffix(".canvas.png"), 2 * made.canvas - 1)
+        donors = output.with_suffix(".donors.json")
         donated = composition.provenance(made, composer.bank)
         atomic.write_text(donors, json.dumps({"segments": donated}, indent=1) + "\n")
         height, width = picture.shape[:2]
@@ -228,15 +226,6 @@ def _synthesise(
             names = sorted({composer.bank.classes.names[s.label] for s in made.empty})
             lines.append(f"warning: the bank has nothing for {', '.join(names)} there.")
     return lines
-
-
-def _scaled(label: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """Returns a label map at a size, by its nearest pixels."""
-    rows, columns = (
-        (2 * np.arange(new) + 1) * old // (2 * new)
-        for new, old in zip(size, label.shape, strict=True)
-    )
-    return label[rows[:, None], columns]
 
 
 def _write(path: pathlib.Path, picture: np.ndarray) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from jaxedit.errors import UserError
-from jaxedit.host.names import did_you_mean
 from jaxedit.scenes.parameters import (
     COLOURS,
     FOCUSES,
@@ -24,6 +23,7 @@ from jaxedit.scenes.parameters import (
     TEXTURES,
     TIMES,
     Parameters,
+    check_fields,
     natural_colours,
     natural_textures,
 )
@@ -73,7 +73,7 @@ class Member:
             "subject": MEMBERS, "colour": COLOURS, "texture": TEXTURES, "size": SIZES,
             "position": PLACES, "moving": (False, True),
         }  # fmt: skip
-        _check(self, "A member of a group", known)
+        check_fields(self, "A member of a group", known)
         if not 0 <= self.distance <= 1:
             raise UserError(
                 f"The distance of a member is {self.distance!r}; it must lie in [0, 1]."
@@ -117,7 +117,7 @@ class Group:
         known = {
             "part": ("train", "eval"), "setting": SETTINGS, "time": TIMES, "focus": FOCUSES,
         }  # fmt: skip
-        _check(self, "A group", known)
+        check_fields(self, "A group", known)
         if not FEWEST <= len(self.members) <= MOST:
             raise UserError(
                 f"A group has {len(self.members)} members; it must have {FEWEST} to {MOST}."
@@ -203,17 +203,3 @@ def sample_group(rng: np.random.Generator, part: str = "train") -> Group:
         members=tuple(members),
         focus=str(rng.choice(FOCUSES, p=(0.75, 0.25))),
     )
-
-
-def _check(value: Any, what: str, known: dict[str, Any]) -> None:
-    """Raises UserError unless every field has one of its values and the seed is not negative."""
-    for field, values in known.items():
-        given = getattr(value, field)
-        if given not in values:
-            names = [str(name) for name in values]
-            raise UserError(
-                f"{what} has no {field} {given!r}. Known: {', '.join(names)}."
-                + did_you_mean(str(given), names)
-            )
-    if value.seed < 0:
-        raise UserError(f"The seed of {what.lower()} is {value.seed}; it must be 0 or more.")

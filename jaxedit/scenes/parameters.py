@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -102,6 +104,20 @@ WORDINGS = 8
 _CAMOUFLAGE = 0.45
 
 
+def check_fields(value: Any, what: str, known: Mapping[str, Any]) -> None:
+    """Raises UserError unless every field has one of its values and the seed is not negative."""
+    for field, values in known.items():
+        given = getattr(value, field)
+        if given not in values:
+            names = [str(name) for name in values]
+            raise UserError(
+                f"{what} has no {field} {given!r}. Known: {', '.join(names)}."
+                + did_you_mean(str(given), names)
+            )
+    if value.seed < 0:
+        raise UserError(f"The seed of {what.lower()} is {value.seed}; it must be 0 or more.")
+
+
 @dataclasses.dataclass(frozen=True)
 class Parameters:
     """One scene. `dataclasses.replace` makes the same scene with one thing changed.
@@ -143,16 +159,7 @@ class Parameters:
             "size": SIZES, "position": POSITIONS, "setting": SETTINGS, "time": TIMES,
             "focus": FOCUSES, "moving": (False, True), "wording": range(WORDINGS),
         }  # fmt: skip
-        for field, values in known.items():
-            value = getattr(self, field)
-            if value not in values:
-                names = [str(name) for name in values]
-                raise UserError(
-                    f"A scene has no {field} {value!r}. Known: {', '.join(names)}."
-                    + did_you_mean(str(value), names)
-                )
-        if self.seed < 0:
-            raise UserError(f"The seed of a scene is {self.seed}; it must be 0 or more.")
+        check_fields(self, "A scene", known)
 
     @property
     def kind(self) -> str:

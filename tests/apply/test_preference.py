@@ -102,7 +102,7 @@ def test_the_command(systems, tmp_path, capsys):
     (["a=DIR/ours", "a=DIR/telea"], "Two systems are named 'a'"),
     (["a=DIR/ours", "b=DIR/absent"], "is no folder"),
     (["a=DIR/ours", "b=DIR/lacking"], "b lacks 1 picture(s)"),
-    (["a=DIR/ours", "b=DIR/twice"], "two pictures named '0'"),
+    (["a=DIR/ours", "b=DIR/twice"], "0.png have the same name but for the suffix"),
     (["a=DIR/ours", "b=DIR/telea", "--reference", "DIR/lacking"], "has no picture '3'"),
     (["a=DIR/ours", "b=DIR/telea", "--count", "-1"], "--count is -1"),
 ])

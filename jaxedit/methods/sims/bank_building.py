@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
 from jaxedit.data.classes import Classes
@@ -18,7 +17,7 @@ from jaxedit.data.sources import BadRecord, Record, Source
 from jaxedit.errors import UserError
 from jaxedit.host import manifests
 from jaxedit.methods.sims import bank as bank_lib
-from jaxedit.methods.sims import segments, shards
+from jaxedit.methods.sims import scaling, segments, shards
 
 PICTURES = 32  # of a shard: what a killed build must do again at most
 _SHARD = "shard-"
@@ -159,14 +158,12 @@ def _picture(source: Source, index: int, settings: Settings) -> shards.Picture |
         return None
     layout = layout_of(record, settings.size, settings.classes, source.description)
     height, width = settings.size
-    finer = (width * settings.scale, height * settings.scale)
-    shrinks = record["image"].shape[0] > finer[1]
-    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    colours = cv2.resize(record["image"], finer, interpolation=way)
+    finer = (height * settings.scale, width * settings.scale)
+    colours = scaling.picture(record["image"], finer)
     instance = record.get("instance")
     found = segments.find(
         layout, settings.classes.count,
-        instance=None if instance is None else nearest(instance, settings.size),
+        instance=None if instance is None else scaling.nearest(instance, settings.size),
         thin=settings.thin, above=segments.smallest_area(settings.size, settings.above_share),
     )
     return shards.Picture(facts, layout, colours, found)
@@ -194,13 +191,4 @@ def layout_of(
             f"classes 0 to {classes.count - 1} and 255 for unlabelled. Describe them in "
             "classes.json."
         )
-    return nearest(label, size).astype(np.uint8)
-
-
-def nearest(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Returns an array (H, W) at another size, by its nearest pixels."""
-    rows, columns = (
-        (2 * np.arange(new) + 1) * old // (2 * new)
-        for new, old in zip(size, array.shape, strict=True)
-    )
-    return array[rows[:, None], columns]
+    return scaling.nearest(label, size).astype(np.uint8)

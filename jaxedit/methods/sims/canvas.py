@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from jaxedit.data import classes
+from jaxedit.host import levels
 from jaxedit.methods.sims import segments
 from jaxedit.methods.sims.segments import UNLABELLED
 
@@ -175,3 +177,17 @@ def rewritten(
     new = np.where(pasted == UNLABELLED, new, pasted)
     restored = (new == UNLABELLED) & np.isin(layout, list(context))
     return np.where(restored, layout, new).astype(np.int32)
+
+
+def stored(colour: np.ndarray) -> np.ndarray:
+    """Returns a canvas, float (H, W, 3) in [0, 1], as a record holds it: uint8.
+
+    No level of what is there is 0: black alone says that it is missing.
+    """
+    present = colour.sum(-1, keepdims=True) > 0
+    return np.where(present, np.maximum(levels.of_opacity(colour), 1), 0).astype(np.uint8)
+
+
+def stored_layout(label: np.ndarray) -> np.ndarray:
+    """Returns the layout of a canvas, int (H, W), as a record holds it: int32."""
+    return np.where(label == UNLABELLED, classes.UNLABELLED, label).astype(np.int32)

@@ -25,18 +25,24 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from array_record.python import array_record_module
 
 from jaxedit.data import array_record
 from jaxedit.data.sources import BadRecord, Record, Source, hashed_share
 from jaxedit.errors import UserError
-from jaxedit.host import atomic, levels
+from jaxedit.host import atomic
 from jaxedit.methods.sims import bank as bank_lib
-from jaxedit.methods.sims import bank_building, canvas, retrieval, segments, training_canvas
+from jaxedit.methods.sims import (
+    bank_building,
+    canvas,
+    retrieval,
+    scaling,
+    segments,
+    training_canvas,
+)
 from jaxedit.methods.sims.host_stage import HostStage
-from jaxedit.methods.sims.segments import UNLABELLED, Segment
+from jaxedit.methods.sims.segments import Segment
 from jaxedit.methods.sims.training_canvas import Donor
 from jaxedit.state import State
 
@@ -160,13 +166,11 @@ class Simulator:
         bank, factor = self.bank, self.factor
         layout = bank_building.layout_of(record, bank.size, bank.classes, where)
         whole = bank_building.layout_of(record, self.size, bank.classes, where).astype(np.int32)
-        shrinks = record["image"].shape[0] > self.size[0]
-        way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        image = cv2.resize(record["image"], self.size[::-1], interpolation=way)
+        image = scaling.picture(record["image"], self.size)
         instance = record.get("instance")
         found = segments.find(
             layout, bank.classes.count,
-            instance=None if instance is None else bank_building.nearest(instance, bank.size),
+            instance=None if instance is None else scaling.nearest(instance, bank.size),
             thin=tuple(self.config.data.thin),
             above=segments.smallest_area(bank.size, self.config.data.area_share),
         )
@@ -186,15 +190,12 @@ class Simulator:
                 whole_donor=self.config.canvases.whole_donor, rings=rings,
             )
             label = made.label if self.config.canvases.label_noise else whole
-            painted = made.colour.sum(-1, keepdims=True) > 0
-            # No level of what is there is 0: black alone says that it is missing.
-            colour = np.where(painted, np.maximum(levels.of_opacity(made.colour), 1), 0)
             yield {
                 "id": f"{record['id']}-{number}",
                 "image": image,
                 "label": whole,
-                "canvas": colour.astype(np.uint8),
-                "canvas_label": np.where(label == UNLABELLED, 255, label).astype(np.int32),
+                "canvas": canvas.stored(made.colour),
+                "canvas_label": canvas.stored_layout(label),
             }
 
     def _drawn(self, own: str, rng: np.random.Generator) -> np.ndarray:

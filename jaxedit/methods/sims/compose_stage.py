@@ -16,20 +16,22 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import cv2
 import jax
 import numpy as np
 
 from jaxedit.data.sources import Opened, Record, Source
-from jaxedit.host import levels
 from jaxedit.method import Method
-from jaxedit.methods.sims import align_method, bank_building, composition, order_method
+from jaxedit.methods.sims import (
+    align_method,
+    bank_building,
+    canvas,
+    composition,
+    order_method,
+    scaling,
+)
 from jaxedit.methods.sims import bank as bank_lib
 from jaxedit.methods.sims.canvas_stage import CanvasStage, Maker
-from jaxedit.methods.sims.segments import UNLABELLED
 from jaxedit.state import State
-
-_UNLABELLED = 255  # in records
 
 
 class ComposeStage(CanvasStage):
@@ -76,21 +78,17 @@ class Composing:
         instance = record.get("instance")
         made = self.composer(
             label,
-            instance=None if instance is None else bank_building.nearest(instance, size),
+            instance=None if instance is None else scaling.nearest(instance, size),
             allowed=bank.allowed(without=[record["id"]]),
             rng=np.random.default_rng((self.seed, index)),
         )
-        shrinks = record["image"].shape[0] > size[0]
-        way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        # No level of what is there is 0: black alone says that it is missing.
-        colour = np.maximum(levels.of_opacity(made.canvas), 1) * (made.presence > 0)
         donors = composition.provenance(made, bank)
         yield {
             "id": record["id"],
-            "image": cv2.resize(record["image"], size[::-1], interpolation=way),
+            "image": scaling.picture(record["image"], size),
             "label": label,
-            "canvas": colour.astype(np.uint8),
-            "canvas_label": np.where(made.layout == UNLABELLED, _UNLABELLED, made.layout),
+            "canvas": canvas.stored(made.canvas),
+            "canvas_label": canvas.stored_layout(made.layout),
             "donors": json.dumps(donors),
         }
 

@@ -33,7 +33,7 @@ import jaxedit.methods.sims.records  # noqa: F401  declares the keys of canvases
 from jaxedit.data import transforms
 from jaxedit.errors import UserError
 from jaxedit.method import Record
-from jaxedit.methods.sims import pairs, segments
+from jaxedit.methods.sims import pairs, scaling, segments
 from jaxedit.methods.sims.affine import IDENTITY
 
 _RANGE = (0.9, 1.1)  # of the published jitter's scale
@@ -52,23 +52,12 @@ class Samples:
     def image(self, record: Record) -> np.ndarray:
         """Returns the picture, float32 in [-1, 1]."""
         _need(record, "image")
-        height, width = self.size
-        picture = record["image"]
-        if picture.shape[:2] != self.size:
-            smaller = picture.shape[0] > height
-            way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-            picture = cv2.resize(picture, (width, height), interpolation=way)
+        picture = scaling.picture(record["image"], self.size)
         return transforms.to_unit_range(picture)
 
     def nearest(self, array: np.ndarray) -> np.ndarray:
         """Returns an array (H, W) or (H, W, C) at the size, by its nearest pixels."""
-        if array.shape[:2] == self.size:
-            return array
-        rows, columns = (
-            (2 * np.arange(new) + 1) * old // (2 * new)
-            for new, old in zip(self.size, array.shape[:2], strict=True)
-        )
-        return array[rows[:, None], columns]
+        return scaling.nearest(array, self.size)
 
     def label(self, record: Record, key: str = "label") -> np.ndarray:
         """Returns a layout, int32."""

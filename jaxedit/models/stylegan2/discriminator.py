@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.errors import UserError
-from jaxedit.models.stylegan2.layers import EqualConv, EqualLinear, channels
+from jaxedit.models.stylegan2.layers import EqualConv, EqualLinear, channels, check_size
 
 
 class ResidualBlock(nn.Module):
@@ -67,10 +67,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Returns raw scores (B, 1) of pictures (B, size, size, 3)."""
-        if self.size < 8 or self.size & (self.size - 1):
-            raise UserError(
-                f"A discriminator of {self.size} pixels: the size must be a power of two from 8 on."
-            )
+        check_size(self.size, "A discriminator")
         if x.shape[1:3] != (self.size, self.size):
             raise UserError(
                 f"The discriminator is of {self.size} pixels and the pictures have "

@@ -15,6 +15,7 @@ from jaxedit.models.stylegan2.layers import (
     EqualLinear,
     ModulatedConv,
     channels,
+    check_size,
     double_picture,
     leaky_relu,
 )
@@ -98,10 +99,7 @@ class Generator(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def setup(self):
-        if self.size < 8 or self.size & (self.size - 1):
-            raise UserError(
-                f"A generator of {self.size} pixels: the size must be a power of two from 8 on."
-            )
+        check_size(self.size, "A generator")
         width = lambda side: channels(side, self.channel_multiplier, self.most_channels)
         self.mapping = [
             EqualLinear(self.style_width, rate=self.mapping_rate, activate=True)

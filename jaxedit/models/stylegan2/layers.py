@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxedit.errors import UserError
 from jaxedit.layers.convolution import conv2d
 from jaxedit.layers.convolution.modulated import modulated_conv2d
 from jaxedit.layers.convolution.transposed import conv_transpose2d
@@ -34,6 +35,12 @@ def channels(resolution: int, multiplier: float, most: int) -> int:
     many at each doubling, 32 at 1024.
     """
     return max(1, min(most, int(16384 * multiplier) // resolution))
+
+
+def check_size(size: int, what: str) -> None:
+    """Raises UserError unless a network of `size` pixels can be built."""
+    if size < 8 or size & (size - 1):
+        raise UserError(f"{what} of {size} pixels: the size must be a power of two from 8 on.")
 
 
 class EqualLinear(nn.Module):
