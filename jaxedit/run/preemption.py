@@ -46,6 +46,7 @@ class StopRequest:
         self._previous: dict[int, object] = {}
         self._pipe: tuple[int, int] | None = None
         self._over = threading.Event()
+        self._answering: threading.Thread | None = None
         self._previous_wakeup = -1
 
     def __enter__(self) -> StopRequest:
@@ -71,6 +72,8 @@ class StopRequest:
             signal.set_wakeup_fd(self._previous_wakeup, warn_on_full_buffer=False)
             os.close(self._pipe[1])  # which ends the thread
             self._over.set()
+            if self._answering is not None:  # a request of just now is answered before the end
+                self._answering.join(_PATIENCE)
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
@@ -129,9 +132,10 @@ class StopRequest:
         os.set_blocking(writing, False)
         self._previous_wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         self._pipe = reading, writing
-        threading.Thread(
+        self._answering = threading.Thread(
             target=_answer, args=(reading, self._over), name="jaxedit-interrupt", daemon=True
-        ).start()
+        )
+        self._answering.start()
 
 
 def _answer(reading: int, over: threading.Event) -> None:

@@ -38,10 +38,10 @@ def test_sigterm_asks_says_so_once_and_leaves_the_exit_code(capfd):
 def test_a_request_is_heard_while_python_cannot_listen():
     """As where XLA compiles: the handlers wait, and the thread that answers does not."""
     program = (
-        "import ctypes; from jaxedit.run import preemption\n"
+        "import hashlib; from jaxedit.run import preemption\n"
         "with preemption.StopRequest() as stop:\n"
         "    print('ready', flush=True)\n"
-        "    while not stop.asked: ctypes.CDLL(None).usleep(3_000_000)\n"
+        "    while not stop.asked: hashlib.pbkdf2_hmac('sha256', b'', b'', 8_000_000)\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -51,6 +51,13 @@ def test_a_request_is_heard_while_python_cannot_listen():
     process.send_signal(signal.SIGTERM)
     assert "Stopping: the step under way, with what it compiles" in process.stderr.readline()
     assert process.poll() is None and process.wait(timeout=20) == 0
+
+
+def test_a_request_just_before_the_end_is_answered(capfd):
+    for _ in range(20):
+        with StopRequest():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert capfd.readouterr().err.count("Stopping: the step under way") == 1
 
 
 def test_ignored_interrupts_stay_ignored():
