@@ -92,25 +92,24 @@ def _kind(file: golden.Golden, keys: tuple[str, ...], head: str) -> str:
     return re.match(kind, (named + found + ["hinge"])[0])[1]
 
 
-def adam_of(file: golden.Golden) -> optax.GradientTransformation:
-    """Returns the optimizer of the `call` text; torch's Adam and optax's share their formula."""
+def adam_of(file: golden.Golden) -> tuple[optax.GradientTransformation, float]:
+    """Returns (the optimizer of the `call` text, its first beta).
+
+    torch's Adam and optax's share their formula.
+    """
     number = r"([\d.]+(?:e-?\d+)?)"
     text = file.info.get("call", "")
     rate = re.search(rf"lr {number}", text)
     betas = re.search(rf"betas \({number}, ?{number}\)", text)
     epsilon = re.search(rf"eps {number}", text)
-    return optax.adam(
+    beta = float(betas[1]) if betas else 0.0
+    optimizer = optax.adam(
         float(rate[1]) if rate else 1e-4,
-        b1=float(betas[1]) if betas else 0.0,
+        b1=beta,
         b2=float(betas[2]) if betas else 0.99,
         eps=float(epsilon[1].rstrip(".")) if epsilon else 1e-8,
     )
-
-
-def recorder() -> optax.GradientTransformation:
-    """Returns a transformation that changes nothing and keeps the gradients in its state."""
-    zeros = lambda params: jax.tree.map(jnp.zeros_like, params)
-    return optax.GradientTransformation(zeros, lambda gradient, *_: (gradient, gradient))
+    return optimizer, beta
 
 
 def tolerances(file: golden.Golden) -> dict[str, float]:
@@ -131,46 +130,80 @@ def tolerances(file: golden.Golden) -> dict[str, float]:
     return {key: float(match[1]) for key, match in found.items() if match}
 
 
+@dataclasses.dataclass(frozen=True)
+class Gradients:
+    """What a file records of the first gradients: all norms, and a few as they are.
+
+    Attributes:
+      norms: network ("D", "G", "MLP") -> published name -> L2 norm.
+      whole: the file's name of the array -> gradient in the published layout.
+    """
+
+    norms: dict[str, dict[str, float]]
+    whole: dict[str, np.ndarray]
+
+
 @functools.cache
-def run(path) -> tuple[list[dict[str, float]], dict[str, dict[str, np.ndarray]]]:
-    """Returns (the loss terms of every step, network -> published name -> first gradient)."""
+def run(path) -> tuple[list[dict[str, float]], Gradients]:
+    """Returns (the loss terms of every step, the gradients of the first).
+
+    The networks are of full width: the program is compiled before there is a state, so that the
+    compiler's memory is given back first, and the state is there only once.
+    """
     file = golden.load(path)
-    settings = settings_of(file)
+    optimizer, beta = adam_of(file)
+    optimizers = dict.fromkeys(("generator", "discriminator"), optimizer)
+    networks, variables = _networks(file)
+    initial = functools.partial(_initial, optimizers=optimizers)
+    step = _compiled(file, jax.eval_shape(initial, variables), networks, optimizers)
+    state = jax.jit(initial)(variables)
+    del variables
+    losses, first = [], None
+    for number in range(1, len(file.arrays["losses"]) + 1):
+        state, sums = step(state, _batch(file, number))
+        losses.append({name: float(value / weight) for name, (value, weight) in sums.items()})
+        if first is None:
+            first = _published_gradients(file, state.opt, beta)
+    # The next file's step is another program; this one and its state are a gigabyte.
+    del state, step
+    memory.forget()
+    return losses, first
+
+
+def _networks(file):
+    """Returns (network -> module, network -> filled variables)."""
     built = {
         "generator": scat_networks.generator(file, "params_generator"),
         "discriminator": scat_networks.discriminator(file, "params_discriminator"),
     }
     if "params_mlp" in file.info:
         built["head"] = scat_networks.head(file)
-    networks = {name: module for name, (module, _) in built.items()}
-    params = {name: variables["params"] for name, (_, variables) in built.items()}
-    stats = {"discriminator": built["discriminator"][1][spectral.COLLECTION]}
-    optimizers = dict.fromkeys(
-        ("generator", "discriminator"), optax.chain(recorder(), adam_of(file))
+    return tuple({name: pair[part] for name, pair in built.items()} for part in (0, 1))
+
+
+def _initial(variables, optimizers) -> State:
+    params = {name: of_network["params"] for name, of_network in variables.items()}
+    return State(
+        jnp.zeros((), jnp.int32), params=params,
+        stats={"discriminator": variables["discriminator"][spectral.COLLECTION]},
+        opt=update.initial_optimizer_states(params, optimizers),
     )
-    params, stats = jax.tree.map(jnp.asarray, (params, stats))
-    opt = jax.jit(lambda p: update.initial_optimizer_states(p, optimizers))(params)
-    state = State(jnp.zeros((), jnp.int32), params=params, stats=stats, opt=opt)
-    step = jax.jit(
-        functools.partial(
-            update.training_step, networks=networks, optimizers=optimizers, settings=settings
-        ),
-        donate_argnums=0,
+
+
+def _compiled(file, state, networks, optimizers):
+    step = functools.partial(
+        update.training_step, networks=networks, optimizers=optimizers, settings=settings_of(file)
     )
-    losses, first = [], {}
-    for number in range(1, len(file.arrays["losses"]) + 1):
-        batch = {name: file.input(name, step=number) for name in ("image", "mask")}
-        state, sums = step(state, batch)
-        losses.append({name: float(value / weight) for name, (value, weight) in sums.items()})
-        if not first:
-            first = _published_gradients(file, jax.device_get(state.opt))
-    # The next file's step is another program; this one and its state are a gigabyte.
-    del state, step, params, stats, opt, built
+    compiled = jax.jit(step, donate_argnums=0).lower(state, _batch(file, 1)).compile()
     memory.forget()
-    return losses, first
+    return compiled
 
 
-def _published_gradients(file, opt) -> dict[str, dict[str, np.ndarray]]:
+def _batch(file, number: int) -> dict[str, np.ndarray]:
+    return {name: file.input(name, step=number) for name in ("image", "mask")}
+
+
+def _published_gradients(file, opt, beta: float) -> Gradients:
     found = weights.describe_discriminator(file.shapes("params_discriminator"))
     generator = weights.describe_generator(file.shapes("params_generator"))
     tables = {
@@ -180,19 +213,24 @@ def _published_gradients(file, opt) -> dict[str, dict[str, np.ndarray]]:
         "G": weights.generator_table(generator["blocks"], generator["rates"]),
         "MLP": weights.head_table(),
     }
-    of_generator = opt["generator"][0]
+    # After one step from zero, Adam's first moment is (1 - beta) times the gradient.
+    of_generator, of_discriminator = (
+        optax.tree.get(opt[name], "mu") for name in ("generator", "discriminator")
+    )
     trees = {
-        "D": opt["discriminator"][0],
-        "G": of_generator["generator"],
-        "MLP": of_generator.get("head"),
+        "D": of_discriminator, "G": of_generator["generator"], "MLP": of_generator.get("head"),
     }
-    return {
-        which: table.to_published(
-            {n: e for n, e in tables[which].items() if e.path[0] == "params"}, {"params": tree}
-        )
-        for which, tree in trees.items()
-        if tree is not None
-    }
+    norms, whole = {}, {}
+    for which, tree in trees.items():
+        if tree is None:
+            continue
+        entries = {n: e for n, e in tables[which].items() if e.path[0] == "params"}
+        moments = table.to_published(entries, {"params": jax.device_get(tree)})
+        gradients = {name: moment / (1 - beta) for name, moment in moments.items()}
+        norms[which] = {n: np.linalg.norm(g.astype(np.float64)) for n, g in gradients.items()}
+        recorded = {f"grad_{which}_{name}": gradient for name, gradient in gradients.items()}
+        whole |= {name: g for name, g in recorded.items() if name in file.arrays}
+    return Gradients(norms, whole)
 
 
 @pytest.mark.parametrize("path", FILES, ids=golden.name_of)
@@ -221,18 +259,18 @@ def test_gradients_of_the_first_step(path):
     ignored = _ignored(file)
     for which, names in file.info["grad_order"].items():
         norms = file.arrays[f"gradnorm_{which}"]
-        assert set(names) == set(gradients[which])
+        assert set(names) == set(gradients.norms[which])
         for name, expected in zip(names, norms, strict=True):
             if not ignored(name):
-                actual = np.linalg.norm(gradients[which][name].astype(np.float64))
                 np.testing.assert_allclose(
-                    actual, expected, rtol=allowed[which], err_msg=f"{path.name}: {which} {name}"
+                    gradients.norms[which][name], expected, rtol=allowed[which],
+                    err_msg=f"{path.name}: {which} {name}",
                 )
     full = [name for name in file.arrays if name.startswith("grad_")]
     for name in full:
-        _, which, parameter = name.split("_", 2)
+        which = name.split("_")[1]
         expected = file.arrays[name]
-        actual = gradients[which][parameter]
+        actual = gradients.whole[name]
         error = np.linalg.norm(actual - expected) / np.linalg.norm(expected)
         assert error < allowed[which], f"{path.name}: {name} is off by {error:.2e} of its norm"
 
