@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import json
 import os
+import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -173,6 +174,26 @@ def train_iterator(
     # Threads and workers that outlive the interpreter's modules die noisily.
     atexit.register(_close, weakref.ref(iterator))
     return iterator
+
+
+def following(batches: Iterator[Batch]) -> Batch:
+    """Returns the next batch.
+
+    Raises:
+      UserError: a worker process was ended from outside, for example for want of memory.
+    """
+    try:
+        return next(batches)
+    except RuntimeError as error:
+        if "Worker process was terminated" not in str(error):
+            raise
+        code = re.search(r"exit code (-?\d+)", str(error))
+        raise UserError(
+            f"A data worker ended unexpectedly (exit code {code[1] if code else 'unknown'}); -9 "
+            "often means that memory ran out: fewer data.workers, a smaller data.prefetch or "
+            "data.workers=0 need less. Start the same command again to go on from the last "
+            "checkpoint."
+        ) from error
 
 
 def _with_workers(dataset: grain.MapDataset, workers: int, prefetch: int) -> grain.IterDataset:

@@ -18,6 +18,8 @@ from multiprocessing import resource_tracker
 
 VARIABLE = "JAXEDIT_PARENT"
 _SECONDS = 0.5
+# Elsewhere, as on macOS, a worker cannot tell whose SIGTERM it got, and every one ends it.
+_TELLS_SENDERS = hasattr(signal, "sigwaitinfo")
 
 
 def follow(parent: int) -> None:
@@ -39,18 +41,19 @@ def environment(inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 @contextlib.contextmanager
 def starting_workers() -> Iterator[None]:
-    """Starts processes that a Ctrl-C cannot reach before `start_worker` has prepared them.
+    """Starts processes that no request to stop can reach before `start_worker` has prepared them.
 
-    A new process imports for a second or more before it runs `start_worker`, and a Ctrl-C in that
-    time would end it. It inherits from this thread that the signal is held back; this process gets
-    a signal that came meanwhile when the block ends.
+    A new process imports for a second or more before it runs `start_worker`, and a Ctrl-C or a
+    SIGTERM in that time would end it. It inherits from this thread that the signals are held back;
+    this process gets a signal that came meanwhile when the block ends.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     # Starting this helper of the standard library later would let the signal through again.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    held = {signal.SIGINT, signal.SIGTERM} if _TELLS_SENDERS else {signal.SIGINT}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
         yield
     finally:
@@ -58,18 +61,34 @@ def starting_workers() -> Iterator[None]:
 
 
 def start_worker(parent: int, index: int = 0, count: int = 1) -> None:
-    """Prepares a data worker: it ends with its parent and leaves Ctrl-C to it.
+    """Prepares a data worker: it ends with its parent and leaves requests to stop to it.
 
-    A terminal sends Ctrl-C to every process of a run; the run still needs its data then, to finish
-    its step and save.
+    A terminal sends Ctrl-C to every process of a run, and a job scheduler SIGTERM; the run still
+    needs its data then, to finish its step and save. A SIGTERM of the parent's own ends the worker.
     """
     del index, count  # as Grain calls it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if _TELLS_SENDERS:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(
+            target=_obey, args=(parent,), name="jaxedit-terminate", daemon=True
+        ).start()
     follow(parent)
 
 
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_SECONDS)
+    _end()
+
+
+def _obey(parent: int) -> None:
+    """Ends the process at a SIGTERM that `parent` has sent; others are of no concern to it."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    _end()
+
+
+def _end() -> None:
     # At once and for good: what a run leaves behind then is what any kill leaves behind.
     os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))

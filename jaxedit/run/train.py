@@ -240,7 +240,7 @@ def _train_stage(
         raise Preempted(f"Asked to stop at step {start} of {total}.", context.stop.exit_code)
     for step in range(start, total):
         with parent.starting_workers() if step == start else contextlib.nullcontext():
-            batch = plan.place_batch(next(batches))
+            batch = plan.place_batch(pipeline.following(batches))
         phases = method.phases(step)
         for phase in phases:
             pause = contextlib.nullcontext() if run_phase.compiled(phase) else progress.pause()

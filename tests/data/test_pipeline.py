@@ -311,3 +311,14 @@ def test_worker_processes_outside_absl_and_without_tensorflow(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "TRIED [] LOADED []" in done.stdout
     assert "leaked" not in done.stderr
+
+
+def test_a_worker_that_was_killed_is_one_message():
+    def batches(text):
+        raise RuntimeError(text)
+        yield
+
+    with pytest.raises(UserError, match=r"data worker ended.*\(exit code -9\).*data\.workers=0"):
+        pipeline.following(batches("Worker process was terminated unexpectedly with exit code -9."))
+    with pytest.raises(RuntimeError, match="another"):
+        pipeline.following(batches("another"))

@@ -30,7 +30,10 @@ WORKERS = (
     "if __name__ == '__main__':\n"
     "    batches = iter(pipeline.train_iterator(Numbers(), transform, 2, 0, workers=2))\n"
     "    with parent.starting_workers(): next(batches)\n"
-    "    print(*(p.pid for p in multiprocessing.active_children()), flush=True); time.sleep(60)"
+    "    children = multiprocessing.active_children()\n"
+    "    print(*(p.pid for p in children), flush=True)\n"
+    "    sys.stdin.readline(); children[0].terminate(); children[0].join(10)\n"
+    "    print(children[0].exitcode, flush=True); time.sleep(60)"
 )
 
 
@@ -63,18 +66,23 @@ def test_children_of_a_killed_parent_end(kind, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(SWEEP if kind == "run of a sweep" else WORKERS)
     process = subprocess.Popen(
-        [sys.executable, str(program), CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True,
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [sys.executable, str(program), CHILD, str(tmp_path)], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     children = [int(word) for word in process.stdout.readline().split()]
     assert len(children) == (1 if kind == "run of a sweep" else 2)
-    # A terminal's Ctrl-C goes to the workers too, which the run still needs; it may come while the
-    # second one still starts.
+    # A terminal's Ctrl-C and a scheduler's SIGTERM go to the workers too, which the run still
+    # needs; they may come while the second one still starts.
     if kind == "data workers":
         for child in children:
             os.kill(child, signal.SIGINT)
+            os.kill(child, signal.SIGTERM)
         time.sleep(1.0)
     assert all(alive(child) for child in children)
+    if kind == "data workers":  # its own, which it sends where a worker hangs, does end one
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline().strip() == str(-signal.SIGKILL)
     process.send_signal(signal.SIGKILL)
     process.wait()
     deadline = time.monotonic() + 10
