@@ -119,6 +119,10 @@ def _read(
     found = manifests.damages(folder)
     if found:
         raise damage.Damaged(found[0])
+    # Runs of before manifests have none in their checkpoints either.
+    checkpoints = folder.parents[1] / "checkpoints" / folder.name
+    if not manifests.is_sealed(folder) and any(checkpoints.glob(f"*/{manifests.NAME}")):
+        raise damage.Damaged(f"{manifests.NAME} is missing, by which its files are verified")
     with ocp.StandardCheckpointer() as checkpointer:
         # What is written beside the arrays of the devices they were on may not exist here.
         facts = checkpointer.metadata(folder).item_metadata.tree

@@ -2,18 +2,21 @@
 
 A kill can leave an unfinished last line, and rows of after the last checkpoint: both are dropped
 without a word, since they are written again. Anything else is damage: a line that is no row, or
-fewer rows than the checkpoint knew of. Training goes on with what is whole, the damaged file stays
-beside it under another name, and stderr says what is lost.
+fewer rows than the checkpoint knew of, or other ones. Training goes on with what is whole, the
+damaged file stays beside it under another name, and stderr says what is lost. A row in which a
+number has become another one cannot be told from a whole one: it stays, and is told.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jaxedit.errors import UserError
 from jaxedit.host import atomic
@@ -51,13 +54,17 @@ def read(path: pathlib.Path) -> tuple[list[Row], list[int]]:
     return [row for row in (*found, unfinished) if row is not None], damaged
 
 
-def count(run_dir: pathlib.Path, stage: str) -> dict[str, int]:
-    """Returns file name -> the number of rows of a stage, to be kept in a checkpoint."""
-    return {name: sum(r.stage == stage for r in read(run_dir / name)[0]) for name in FILES}
+def describe(run_dir: pathlib.Path, stage: str) -> dict[str, Any]:
+    """Returns what a checkpoint keeps of a stage's rows: file name -> their number and SHA-256."""
+    found = {}
+    for name in FILES:
+        own = [row for row in read(run_dir / name)[0] if row.stage == stage]
+        found[name] = {"count": len(own), "sha256": _digest(own)}
+    return found
 
 
 def rewind(
-    run_dir: pathlib.Path, stage: str, step: int, known: Mapping[str, int],
+    run_dir: pathlib.Path, stage: str, step: int, known: Mapping[str, Any],
     order: Sequence[str] = (),
 ) -> None:
     """Drops what a stage wrote after the checkpoint that it resumes from; tells of damage.
@@ -66,7 +73,8 @@ def rewind(
       run_dir: the run directory.
       stage: the stage; the rows of other stages stay.
       step: of the checkpoint.
-      known: file name -> how many rows of this stage the checkpoint knew of; {} at a fresh start.
+      known: what `describe` said when the checkpoint was made, or, in those of before digests, the
+        number of rows alone; {} at a fresh start.
       order: the stages of the run. Rows are put in their order, since a stage whose newest
         checkpoints were damaged writes rows again when later stages have written theirs.
     """
@@ -75,10 +83,20 @@ def rewind(
         path = run_dir / name
         found, damaged = read(path)
         every = [row for row in found if row.stage == stage]
-        own = [row for row in every if row.step <= step][: known.get(name, 0)]
-        missing = known.get(name, 0) - len(own)
-        if damaged or missing:
-            _tell(path, stage, step, damaged, missing, keep=bool(damaged) or len(own) < len(every))
+        facts = known.get(name, 0)
+        count, digest = (
+            (facts, None) if isinstance(facts, int) else (facts["count"], facts["sha256"])
+        )
+        own = [row for row in every if row.step <= step][:count]
+        missing = count - len(own)
+        reasons = _reasons(damaged, missing, stage, step)
+        if not missing and digest not in (None, _digest(own)):
+            reasons.append(
+                f"a row of stage {stage!r} is not as it was at step {step}, so that its figures "
+                "and curves may be wrong"
+            )
+        if reasons:
+            _tell(path, reasons, keep=bool(damaged) or len(own) < len(every))
         chosen = set(map(id, own))
         kept = [row for row in found if row.stage != stage or id(row) in chosen]
         kept.sort(key=lambda row: position.get(row.stage, len(position)))  # stable
@@ -98,10 +116,11 @@ def _parse(line: bytes) -> Row | None:
     return Row(line, stage, step)
 
 
-def _tell(
-    path: pathlib.Path, stage: str, step: int, damaged: list[int], missing: int, keep: bool
-) -> None:
-    """Says what is wrong with a file, of which a copy is kept if `keep`."""
+def _digest(own: Sequence[Row]) -> str:
+    return hashlib.sha256(b"".join(row.line + b"\n" for row in own)).hexdigest()
+
+
+def _reasons(damaged: list[int], missing: int, stage: str, step: int) -> list[str]:
     reasons = []
     if damaged:
         numbers = ", ".join(map(str, damaged[:5])) + (", ..." if damaged[5:] else "")
@@ -110,6 +129,11 @@ def _tell(
         reasons.append(
             f"{missing} row(s) of stage {stage!r} are missing that were there at step {step}"
         )
+    return reasons
+
+
+def _tell(path: pathlib.Path, reasons: list[str], keep: bool) -> None:
+    """Says what is wrong with a file, of which a copy is kept if `keep`."""
     where = ""
     if keep:
         aside = next(
@@ -120,6 +144,6 @@ def _tell(
         where = f" It is kept as {aside.name}."
     print(
         f"{path} is {'damaged' if path.exists() else 'gone'}: {'; '.join(reasons)}.{where} The run "
-        "goes on with the rows that are whole; only its report lacks the others.",
+        "goes on with the rows that are whole; only its report is concerned.",
         file=sys.stderr, flush=True,
     )

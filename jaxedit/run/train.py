@@ -223,7 +223,7 @@ def _train_stage(
             "evaluation_due": due,
             "data": batches.get_state(),
             "sums": sums.to_json(),
-            "rows": rows.count(run_dir, stage.name),
+            "rows": rows.describe(run_dir, stage.name),
             "summary": record.to_json(),
         }
         saver.save(plan.global_state(state), meta, metrics, replace=again)

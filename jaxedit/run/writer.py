@@ -76,7 +76,7 @@ class Writer:
             (self.run_dir / name).parent.mkdir(parents=True, exist_ok=True)
             atomic.write_text(self.run_dir / name, json.dumps(value, indent=2) + "\n")
 
-    def rewind(self, stage: str, step: int, known: Mapping[str, int]) -> None:
+    def rewind(self, stage: str, step: int, known: Mapping[str, Any]) -> None:
         """Drops what a stage wrote after the checkpoint that it resumes from, see `rows.rewind`."""
         if self.active:
             rows.rewind(self.run_dir, stage, step, known, self._stages)

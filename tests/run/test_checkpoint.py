@@ -223,6 +223,15 @@ def test_frozen_networks_load_on_other_devices_and_name_their_damage(tmp_path):
     assert_same(loaded, networks)
     assert loaded["encoder"]["kernel"].devices() == {jax.devices()[0]}
     assert len(frozen.load(tmp_path, "train")["encoder"]["kernel"].devices()) == 8
+    manifest = tmp_path / "frozen" / "train" / manifests.NAME
+    text = manifest.read_text()
+    manifest.unlink()
+    frozen.load(tmp_path, "train")  # as in a run of before manifests
+    (tmp_path / "checkpoints" / "train" / "2").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "train" / "2" / manifests.NAME).write_text("{}")
+    with pytest.raises(UserError, match="damaged .manifest.json is missing, .* a copy"):
+        frozen.load(tmp_path, "train")
+    manifest.write_text(text)
     flip(largest(tmp_path / "frozen" / "train"))
     with pytest.raises(UserError, match="frozen networks of stage 'train' .* damaged .* a copy"):
         frozen.load(tmp_path, "train")

@@ -56,6 +56,20 @@ def test_fewer_rows_than_the_checkpoint_knew_are_told(tmp_path, capsys, text, wo
     assert words in capsys.readouterr().err
 
 
+def test_a_changed_number_is_told_and_stays(tmp_path, capsys):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(BEFORE))
+    known = json.loads(json.dumps(rows.describe(tmp_path, "second")))
+    later = line("second", 8)
+    assert rewind(tmp_path, "".join(BEFORE) + later, known) == "".join(BEFORE)
+    assert capsys.readouterr().err == ""
+    changed = "".join(BEFORE[:2]) + BEFORE[2].replace("0.5", "0.6") + BEFORE[3]
+    assert rewind(tmp_path, changed, known) == changed
+    assert "a row of stage 'second' is not as it was at step 6" in capsys.readouterr().err
+    rewind(tmp_path, "".join(BEFORE[1:]).replace("first", "other"), known)
+    assert capsys.readouterr().err == ""
+
+
 def test_rows_written_again_stand_where_they_stood(tmp_path):
     """An earlier stage whose newest checkpoint was damaged writes after a later one."""
     text = "".join([*BEFORE[1:], BEFORE[0], line("unknown", 1)])
@@ -65,7 +79,7 @@ def test_rows_written_again_stand_where_they_stood(tmp_path):
 def test_rows_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "timing.jsonl").mkdir()
     with pytest.raises(UserError, match=r"Cannot read .*timing\.jsonl: Is a directory"):
-        rows.count(tmp_path, "first")
+        rows.describe(tmp_path, "first")
 
 
 def test_a_run_whose_checkpoints_are_gone_stops(tmp_path, monkeypatch, capsys):
