@@ -17,6 +17,7 @@ from jaxedit.errors import UserError
 from jaxedit.host.names import check_choice
 
 _LARGEST = 2**31 - 2  # steps are counted in int32
+_LARGEST_FLOAT32 = 3.4028234e38
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,17 +52,25 @@ def real(
     least: float = -math.inf, most: float = math.inf, *, above: float = -math.inf,
     below: float = math.inf, example: float,
 ) -> Rule:
-    """A finite number, where given of at least, at most, above or below a limit."""
+    """A finite number, in float32 too; where given of at least, at most, above or below a limit."""
 
     def holds(value: Any) -> bool:
         is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not is_real or not math.isfinite(value):
+        if not is_real or not abs(value) <= _LARGEST_FLOAT32:
             return False
         return least <= value <= most and above < value < below
 
     limits = {"at least": least, "above": above, "at most": most, "below": below}
     said = [f"{word} {limit:g}" for word, limit in limits.items() if math.isfinite(limit)]
     return Rule("a finite number " + " and ".join(said), example, holds)
+
+
+def learning_rate(example: float) -> Rule:
+    """A factor of the gradient, or of a normalised one; far above any with which a network learns.
+
+    A larger one is a slip of the exponent's sign, which trains up to the first infinite loss.
+    """
+    return real(0, 100, example=example)
 
 
 def flag() -> Rule:

@@ -101,6 +101,8 @@ OWN = [
     (SCAT, "data.hole_range", (0.7, 0.2), "none smaller than the one before"),
     (SCAT, "data.brush_width", (3.0,), "a sequence of 2, each a finite number above 0"),
     (SCAT, "loss.l1", -1.0, "at least 0"),
+    (SCAT, "loss.l1", 1e39, "a finite number"),
+    (SCAT, "optim.lr", 1e20, "at most 100, for example 0.0001"),
     (SCAT, "loss.semantic_temperature", 0.0, "above 0"),
     (SCAT, "loss.semantic_negatives", "many", "use one of 'batch', 'own'"),
     (SCAT, "optim.betas", (0.5, 1.0), "below 1"),

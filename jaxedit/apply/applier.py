@@ -126,13 +126,14 @@ class Applier:
         key = (size, *((name, a.shape, str(a.dtype)) for name, a in sorted(batch.items())))
         if key not in self._compiled:
             started = time.perf_counter()
+            pixels = "" if size is None else f" for {size[1]} x {size[0]} pixels"
+            self._say(f"compiling{pixels}, which can take a minute or two on CPU")
             with self._convolutions():
                 compiled, facts = sharding.compile_and_describe(
                     self._predict, self._variables, batch, rng
                 )
             self._check_memory(size, facts.get("temporary_bytes", 0))
             seconds = time.perf_counter() - started
-            pixels = "" if size is None else f" for {size[1]} x {size[0]} pixels"
             self._say(f"compiled{pixels} in {seconds:.1f} s")
             self._compiled[key] = compiled
         return self._compiled[key]

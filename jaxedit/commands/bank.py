@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import pathlib
 import re
+import shutil
+import time
+from collections.abc import Mapping
+from typing import Any
 
 from jaxedit.commands import command
 from jaxedit.errors import UserError
@@ -68,9 +72,7 @@ def build(arguments: argparse.Namespace) -> int:
 
     from jaxedit.data import classes as classes_lib
     from jaxedit.data import sources
-    from jaxedit.methods.sims.bank_stage import BankStage
-    from jaxedit.run import artifacts
-    from jaxedit.state import State
+    from jaxedit.report import wording
 
     size = re.fullmatch(r"(\d+)x(\d+)", arguments.size)
     if size is None or "0" in size.groups():
@@ -97,13 +99,34 @@ def build(arguments: argparse.Namespace) -> int:
                  "licences": tuple(arguments.only)},
     })
     output.parent.mkdir(parents=True, exist_ok=True)
-    made = artifacts.build_in(output, BankStage(config), source, State(0))
+    command.tell(f"cutting {len(source)} pictures of {source.description} into segments")
+    started = time.monotonic()
+    facts = _build(output, config, source)
     if line := source.report():
         command.tell(line)
-    facts = made.facts
     command.tell(f"written: {arguments.output} ({facts['segments']} segments of "
-                 f"{facts['images']} pictures)")
+                 f"{facts['images']} pictures, in {wording.duration(time.monotonic() - started)})")
     return 0
+
+
+def _build(output: pathlib.Path, config: Any, source: Any) -> Mapping[str, Any]:
+    """Returns the facts of the bank; after a refusal no pieces of it stay that are of no use."""
+    from jaxedit.methods.sims.bank_building import EmptyBank
+    from jaxedit.methods.sims.bank_stage import BankStage
+    from jaxedit.run import artifacts
+    from jaxedit.state import State
+
+    work = artifacts.work_folder(output)
+    try:
+        return artifacts.build_in(output, BankStage(config), source, State(0)).facts
+    except UserError as error:
+        if isinstance(error, EmptyBank) or not any(work.glob("part-*/*")):
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        raise UserError(
+            f"{error} What is cut so far is kept in {work}, and the same command goes on from "
+            "there; remove that folder to cut all anew, for example with other classes."
+        ) from error
 
 
 def inspect(arguments: argparse.Namespace) -> int:

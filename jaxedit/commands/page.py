@@ -24,7 +24,8 @@ def add(commands) -> None:
                         help="a run, a sweep, or several runs")
     parser.add_argument("--output", type=pathlib.Path, metavar="FOLDER",
                         help="where a comparison is written (default: the sweep directory, or "
-                        "beside the runs), or a page (default: the run)")
+                        "beside the runs), or a page (default: the run); a page's own name, "
+                        "ending in .html, will do too")
     parser.add_argument("--beside", type=pathlib.Path, metavar="RUN",
                         help="a second run to show beside the one: curves in the same charts, "
                         "tables and pictures next to each other")
@@ -42,6 +43,10 @@ def main(arguments: argparse.Namespace) -> int:
     if several and beside:
         raise UserError("--beside shows one run beside another. Give one run before it, or leave "
                         "--beside out for the comparison of several.")
+    if several and page.is_page(arguments.output):
+        raise UserError(
+            f"--output {arguments.output}: a comparison is several files. Name a folder for them."
+        )
     if several:
         result = comparison.compare(folders if len(folders) > 1 else folders[0], arguments.output)
         print(result.markdown)

@@ -93,7 +93,7 @@ class FolderSource(Source):
         self._cache_bytes = self._cache_left = int(cache_mb * 2**20)
         if not self.root.is_dir():
             kind = "is not a folder" if self.root.exists() else "does not exist"
-            raise UserError(f"The data folder {self.root} {kind}. Check data.source.")
+            raise UserError(f"The data folder {self.root} {kind}. Check the path.")
         self._classes = _read_classes(self.root / "classes.json")
         self.label_classes = classes_or_none(self._classes)
         found = self._find(split, holdout)

@@ -138,7 +138,7 @@ def create(
     if wanted:
         raise UserError(
             f"photos has no {min(wanted)!r}, which was asked for (keys); it has image and id. "
-            "Use a folder of your own: data.source=folder:PATH."
+            "Use a folder of your own: folder:PATH."
         )
     return PhotoSource(split, minimum_side)
 
@@ -159,8 +159,8 @@ def photographs(split: str) -> list[Photo]:
         elif photo.package == "skimage":
             raise UserError(
                 f"scikit-image's photograph {photo.file} is missing from this installation. "
-                "Install scikit-image again from its wheel, or train on your own photographs: "
-                "data.source=folder:PATH."
+                "Install scikit-image again from its wheel, or use photographs of your own: "
+                "folder:PATH."
             )
     return chosen
 

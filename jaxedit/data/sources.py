@@ -69,6 +69,11 @@ _DIVIDES = ("half", "held_out")
 _TAKES_ARGUMENT = {"scenes": "scenes:SIZE", **_NEEDS_ARGUMENT}
 # Begins a source too; a run turns it into what the artefact is before anything is opened.
 ARTIFACT = "artifact"
+_FORMS = (
+    "photos", "scenes", "scenes:SIZE", "scenes:several:SIZE", "folder:PATH", "array_record:PATH",
+    "tfds:NAME", "half:first:SOURCE", "half:second:SOURCE", "held_out:PREFIX:SOURCE",
+    f"in a run {ARTIFACT}:STAGE", "and several joined by plus signs, such as photos+2*folder:PATH",
+)
 _log = logging.getLogger(__name__)
 
 
@@ -237,11 +242,17 @@ def parts(source: str) -> list:
 
 def _create(source: str, split: str, **options: Any) -> Source:
     name, separator, argument = source.partition(":")
+    if name == ARTIFACT:
+        raise UserError(
+            f"{source} is what an earlier stage of a run has built, and is known in that run only. "
+            "Elsewhere name the folder that it lies in, RUN/artifacts/STAGE, as folder:PATH or "
+            "array_record:PATH."
+        )
     if name not in _MODULES:
         name = name.rpartition("+")[2]
         raise UserError(
-            f"Unknown data source {name + separator + argument!r}. Known: photos, scenes, "
-            f"{', '.join(_TAKES_ARGUMENT.values())}.{did_you_mean(name, _MODULES)}"
+            f"Unknown data source {name + separator + argument!r}. Known: {', '.join(_FORMS)}."
+            + did_you_mean(name, (*_MODULES, ARTIFACT))
         )
     if split not in SPLITS:
         raise UserError(f"Unknown split {split!r} of {source}. Known: {', '.join(SPLITS)}.")

@@ -44,7 +44,8 @@ def write(
       run_dir: the run directory.
       beside: another run, to be shown beside it.
       output: the folder to write into, by default the run directory. The file is `report.html`,
-        with another run `report-beside-<its name>.html`.
+        with another run `report-beside-<its name>.html`. A name that ends in `.html` and is no
+        folder is that of the file itself.
 
     Raises:
       UserError: one is no run directory, or a file in it cannot be read.
@@ -58,12 +59,20 @@ def write(
             other = dataclasses.replace(other, name=f"{place.parent.name}/{other.name}")
         runs.append(other)
         name = "report-beside-" + re.sub(r"[^\w.+-]", "-", runs[1].name) + ".html"
-    path = pathlib.Path(output or run_dir) / name
+    path = pathlib.Path(output or run_dir)
+    path = path if is_page(output) else path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     text = page(runs)
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
+
+
+def is_page(output: str | os.PathLike | None) -> bool:
+    """Whether `output` names a page instead of the folder for one."""
+    if output is None or pathlib.Path(output).is_dir():
+        return False
+    return pathlib.Path(output).suffix.lower() in (".html", ".htm")
 
 
 def page(runs: Sequence[reading.Run]) -> str:

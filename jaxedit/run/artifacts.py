@@ -38,6 +38,7 @@ from jaxedit.host import atomic, manifests
 from jaxedit.host.names import did_you_mean
 from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method
+from jaxedit.report import wording
 from jaxedit.run import damage, sharding, stages
 from jaxedit.run.preemption import Preempted, StopRequest
 from jaxedit.state import Artifact, State
@@ -64,7 +65,7 @@ def finished(run_dir: pathlib.Path, stage: str) -> Artifact | None:
             )
         return None
     if sharding.is_first_process():
-        shutil.rmtree(_work(folder), ignore_errors=True)  # of a run killed after the rename
+        shutil.rmtree(work_folder(folder), ignore_errors=True)  # of a run killed after the rename
     return load(run_dir, stage)
 
 
@@ -108,7 +109,7 @@ def build_in(
 ) -> Artifact:
     """Does what `build` does in any folder; its name is what the stage is called."""
     stage = folder.name
-    work, index, count = _work(folder), jax.process_index(), jax.process_count()
+    work, index, count = work_folder(folder), jax.process_index(), jax.process_count()
     if sharding.is_first_process():
         _prepare(work, _identity(method, count))
     sharding.barrier(f"build_{stage}")
@@ -219,7 +220,8 @@ def _folder(run_dir: pathlib.Path, stage: str) -> pathlib.Path:
     return run_dir.resolve() / "artifacts" / stage
 
 
-def _work(folder: pathlib.Path) -> pathlib.Path:
+def work_folder(folder: pathlib.Path) -> pathlib.Path:
+    """Returns where the pieces of an artefact stand until it is finished as `folder`."""
     return folder.with_name(folder.name + stages.WORK)
 
 
@@ -335,7 +337,8 @@ class _Clock:
             self._noted = time.monotonic()
             self.note()
             if sharding.is_first_process():
-                print(f"{self._stage}: {share:.0%} built", file=sys.stderr, flush=True)
+                seconds = wording.duration(self.seconds)
+                print(f"{self._stage}: {share:.0%} built in {seconds}", file=sys.stderr, flush=True)
 
     def note(self) -> None:
         """Puts the seconds so far on disk."""

@@ -193,7 +193,7 @@ def create(argument: str, split: str, **options: Any) -> SceneSource:
     if lacking:
         raise UserError(
             f"{named} has no {min(lacking)!r}, which was asked for (keys); it has "
-            f"{', '.join(sorted(known))}. Use a folder of your own: data.source=folder:PATH."
+            f"{', '.join(sorted(known))}. Use a folder of your own: folder:PATH."
         )
     size = DEFAULT_SIZE
     if argument:

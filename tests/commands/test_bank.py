@@ -1,12 +1,14 @@
 """`jaxedit bank`: built from a folder, shown, and rid of a picture, as a person types it."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from jaxedit import cli
+from jaxedit.data import sources
 from jaxedit.methods.sims import bank as bank_lib
 
 
@@ -36,7 +38,8 @@ def test_build_inspect_remove(folder, tmp_path, capsys):
     made, page = tmp_path / "streets.bank", tmp_path / "pages" / "streets.html"
     assert bank("build", folder, made, "--licence", "own work", "--size", "32x16",
                 "--scale", 2, "--thin", "car") == 0
-    assert "10 segments of 5 pictures" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "cutting 5 pictures" in said and "10 segments of 5 pictures, in " in said
     assert not made.with_name("streets.bank.partial").exists()
     opened = bank_lib.opened(made)
     assert opened.facts["licences"] == {"CC0-1.0": 1, "own work": 4}
@@ -68,7 +71,7 @@ def test_build_inspect_remove(folder, tmp_path, capsys):
 ])
 def test_bad_words(folder, tmp_path, capsys, words, message):
     assert bank("build", folder, tmp_path / "bank", *words) == 2
-    assert message in capsys.readouterr().err and not (tmp_path / "bank").exists()
+    assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_licence_must_be_said_and_labels_be_there(folder, tmp_path, capsys):
@@ -76,6 +79,26 @@ def test_licence_must_be_said_and_labels_be_there(folder, tmp_path, capsys):
         bank("build", folder, tmp_path / "bank")
     assert "--licence" in capsys.readouterr().err
     assert bank("build", folder / "images", tmp_path / "bank", "--licence", "x") == 2
-    assert "no label map" in capsys.readouterr().err
+    assert "no label map" in capsys.readouterr().err and not list(tmp_path.iterdir())
+    assert bank("build", tmp_path / "none", tmp_path / "bank", "--licence", "x") == 2
+    assert "does not exist. Check the path." in capsys.readouterr().err
     assert bank("inspect", folder) == 2
     assert "no memory bank" in capsys.readouterr().err
+
+
+def test_a_refusal_half_way_keeps_what_is_cut(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("jaxedit.methods.sims.bank_building.PICTURES", 3)
+    own = tmp_path / "own"
+    shutil.copytree(folder, own)
+    last = [record["id"] for record in sources.create(f"folder:{own}", "all")][3:]
+    for name in last:
+        Image.fromarray(np.full((16, 32), 77, np.uint8)).save(own / "labels" / f"{name}.png")
+    made = tmp_path / "bank"
+    words = ("build", own, made, "--licence", "x", "--size", "32x16")
+    assert bank(*words) == 2
+    said = capsys.readouterr().err
+    assert "class numbers 77" in said and "What is cut so far is kept in" in said
+    assert len(list(made.with_name("bank.partial").glob("part-0/*"))) == 1
+    shutil.copytree(folder, own, dirs_exist_ok=True)
+    assert bank(*words) == 0 and len(bank_lib.opened(made).images) == 5
+    assert not made.with_name("bank.partial").exists()

@@ -19,6 +19,10 @@ def test_one_run_beside_another(runs, tmp_path, capsys):
     assert "Evaluation at step 120" in capsys.readouterr().out
     assert cli.main(["report", one, "--output", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "report.html").is_file()
+    assert cli.main(["report", one, "--output", str(tmp_path / "new" / "Mine.HTML")]) == 0
+    assert (tmp_path / "new" / "Mine.HTML").read_text().startswith("<!doctype html>")
+    assert cli.main(["report", one, two, "--output", str(tmp_path / "both.html")]) == 2
+    assert "Name a folder" in capsys.readouterr().err and not (tmp_path / "both.html").exists()
 
 
 def test_beside_takes_runs_only(runs, tmp_path, capsys):

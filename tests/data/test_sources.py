@@ -35,8 +35,12 @@ class Numbers(sources.Source):
 def test_unknown_names_splits_and_options_are_named():
     with pytest.raises(UserError, match="'photo'.*Did you mean 'photos'"):
         sources.create("photo", "train")
-    with pytest.raises(UserError, match="Did you mean 'folder'"):
+    with pytest.raises(UserError, match="half:second:SOURCE.*joined.*Did you mean 'folder'"):
         sources.create("foldr:/x", "train")
+    with pytest.raises(UserError, match="'artefact:bank'.*artifact:STAGE.*mean 'artifact'"):
+        sources.create("artefact:bank", "train")
+    with pytest.raises(UserError, match="artifact:bank is .* known in that run only"):
+        sources.create("artifact:bank", "train")
     with pytest.raises(UserError, match="'test'.*train, eval, all"):
         sources.create("photos", "test")
     with pytest.raises(UserError, match="incomplete; write folder:PATH"):

@@ -1,6 +1,6 @@
 """What the values of matting's own configuration keys may be, see `jaxedit.bounds`."""
 
-from jaxedit.bounds import flag, one_of, real, several, text, whole
+from jaxedit.bounds import flag, learning_rate, one_of, real, several, text, whole
 
 _CHANNELS = whole(1, 2**14, example=32)
 _PIXELS = whole(1, 2**16, example=640)
@@ -44,7 +44,7 @@ BOUNDS = {
     "loss.band": several(whole(2, 2**16, example=15), 2, example=(30, 15)),
     "loss.band_side": _PIXELS,
     "optim.kind": one_of("adamw", "adam"),
-    "optim.lr": real(0, example=1e-3),
+    "optim.lr": learning_rate(1e-3),
     "optim.betas": several(real(0, below=1, example=0.9), 2, example=(0.9, 0.95)),
     "optim.eps": real(0, example=1e-8),
     "optim.weight_decay": real(0, example=0.05),

@@ -1,6 +1,6 @@
 """What the values of SCAT's own configuration keys may be, see `jaxedit.bounds`."""
 
-from jaxedit.bounds import flag, one_of, real, several, text, whole
+from jaxedit.bounds import flag, learning_rate, one_of, real, several, text, whole
 from jaxedit.data import mask_files
 from jaxedit.losses import adversarial
 
@@ -51,8 +51,8 @@ BOUNDS = {
     "loss.simultaneous": flag(),
     "loss.features": one_of("vgg19", "random_features"),
     "loss.feature_channels": _CHANNELS,
-    "optim.lr": real(0, example=1e-4),
-    "optim.lr_discriminator": real(0, example=1e-4),
+    "optim.lr": learning_rate(1e-4),
+    "optim.lr_discriminator": learning_rate(1e-4),
     "optim.betas": several(real(0, below=1, example=0), 2, example=(0.0, 0.99)),
     "optim.eps": real(0, example=1e-8),
     "optim.schedule": one_of("constant", "cosine"),

@@ -1,6 +1,6 @@
 """What the values of segmentation's own configuration keys may be, see `jaxedit.bounds`."""
 
-from jaxedit.bounds import one_of, real, several, text, whole
+from jaxedit.bounds import learning_rate, one_of, real, several, text, whole
 
 _LEVEL = whole(0, 255, example=128)
 
@@ -12,7 +12,7 @@ BOUNDS = {
     "classes.colours": several(several(_LEVEL, 3, example=(128, 64, 128)), example=()),
     "network.channels": several(whole(8, 2**14, example=16), example=(16, 32, 64, 96)),
     "loss.smoothing": real(0, below=1, example=0.05),
-    "optim.lr": real(0, example=4e-3),
+    "optim.lr": learning_rate(4e-3),
     "optim.warmup": whole(0, example=50),
     "optim.weight_decay": real(0, example=1e-2),
     "optim.ema": real(0, below=1, example=0.98),

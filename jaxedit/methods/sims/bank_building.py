@@ -23,6 +23,10 @@ PICTURES = 32  # of a shard: what a killed build must do again at most
 _SHARD = "shard-"
 
 
+class EmptyBank(UserError):
+    """No picture had a segment: nothing that was built is of any use."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """What a bank is built by.
@@ -125,7 +129,7 @@ def _facts(folder: pathlib.Path, names: Sequence[str], settings: Settings) -> di
         **_counts(folder, names),
     }
     if not facts["segments"]:
-        raise UserError(
+        raise EmptyBank(
             "The memory bank would be empty: no picture has a segment "
             + (f"under {' or '.join(settings.licences)} " if settings.licences else "")
             + "with a class. Check the label maps and their classes.json."

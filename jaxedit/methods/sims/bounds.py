@@ -1,6 +1,6 @@
 """What the values of SIMS' own configuration keys may be, see `jaxedit.bounds`."""
 
-from jaxedit.bounds import flag, one_of, real, several, text, whole
+from jaxedit.bounds import flag, learning_rate, one_of, real, several, text, whole
 from jaxedit.methods.sims import (
     affine,
     canvas,
@@ -65,9 +65,9 @@ BOUNDS = {
         _WEIGHT, len(features.WEIGHTS), example=tuple(features.WEIGHTS)
     ),
     "loss.semantic": _WEIGHT,
-    "optim.lr": real(0, example=1e-3),
-    "optim.lr_start": real(0, example=1e-6),
-    "optim.lr_late": real(0, example=1e-4),
+    "optim.lr": learning_rate(1e-3),
+    "optim.lr_start": learning_rate(1e-6),
+    "optim.lr_late": learning_rate(1e-4),
     "optim.growth": real(1, example=1.1),
     "optim.drop_epoch": whole(0, example=112),
     "optim.steps_per_epoch": whole(1, example=2975),
