@@ -38,6 +38,7 @@ KEYS = {
     "sims": r"what|salt|parameters|conventions|tolerance|arrays|limits|input|width_divisor|"
             r"semantic_stride|parameter_count|output_range|float32_deviation|lambdas|cases|"
             r"classes|min_area|topk|unlabelled|connectivity",
+    "iedit": r"name|model|config|salt|note|parameters|tolerance|made_with|inputs|outputs|limits",
 }
 # Those of tests/metrics/goldens are of SCAT's form.
 KEYS["goldens"] = KEYS["scat"] + "|backbone|multiply|heads"
