@@ -204,6 +204,8 @@ class Task:
       margin: pixels that are reflected on every side of pictures of any size, and more at the
         right and bottom: the padding of a publication, a multiple of `multiple`. None pads no more
         than is needed, all around.
+      trained_on: side in pixels of the pictures that the network was trained on, where a command
+        may cut a larger picture up; None is not known, or the network wants to see the whole.
       finish: (outputs, inputs) -> outputs, on NumPy arrays with the samples first: what the host
         makes of outputs after the padding is cut off, for example 8 bits.
     """
@@ -213,6 +215,7 @@ class Task:
     multiple: int = 1
     minimum: int = 1
     margin: int | None = None
+    trained_on: int | None = None
     finish: Callable[[Mapping, Mapping], Mapping[str, np.ndarray]] | None = None
 
     def __post_init__(self):

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxedit.apply import batch_files, classical, contact_sheet, photograph
+from jaxedit.apply import batch_files, classical, contact_sheet, crops, photograph
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, network
@@ -25,6 +25,8 @@ from jaxedit.host import levels
 # Above this share of hole, a mask that marks what to keep is likelier than one that marks a hole.
 _LARGE_HOLE = 0.6
 CLASSICAL = ("telea", "biharmonic")
+WHOLE = "whole"
+_SMALLEST_RESOLUTION = 64
 
 
 def add(commands) -> None:
@@ -32,8 +34,9 @@ def add(commands) -> None:
     parser = command.add(
         commands, "inpaint", main, "fill holes in photographs",
         "The mask is an image of the photo's size, white where the hole is. Photos of any size\n"
-        "and shape; nothing is resized. In a PNG every pixel outside the hole comes back as it\n"
-        "was; EXIF, colour profile and transparency are kept.\n\n"
+        "and shape; of a large one the network sees crops around the hole, at full resolution up\n"
+        "to --resolution. In a PNG every pixel outside the hole comes back as it was; EXIF,\n"
+        "colour profile and transparency are kept.\n\n"
         "  jaxedit inpaint photo.jpg mask.png --run runs/scat-demo --output result.png\n"
         "  jaxedit inpaint photos/ masks/ --weights scat-places2 --output results/\n"
         "  jaxedit inpaint photo.jpg mask.png --classical telea --output result.png",
@@ -47,12 +50,21 @@ def add(commands) -> None:
                         help="the result, .png (exact) or .jpg; a folder where PHOTO is one")
     parser.add_argument("--invert-mask", action="store_true",
                         help="black marks the hole")
+    parser.add_argument("--context", type=_context, metavar="PIXELS",
+                        help="what the network sees around each part of the hole, in pixels, or "
+                        "'whole' for the whole photo at once (default: half the part's longer "
+                        f"side, at least {crops.CONTEXT})")
+    parser.add_argument("--resolution", type=int, metavar="PIXELS",
+                        help="longest side of what the network sees at once; a larger part of the "
+                        f"hole is filled in tiles (default: {crops.RESOLUTION}); less takes less "
+                        "memory")
     network.add_common_options(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
     """`jaxedit inpaint`."""
     network.check(arguments, "inpaint")
+    check_cutting(arguments)
     jobs = collect(arguments.photo, arguments.mask, arguments.output,
                    overwrite=arguments.overwrite, skip=arguments.skip_existing,
                    say=command.tell)
@@ -62,9 +74,27 @@ def main(arguments: argparse.Namespace) -> int:
             arguments.compare, jobs, of_folder=of_folder, overwrite=arguments.overwrite
         )
     failures = run(jobs, lambda: network.load_applier(arguments, "inpaint", solver),
-                   invert=arguments.invert_mask, compare=arguments.compare, of_folder=of_folder,
+                   invert=arguments.invert_mask, context=arguments.context,
+                   resolution=arguments.resolution, compare=arguments.compare, of_folder=of_folder,
                    say=command.tell)
     return network.exit_code(failures, jobs)
+
+
+def check_cutting(arguments: argparse.Namespace) -> None:
+    """Raises UserError where --context or --resolution says nothing of use."""
+    given = [
+        f"--{name}" for name in ("context", "resolution")
+        if getattr(arguments, name) is not None
+    ]
+    if given and arguments.classical:
+        raise UserError(f"{given[0]} is for networks; {arguments.classical} needs no choice.")
+    if arguments.resolution is not None and arguments.resolution < _SMALLEST_RESOLUTION:
+        raise UserError(
+            f"--resolution is {arguments.resolution}; expected at least {_SMALLEST_RESOLUTION} "
+            "pixels."
+        )
+    if arguments.resolution is not None and arguments.context == WHOLE:
+        raise UserError("--resolution limits crops, and --context whole asks for none.")
 
 
 def collect(
@@ -74,14 +104,26 @@ def collect(
     return batch_files.collect(photo, mask, output, what="mask", **options)
 
 
-def fill(applier: Callable, photo: Photograph, hole: np.ndarray) -> Photograph:
+def fill(
+    applier: Callable, photo: Photograph, hole: np.ndarray, *, context: int | str | None = None,
+    resolution: int | None = None,
+) -> Photograph:
     """Returns `photo` with its hole filled.
 
     Args:
       applier: `jaxedit.apply.applier.Applier` of an "inpaint" task.
-      photo: any size.
+      photo: any size; crops of it go through a network whose task names what it was trained on.
       hole: bool (H, W), True inside the hole.
+      context: "whole" shows the network the whole photo; else as in `crops.Cutting`.
+      resolution: as in `crops.Cutting`; None is its default.
     """
+    trained_on = getattr(getattr(applier, "task", None), "trained_on", None)
+    if trained_on is not None and context != WHOLE:
+        resolution = resolution or crops.RESOLUTION
+        smallest = min(max(trained_on, crops.SMALLEST), resolution)
+        # Training's holes are about as wide as half of its pictures.
+        cutting = crops.Cutting(trained_on / 2, context, resolution, smallest)
+        return crops.fill(applier, photo, hole, cutting)
     outputs = applier(image=photo.for_network(), mask=hole[..., None].astype(np.float32))
     return photo.filled(outputs["composite"], hole)
 
@@ -105,6 +147,8 @@ def run(
     load: Callable[[], Callable],
     *,
     invert: bool = False,
+    context: int | str | None = None,
+    resolution: int | None = None,
     compare: pathlib.Path | None = None,
     of_folder: bool = False,
     say: Callable[[str], None] = print,
@@ -115,6 +159,7 @@ def run(
       jobs: from `collect`.
       load: returns the applier; called when the first photograph has passed its checks.
       invert: black marks the hole.
+      context, resolution: as of `fill`.
       compare: where a sheet with the classical methods' results goes too; None writes none.
       of_folder: whether the photos were given as a folder, and so `compare` is one.
       say: is told about each result and each doubt.
@@ -125,7 +170,7 @@ def run(
 
     def finish(applier: Callable, job: Job, content: tuple[Photograph, np.ndarray]) -> str:
         photo, hole = content
-        filled = fill(applier, photo, hole)
+        filled = fill(applier, photo, hole, context=context, resolution=resolution)
         photograph.write(job.output, filled)
         if compare is not None:
             others = {name: fill(solver(name), photo, hole) for name in CLASSICAL}
@@ -175,6 +220,17 @@ def read(job: Job, invert: bool, say: Callable[[str], None]) -> tuple[Photograph
     if job.output.suffix.lower() in photograph.LOSSY:
         say(f"warning: {job.output} is a JPEG: known pixels change slightly. A .png keeps them.")
     return photo, hole
+
+
+def _context(word: str) -> int | str:
+    """Returns what --context says."""
+    if word == WHOLE:
+        return word
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{word!r} is neither a number of pixels, from 1, nor {WHOLE!r}"
+        )
+    return int(word)
 
 
 def _shown(photo: Photograph, hole: np.ndarray | None = None) -> np.ndarray:

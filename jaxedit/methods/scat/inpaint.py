@@ -15,14 +15,17 @@ from jaxedit.methods.scat.generator import Generator, composite, corrupt
 from jaxedit.task import Image, Mask, Task
 from jaxedit.weights import convert
 
+# Side in pixels of the pictures that the publishers trained on.
+_PUBLISHED_SIDES = {"scat": 256, "aotgan": 512}
 
-def task(generator: Generator) -> Task:
-    """Returns what `generator` can be applied to."""
+
+def task(generator: Generator, trained_on: int) -> Task:
+    """Returns what `generator`, trained on pictures of so many pixels a side, can be applied to."""
     # Reflection by the largest rate, at a quarter of the size, needs more pixels than the rate.
     smallest = 4 * (max(generator.rates) + 1)
     return Task(
         {"image": Image(), "mask": Mask()}, {"composite": Image(), "prediction": Image()},
-        multiple=4, minimum=smallest,
+        multiple=4, minimum=smallest, trained_on=trained_on,
     )
 
 
@@ -56,4 +59,6 @@ def published(name: str):
         del rng
         return fill(generator, variables, inputs["image"], inputs["mask"])
 
-    return predict, convert.load(name), task(generator)
+    return predict, convert.load(name), task(
+        generator, _PUBLISHED_SIDES[name.split("-")[0]]
+    )

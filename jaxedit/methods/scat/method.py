@@ -152,7 +152,7 @@ class SCAT(Method):
 
     @property
     def tasks(self) -> dict[str, Task]:
-        return {"inpaint": inpaint.task(self.networks()["generator"])}
+        return {"inpaint": inpaint.task(self.networks()["generator"], self.config.image_size)}
 
     def transform(self, *, train: bool) -> Transform:
         return Transform(self.config, train)

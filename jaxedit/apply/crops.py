@@ -1,0 +1,183 @@
+"""The parts of a large photograph that a hole's filling depends on, so that the rest costs nothing.
+
+The hole's connected parts get a square crop each, with context around them; parts whose crops
+overlap share one where it does not grow too large. Crops have few sizes, so few programs are
+compiled, and none is smaller than the pictures that the network was trained on. A part that is
+longer than a crop may be is filled in tiles. One that is wider than what the network has learned
+to bridge is filled from coarse to fine: a scratch over the whole photograph keeps its resolution,
+and the middle of a wide hole has that at which the network can fill it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from jaxedit.apply import tiles
+from jaxedit.apply.photograph import Photograph
+
+SMALLEST = 256  # side of the smallest crop, in pixels
+CONTEXT = 64  # pixels around a part of the hole that the network sees, at least
+RESOLUTION = 1024  # longest side of what the network sees at once
+_LARGEST_STEP = 4.0  # between two sizes, from coarse to fine
+_EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
+
+Box = tuple[slice, slice]
+Tool = Callable[..., Mapping[str, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cutting:
+    """How a photograph is cut.
+
+    Attributes:
+      context: pixels around each part of the hole; None is half the longer side of the part, at
+        least `CONTEXT`.
+      reach: width of hole, in pixels, that the network has learned to fill at once.
+      resolution: longest side of what the network sees at once, in pixels.
+      smallest: side of the smallest crop; the others are 1.5, 2, 3, 4, 6 .. times as large.
+    """
+
+    reach: float
+    context: int | None = None
+    resolution: int = RESOLUTION
+    smallest: int = SMALLEST
+
+    def around(self, box: Box) -> int:
+        """Returns the pixels of context around a part of the hole."""
+        if self.context is not None:
+            return self.context
+        return max(CONTEXT, max(part.stop - part.start for part in box) // 2)
+
+    def crop(self, box: Box, context: int, size: tuple[int, int]) -> Box:
+        """Returns the square around a box, moved into a picture of a (height, width)."""
+        wanted = max(part.stop - part.start for part in box) + 2 * context
+        side = next(
+            side for power in itertools.count()
+            for side in (2**power * self.smallest, 3 * 2**power * self.smallest // 2)
+            if side >= wanted
+        )
+        if side > self.resolution:  # no program of this size is shared, so no more than is needed
+            side = max(wanted, self.resolution)
+        return tuple(_span(part, side, length) for part, length in zip(box, size, strict=True))
+
+
+@dataclasses.dataclass
+class _Group:
+    """Parts of the hole that are filled together: their numbers, box, context and crop."""
+
+    numbers: list[int]
+    box: Box
+    context: int
+    crop: Box
+
+
+def fill(tool: Tool, photo: Photograph, hole: np.ndarray, cutting: Cutting) -> Photograph:
+    """Returns the photograph with its hole filled, every other pixel as it was.
+
+    Args:
+      tool: of an "inpaint" task, like `apply.applier.Applier`.
+      photo: of any size.
+      hole: bool (H, W).
+      cutting: how it is cut.
+    """
+    pixels = photo.pixels.copy()
+    for crop, inside in _places(hole, cutting):
+        part = dataclasses.replace(photo, pixels=photo.pixels[crop], alpha=None)
+        filled = _fill_part(tool, part.for_network(), hole[crop], inside, cutting)
+        pixels[crop] = dataclasses.replace(part, pixels=pixels[crop]).filled(filled, inside).pixels
+    return dataclasses.replace(photo, pixels=pixels)
+
+
+def _places(hole: np.ndarray, cutting: Cutting) -> Iterator[tuple[Box, np.ndarray]]:
+    """Yields (crop, which pixels of it to fill) until every pixel of the hole has had its turn."""
+    numbers, _ = ndimage.label(hole, _EIGHT_NEIGHBOURS)
+    for group in _groups(ndimage.find_objects(numbers), hole.shape, cutting):
+        yield group.crop, np.isin(numbers[group.crop], group.numbers)
+
+
+def _groups(boxes: list[Box], size: tuple[int, int], cutting: Cutting) -> list[_Group]:
+    """Returns the parts, those together whose crops overlap and whose common one is small enough.
+    """
+    groups: list[_Group] = []
+    for number, box in enumerate(boxes, start=1):
+        context = cutting.around(box)
+        alone = _Group([number], box, context, cutting.crop(box, context, size))
+        for group in groups:
+            common = tuple(
+                slice(min(a.start, b.start), max(a.stop, b.stop))
+                for a, b in zip(group.box, box, strict=True)
+            )
+            both = max(group.context, context)
+            crop = cutting.crop(common, both, size)
+            if _overlap(group.crop, alone.crop) and _longest(crop) <= cutting.resolution:
+                group.numbers.append(number)
+                group.box, group.context, group.crop = common, both, crop
+                break
+        else:
+            groups.append(alone)
+    return groups
+
+
+def _fill_part(
+    tool: Tool, image: np.ndarray, hole: np.ndarray, inside: np.ndarray, cutting: Cutting
+) -> np.ndarray:
+    """Returns float32 (h, w, 3), right where `inside`; arguments are those of one crop.
+
+    What is wider than the network's reach is filled at a smaller size first and enlarged; then the
+    network fills the rim again, at this size, between the photograph and that.
+    """
+    # Distance to the nearest known pixel; what lies beyond the picture is not known.
+    depth = ndimage.distance_transform_edt(hole)
+    steps = math.log(max(1.0, 2 * depth.max() / cutting.reach), _LARGEST_STEP)
+    if steps == 0:
+        return _run(tool, image, hole, inside, cutting)
+    scale = _LARGEST_STEP ** (-steps / math.ceil(steps))
+    size = tuple(max(1, round(scale * n)) for n in (hole.shape[1], hole.shape[0]))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    # Whatever the hole has touched belongs to it.
+    touched = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+    coarse = _fill_part(tool, small, touched, touched, cutting)
+    shape = (hole.shape[1], hole.shape[0])
+    enlarged = np.clip(cv2.resize(coarse, shape, interpolation=cv2.INTER_CUBIC), -1, 1)
+    start = np.where(hole[..., None], enlarged, image)
+    rim = hole & (depth <= cutting.reach / 2)
+    filled = _run(tool, start, rim, rim & inside, cutting)
+    return np.where(rim[..., None], filled, start)
+
+
+def _run(
+    tool: Tool, image: np.ndarray, hole: np.ndarray, needed: np.ndarray, cutting: Cutting
+) -> np.ndarray:
+    """Returns the network's answer for one picture, in tiles where it is large."""
+    inputs = {"image": image, "mask": hole[..., None].astype(np.float32)}
+    if max(hole.shape) <= cutting.resolution:
+        return tool(**inputs)["composite"]
+    return tiles.apply(
+        tool, inputs, "composite", needed=needed, start=image, tile=cutting.resolution,
+        overlap=cutting.resolution // 2,
+    )
+
+
+def _span(part: slice, side: int, length: int) -> slice:
+    """Returns `side` pixels around a span, moved into 0..length; all of it where it is shorter."""
+    if side >= length:
+        return slice(0, length)
+    start = (part.start + part.stop - side) // 2
+    start = min(max(0, start), length - side)
+    return slice(start, start + side)
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return all(m.start < n.stop and n.start < m.stop for m, n in zip(a, b, strict=True))
+
+
+def _longest(box: Box) -> int:
+    return max(part.stop - part.start for part in box)
+

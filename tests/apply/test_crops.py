@@ -1,0 +1,111 @@
+"""Crops around a hole: what the network sees, and that every pixel of the hole is filled by it."""
+
+import numpy as np
+import pytest
+
+from jaxedit.apply import crops
+from jaxedit.apply.crops import Cutting
+from jaxedit.apply.photograph import Photograph
+
+
+class MeanFill:
+    """Fills a hole with the mean of the known pixels that it sees, and remembers what it saw."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, image, mask):
+        assert (mask == 0).any(), "a network must see some known pixel"
+        self.seen.append((image.shape[:2], float(mask.sum())))
+        known = image[mask[..., 0] == 0].mean(axis=0)
+        return {"composite": np.where(mask > 0, known, image)}
+
+
+def picture(height, width, level=None, seed=0):
+    shape = (height, width, 3)
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    return Photograph(pixels if level is None else np.full(shape, level, np.uint8))
+
+
+def with_holes(height, width, *boxes):
+    hole = np.zeros((height, width), bool)
+    for rows, columns in boxes:
+        hole[slice(*rows), slice(*columns)] = True
+    return hole
+
+
+def fill(photo, hole, **options):
+    tool = MeanFill()
+    result = crops.fill(tool, photo, hole, Cutting(**{"reach": 128, **options}))
+    np.testing.assert_array_equal(result.pixels[~hole], photo.pixels[~hole])
+    return result, tool.seen
+
+
+@pytest.mark.parametrize(
+    "name, boxes, options, sizes",
+    [
+        ("small", [((40, 50), (900, 930))], {}, [(256, 256)]),
+        ("corner", [((0, 3), (0, 3))], {}, [(256, 256)]),
+        ("far apart", [((40, 50), (90, 100)), ((600, 640), (900, 930))], {}, [(256, 256)] * 2),
+        ("near", [((340, 350), (490, 500)), ((400, 440), (560, 600))], {}, [(256, 256)]),
+        ("wider", [((300, 400), (300, 500))], {}, [(512, 512)]),
+        ("context", [((340, 350), (490, 500))], {"context": 140}, [(384, 384)]),
+        ("trained on larger ones", [((340, 350), (490, 500))], {"smallest": 512}, [(512, 512)]),
+        ("as high as the photo", [((10, 690), (500, 510))], {}, [(700, 1000)]),
+    ],
+)
+def test_what_the_network_sees(name, boxes, options, sizes):
+    photo, hole = picture(700, 1000, 90), with_holes(700, 1000, *boxes)
+    damaged = Photograph(np.where(hole[..., None], np.uint8(7), photo.pixels))
+    result, seen = fill(damaged, hole, resolution=1024, **options)
+    assert [size for size, _ in seen] == sizes
+    np.testing.assert_array_equal(result.pixels, photo.pixels)
+
+
+def test_a_photograph_that_is_no_larger_than_a_crop_is_seen_whole():
+    photo, hole = picture(120, 200), with_holes(120, 200, ((3, 9), (3, 9)), ((90, 99), (180, 190)))
+    result, seen = fill(photo, hole)
+    assert seen == [((120, 200), hole.sum())]
+    expected = MeanFill()(photo.for_network(), hole[..., None])["composite"]
+    np.testing.assert_array_equal(result.pixels, photo.filled(expected, hole).pixels)
+
+
+def test_a_thin_part_that_is_too_long_for_a_crop_is_filled_in_tiles_at_its_resolution():
+    photo, hole = picture(40, 900, 90), with_holes(40, 900, ((20, 22), (10, 890)))
+    damaged = Photograph(np.where(hole[..., None], np.uint8(7), photo.pixels))
+    result, seen = fill(damaged, hole, resolution=256)
+    assert len(seen) > 3 and all(size == (40, 256) for size, _ in seen)
+    np.testing.assert_array_equal(result.pixels, photo.pixels)
+
+
+def test_a_wide_part_is_filled_from_coarse_to_fine():
+    """The coarsest hole is no wider than the reach, and what it held has no influence."""
+    photo, hole = picture(300, 300, 90), with_holes(300, 300, ((50, 250), (50, 250)))
+    results = []
+    for level in (0, 255):
+        damaged = Photograph(np.where(hole[..., None], np.uint8(level), photo.pixels))
+        result, seen = fill(damaged, hole, reach=32)
+        results.append(result.pixels)
+        sizes = [size[0] for size, _ in seen]
+        assert sizes == sorted(sizes) and sizes[-1] == 300 and len(seen) == 3
+        assert seen[0][1] <= 34**2  # the hole, and what it has touched
+        assert seen[-1][1] < 200**2 - 160**2  # the rim alone
+    np.testing.assert_array_equal(*results)
+    assert np.abs(results[0].astype(int) - photo.pixels).max() <= 1
+
+
+def test_parts_that_are_not_filled_together_do_not_undo_each_other():
+    rows = [((r, r + 4), (c, c + 30)) for r in range(10, 600, 90) for c in range(10, 900, 110)]
+    photo, hole = picture(600, 900, 90), with_holes(600, 900, *rows)
+    damaged = Photograph(np.where(hole[..., None], np.uint8(7), photo.pixels))
+    result, seen = fill(damaged, hole, resolution=384)
+    assert 1 < len(seen) < len(rows) and max(max(size) for size, _ in seen) <= 384
+    np.testing.assert_array_equal(result.pixels, photo.pixels)
+
+
+def test_grey_of_16_bits_keeps_them():
+    pixels = np.full((300, 400), 51_111, np.uint16)
+    result, _ = fill(Photograph(pixels), with_holes(300, 400, ((9, 12), (9, 12))))
+    assert result.pixels.dtype == np.uint16
+    # The mean of float32 numbers is a few of 65,536 levels off; 8 bits would be up to 128 off.
+    assert np.abs(result.pixels.astype(int) - 51_111).max() <= 8
