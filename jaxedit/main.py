@@ -72,6 +72,9 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[tuple[str, str]]]:
                         help="with --mode=evaluate: a step, 'last' or 'best' (default: last)")
     parser.add_argument("--stage", default=None,
                         help="with --mode=evaluate: the stage to measure (default: the last)")
+    parser.add_argument("--trust-run-code", action="store_true",
+                        help="with --mode=evaluate: compute with a method that is no part of "
+                        "jaxedit also where the run was trained by somebody else")
     parser.add_argument("--coordinator", default=None,
                         help="several processes: HOST:PORT of process 0, or 'auto' (TPU, SLURM)")
     parser.add_argument("--processes", type=int, default=None)
@@ -105,7 +108,9 @@ def run(flags: argparse.Namespace, overrides: list[tuple[str, str]]) -> int:
         for line in config_lib.unheeded(config, [*in_string, *overrides]):
             _say(sharding.is_first_process(), f"note: {line}")
     if flags.mode == "evaluate":
-        return evaluate_run(run_dir, flags.step, overrides, flags.stage)
+        return evaluate_run(
+            run_dir, flags.step, overrides, flags.stage, trust_code=flags.trust_run_code
+        )
     return train_run(config, run_dir)
 
 
@@ -157,7 +162,7 @@ def _conclude(run_dir: pathlib.Path, first: bool) -> None:
 
 def evaluate_run(
     run_dir: pathlib.Path, step: str | None, overrides: list[tuple[str, str]],
-    stage: str | None = None,
+    stage: str | None = None, *, trust_code: bool = False,
 ) -> int:
     """Measures one checkpoint of a run, on its own or another source."""
     from jaxedit import bounds
@@ -166,7 +171,7 @@ def evaluate_run(
     from jaxedit.report import page as report
     from jaxedit.run import artifacts, evaluate, measure, readers, sharding
 
-    stage_config, method, state = readers.load_run(run_dir, step, stage)
+    stage_config, method, state = readers.load_run(run_dir, step, stage, trust_code)
     for key, value in overrides:
         if not key.startswith(("evaluate.", "data.")):
             raise UserError(

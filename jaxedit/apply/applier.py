@@ -172,7 +172,7 @@ def _pixels(size: tuple[int, int] | None, before: str) -> str:
 
 def from_run(
     run_dir: str | pathlib.Path, task: str, *, step: int | str | None = None,
-    stage: str | None = None, **options: Any,
+    stage: str | None = None, trust_code: bool = False, **options: Any,
 ) -> Applier:
     """Returns one task of a trained run as a callable.
 
@@ -181,6 +181,7 @@ def from_run(
       task: the task's name, for example "inpaint".
       step: a step, "last" or "best"; None is the last.
       stage: of the run; None is the last that has a checkpoint.
+      trust_code: as for `readers.load_run`.
       **options: for `Applier`.
 
     Raises:
@@ -188,7 +189,7 @@ def from_run(
     """
     from jaxedit.run import readers
 
-    _, method, state = readers.load_run(pathlib.Path(run_dir), step, stage)
+    _, method, state = readers.load_run(pathlib.Path(run_dir), step, stage, trust_code)
     return _of_method(method, state.replace(opt={}), task, f"{run_dir} is a run of", options)
 
 

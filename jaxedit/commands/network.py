@@ -27,6 +27,14 @@ def add_options(parser: argparse.ArgumentParser, classical: Sequence[str]) -> No
     parser.set_defaults(classical=None, has_classical=bool(classical))
     parser.add_argument("--step", metavar="STEP",
                         help="with --run: a checkpoint's step, 'last' or 'best' (default: last)")
+    add_trust(parser)
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Adds what a run of somebody else's may need, see `readers.load_run`."""
+    parser.add_argument("--trust-run-code", action="store_true",
+                        help="with --run: compute with a method that is no part of jaxedit also "
+                        "where the run was trained by somebody else, whose code that is")
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
@@ -88,5 +96,8 @@ def load_applier(
     sharding.enable_compilation_cache()
     options = {"bucket": arguments.bucket, "say": command.tell}
     if arguments.run is not None:
-        return applier.from_run(arguments.run, task, step=arguments.step, **options)
+        return applier.from_run(
+            arguments.run, task, step=arguments.step, trust_code=arguments.trust_run_code,
+            **options,
+        )
     return applier.from_weights(arguments.weights, task, **options)

@@ -39,6 +39,7 @@ def add(commands) -> None:
                         help="a label map, or a folder of them")
     parser.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY", required=True,
                         help="a run directory that `python -m jaxedit.main` made")
+    network.add_trust(parser)
     parser.add_argument("--bank", type=pathlib.Path, metavar="DIRECTORY",
                         help="another memory bank, of the same classes, see `jaxedit bank`")
     parser.add_argument("--variants", type=int, default=1, metavar="N",
@@ -164,7 +165,10 @@ def load(arguments: argparse.Namespace) -> Chain:
             arguments.run / "checkpoints" / stage.name
         ):
             return None
-        return applier.from_run(arguments.run, name, stage=stage.name, bucket=1, say=command.tell)
+        return applier.from_run(
+            arguments.run, name, stage=stage.name, trust_code=arguments.trust_run_code, bucket=1,
+            say=command.tell,
+        )
 
     synthesise = task("synthesis", "synthesize", with_canvas[-1]) if with_canvas else None
     if synthesise is None:

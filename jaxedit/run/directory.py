@@ -7,7 +7,7 @@ import shutil
 
 from jaxedit import config as config_lib
 from jaxedit.errors import UserError
-from jaxedit.host import atomic, locks
+from jaxedit.host import atomic, locks, origin
 from jaxedit.run import artifacts, checkpoint, rows, sharding, stages
 
 _FILES = (
@@ -104,12 +104,15 @@ def prepare(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> None:
     if sharding.is_first_process():
         atomic.remove_leftovers(run_dir)
     if known:
+        if sharding.is_first_process() and not origin.is_own(run_dir / "config.json"):
+            origin.sign(run_dir / "config.json")  # equal to the one that the user has named
         return
     sharding.barrier("before_run_dir")
     if sharding.is_first_process():
         try:
             run_dir.mkdir(parents=True, exist_ok=True)
             atomic.write_text(run_dir / "config.json", config_lib.to_json(config))
+            origin.sign(run_dir / "config.json")
         except OSError as error:
             raise UserError(f"Cannot write to the run directory {run_dir}: {error}.") from error
     sharding.barrier("after_run_dir")

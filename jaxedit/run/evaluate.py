@@ -248,7 +248,9 @@ def evaluate(
     from jaxedit.run import readers, writer
 
     compare = tuple(config.evaluate.compare) if compare is None else compare
-    others = {other: readers.load_run(run_dir, stage=other)[2] for other in compare}
+    others = {
+        other: readers.load_run(run_dir, stage=other, trust_code=True)[2] for other in compare
+    }
     result = Evaluator(method, config, name=evaluation).run(
         state, config.evaluate.limit, baselines=config.evaluate.baselines, others=others,
         curves=True,

@@ -7,6 +7,7 @@ import pathlib
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
+from jaxedit.host import origin
 from jaxedit.method import Method, State
 from jaxedit.run import artifacts, checkpoint, frozen, sharding, stages, starting
 from jaxedit.run.checkpoint import Checkpointer
@@ -17,7 +18,8 @@ _TRIES = 3
 
 
 def load_run(
-    run_dir: pathlib.Path | str, step: int | str | None = None, stage: str | None = None
+    run_dir: pathlib.Path | str, step: int | str | None = None, stage: str | None = None,
+    trust_code: bool = False,
 ) -> tuple[config_lib.ConfigDict, Method, State]:
     """Returns (stage configuration, method, state) of a run, for inference.
 
@@ -27,12 +29,16 @@ def load_run(
       run_dir: the run directory.
       step: a step, "last", "best", or None for the last one.
       stage: the name of a stage; None is the last one that was started.
+      trust_code: import whatever module the run names; otherwise only the methods of jaxedit, and
+        any in a run that this user has trained.
 
     Raises:
-      UserError: no run, no checkpoint, or no such step or stage.
+      UserError: no run, no checkpoint, no such step or stage, or code that is not trusted.
     """
     run_dir = pathlib.Path(run_dir)
     every = stages.read(checkpoint.read_run_config(run_dir))
+    if not trust_code:
+        _check_code(run_dir, every)
     saved = [s for s in every if checkpoint.has_checkpoint(run_dir / "checkpoints" / s.name)]
     if not saved:
         raise UserError(f"{run_dir} holds no checkpoint yet: let it train to its first one.")
@@ -71,6 +77,19 @@ def choose(checkpointer: Checkpointer, step: int | str | None, abstract: State) 
     if step in (None, "last"):
         return _newest(checkpointer, abstract)
     return checkpointer.restore_step(_step(checkpointer, step), abstract, ITEMS)[0]
+
+
+def _check_code(run_dir: pathlib.Path, every: list[stages.Stage]) -> None:
+    """Raises UserError where the run names a module that somebody else may have put there."""
+    names = dict.fromkeys(str(stage.config.method) for stage in every)
+    others = [name for name in names if "." in name and not name.startswith("jaxedit.")]
+    if others and not origin.is_own(run_dir / "config.json"):
+        raise UserError(
+            f"{run_dir} computes with {' and '.join(map(repr, others))}, which is no part of "
+            "jaxedit, and nothing shows that you have trained this run: to load it would run "
+            "that code, which whoever made the run may have chosen. If you trust it, add "
+            "--trust-run-code. Starting the command that trains the run does too, for good."
+        )
 
 
 def _newest(checkpointer: Checkpointer, abstract: State) -> State:

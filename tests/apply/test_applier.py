@@ -239,7 +239,7 @@ def toy_run(monkeypatch):
     config = toy_method.get_config()
     method = toy_method.create(config)
     state = method.init(jax.random.key(0), method.spec(1))
-    monkeypatch.setattr(readers, "load_run", lambda run, step, stage: (config, method, state))
+    monkeypatch.setattr(readers, "load_run", lambda *_: (config, method, state))
     return method, state
 
 
@@ -304,10 +304,10 @@ def test_unknown_tasks_runs_and_weights(toy_run, tmp_path, monkeypatch):
         applier.from_run("somewhere", "matte")
     monkeypatch.undo()
     with pytest.raises(UserError, match="no run directory"):
-        applier.from_run(tmp_path, "inpaint")
+        applier.from_run(tmp_path, "inpaint", trust_code=True)
     (tmp_path / "config.json").write_text(config_lib.to_json(toy_method.get_config()))
     with pytest.raises(UserError, match="no checkpoint"):
-        applier.from_run(tmp_path, "inpaint")
+        applier.from_run(tmp_path, "inpaint", trust_code=True)
     monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
     with pytest.raises(PretrainedWeightsMissing, match="weights convert scat-places2"):
         applier.from_weights("scat-places2", "inpaint")

@@ -43,8 +43,9 @@ def test_sdic_generator(path):
     module, variables = generator(file)
     side = next(int(n.split("_")[0][7:]) for n in file.arrays if n.startswith("feature"))
 
+    # As an argument: what a program closes over is copied into it, several times while it compiles.
     @functools.partial(jax.jit, static_argnames="injected")
-    def synthesise(codes, noise, inject, injected=False):
+    def synthesise(variables, codes, noise, inject, injected=False):
         given = {side: inject} if injected else {}
         return module.apply(
             variables, codes, noise, taps=(side,), inject=given, method="synthesise"
@@ -57,7 +58,7 @@ def test_sdic_generator(path):
         for i, pixels in enumerate(noise_sizes(file.config["size"]))
     ]
     feature = golden.to_nhwc(file.input("injected_feature"))
-    codes = jax.jit(lambda z: module.apply(variables, z, method="map"))(file.input("z"))
+    codes = jax.jit(functools.partial(module.apply, method="map"))(variables, file.input("z"))
     cut = truncate(codes, file.input("truncation_latent"), 0.7)
     assert "0.7 *" in file.info["outputs"]["w_truncated"]["what"]
     several = np.repeat(np.asarray(cut)[:, None], module.codes, 1)
@@ -67,9 +68,11 @@ def test_sdic_generator(path):
     for name, arguments in (
         ("wplus", (file.input("w_plus"), noise)), ("z", (several, stored))
     ):
-        picture, tapped = synthesise(*arguments, feature)
+        picture, tapped = synthesise(variables, *arguments, feature)
         found |= {f"image_from_{name}": picture, f"feature{side}_from_{name}": tapped[side]}
-    found["image_injected"], _ = synthesise(file.input("w_plus"), noise, feature, injected=True)
+    found["image_injected"], _ = synthesise(
+        variables, file.input("w_plus"), noise, feature, injected=True
+    )
     assert found.keys() == file.arrays.keys() == file.info["outputs"].keys()
     for name, array in found.items():
         file.compare(name, array)

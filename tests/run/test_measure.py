@@ -26,8 +26,7 @@ def run(tmp_path):
 def write(folder, config, changes):
     with config.unlocked():
         config.evaluate.update(changes)
-    folder.mkdir()
-    (folder / "config.json").write_text(main.config_lib.to_json(config))
+    directory.prepare(config, folder)
     method = method_lib.create(config)
     for number, name in enumerate(STAGES):
         state = jax.jit(lambda rng: method.init(rng, method.spec(1)))(jax.random.key(number))
