@@ -29,7 +29,7 @@ def check(
     batch_files.check_place(path, of_folder=of_folder)
     for job in jobs:
         sheet = place(path, job, of_folder)
-        batch_files.check_output(sheet, (job.photo, job.companion), overwrite, photograph.EXACT)
+        batch_files.check_output(sheet, (job.photo, job.companion), overwrite, photograph.PNG)
         if sheet.absolute() == job.output.absolute():
             raise UserError(f"--compare and --output are both {sheet}. Choose another name.")
 

@@ -23,9 +23,21 @@ from jaxedit.errors import UserError
 from jaxedit.host import levels
 from jaxedit.host.atomic import atomic_file
 
-EXACT = (".png",)
+PNG = (".png",)
+EXACT = (*PNG, ".webp", ".tif", ".tiff")
 LOSSY = (".jpg", ".jpeg")
+_EXACT_NAMES = ".png, .webp or .tif"
+_WEBP_SIDE = 16_383  # pixels; the format's limit
 _LUMA = np.asarray([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's mode L
+
+
+_JPEG = ("JPEG", {"quality": 95, "subsampling": 0})
+_TIFF = ("TIFF", {})  # Pillow cannot compress one that has EXIF directories
+# Pillow's name of the form, and how it is written. `exact`: colours under transparency stay.
+_FORMS = {
+    ".png": ("PNG", {}), ".webp": ("WEBP", {"lossless": True, "exact": True}), ".tif": _TIFF,
+    ".tiff": _TIFF, ".jpg": _JPEG, ".jpeg": _JPEG,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,15 +126,25 @@ def check_output_name(
     if path.suffix.lower() not in suffixes:
         lossy = [suffix for suffix in suffixes if suffix in LOSSY]
         raise UserError(
-            f"Output {path} must end in .png, which keeps every known pixel as it is, or in .jpg."
+            f"Output {path} must end in {_EXACT_NAMES}, which keep every known pixel as it is, or "
+            "in .jpg."
             if lossy
-            else f"Output {path} must end in .png: JPEG holds no transparency and no exact values."
+            else f"Output {path} must end in {_EXACT_NAMES if len(suffixes) > 1 else '.png'}: JPEG "
+            "holds no transparency and no exact values."
         )
 
 
 def check_holds(output: pathlib.Path, photo: Photograph) -> None:
     """Raises UserError where a file of the suffix of `output` cannot hold the pixels."""
-    if output.suffix.lower() not in LOSSY:
+    suffix = output.suffix.lower()
+    if suffix == ".webp" and photo.pixels.dtype != np.uint8:
+        raise UserError(f"Cannot write {output}: WebP holds 8 bits only. Use a .png or .tif name.")
+    if suffix == ".webp" and max(photo.size) > _WEBP_SIDE:
+        raise UserError(
+            f"Cannot write {output}: WebP holds {_WEBP_SIDE} pixels a side and the photo has "
+            f"{max(photo.size)}. Use a .png or .tif name."
+        )
+    if suffix not in LOSSY:
         return
     if photo.alpha is not None:
         raise UserError(f"Cannot write {output}: JPEG holds no transparency. Use a .png name.")
@@ -141,14 +163,14 @@ def fitting(photo: Photograph, output: pathlib.Path) -> Photograph:
 
 
 def write(path: str | os.PathLike, photograph: Photograph) -> None:
-    """Writes a photograph as PNG (exact) or JPEG, by the suffix; whole or not at all.
+    """Writes a photograph as PNG, WebP or TIFF (exact) or as JPEG; whole or not at all.
 
     Raises:
-      UserError: another suffix, transparency or 16 bits in a JPEG, or the file cannot be written.
+      UserError: another suffix, what the form cannot hold (transparency in a JPEG, 16 bits in a
+        JPEG or WebP), or the file cannot be written.
     """
     path = pathlib.Path(path)
     check_output_name(path)
-    lossy = path.suffix.lower() in LOSSY
     check_holds(path, photograph)
     photograph = fitting(photograph, path)
     pixels, alpha = photograph.pixels, photograph.alpha
@@ -157,13 +179,15 @@ def write(path: str | os.PathLike, photograph: Photograph) -> None:
         if image.mode == "I;16":
             raise ValueError("16-bit grey with transparency has no PNG mode here")
         image.putalpha(Image.fromarray(alpha))
-    options: dict = {"quality": 95, "subsampling": 0} if lossy else {}
+    form, options = _FORMS[path.suffix.lower()]
+    options = dict(options)
     if photograph.metadata.exif:
         options["exif"] = photograph.metadata.exif
-    if photograph.metadata.icc_profile:
+    # A WebP has no grey; a grey profile does not describe the colours that it has instead.
+    if photograph.metadata.icc_profile and not (form == "WEBP" and pixels.ndim == 2):
         options["icc_profile"] = photograph.metadata.icc_profile
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG" if lossy else "PNG", **options)
+    image.save(buffer, form, **options)
     with atomic_file(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
 

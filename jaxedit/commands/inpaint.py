@@ -8,6 +8,7 @@ checked before a network is loaded, and a result appears whole or not at all.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,7 @@ _LARGE_HOLE = 0.6
 CLASSICAL = ("telea", "biharmonic")
 WHOLE = "whole"
 _SMALLEST_RESOLUTION = 64
+_HALF = 128  # of 255, opacity
 
 
 def add(commands) -> None:
@@ -39,15 +41,20 @@ def add(commands) -> None:
         "colour profile and transparency are kept.\n\n"
         "  jaxedit inpaint photo.jpg mask.png --run runs/scat-demo --output result.png\n"
         "  jaxedit inpaint photos/ masks/ --weights scat-places2 --output results/\n"
-        "  jaxedit inpaint photo.jpg mask.png --classical telea --output result.png",
+        "  jaxedit inpaint photo.jpg mask.png --classical telea --output result.png\n"
+        "  jaxedit inpaint cut.png --mask-from alpha --run runs/scat-demo --output result.png",
     )
     parser.add_argument("photo", type=pathlib.Path, metavar="PHOTO",
                         help="an image, or a folder of images")
-    parser.add_argument("mask", type=pathlib.Path, metavar="MASK",
+    parser.add_argument("mask", type=pathlib.Path, metavar="MASK", nargs="?",
                         help="its mask, or a folder of masks with the photos' names")
+    parser.add_argument("--mask-from", choices=("alpha",),
+                        help="in place of MASK: the hole is where the photo is transparent (by "
+                        "half or more); the result is opaque there")
     network.add_options(parser, CLASSICAL)
     parser.add_argument("--output", type=pathlib.Path, required=True, metavar="OUT",
-                        help="the result, .png (exact) or .jpg; a folder where PHOTO is one")
+                        help="the result, .png, .webp or .tif (exact) or .jpg; a folder where "
+                        "PHOTO is one")
     parser.add_argument("--invert-mask", action="store_true",
                         help="black marks the hole")
     parser.add_argument("--context", type=_context, metavar="PIXELS",
@@ -65,19 +72,41 @@ def main(arguments: argparse.Namespace) -> int:
     """`jaxedit inpaint`."""
     network.check(arguments, "inpaint")
     check_cutting(arguments)
-    jobs = collect(arguments.photo, arguments.mask, arguments.output,
-                   overwrite=arguments.overwrite, skip=arguments.skip_existing,
-                   say=command.tell)
+    options = {"overwrite": arguments.overwrite, "skip": arguments.skip_existing,
+               "say": command.tell}
+    by_alpha = of_alpha(arguments)
+    if by_alpha:
+        jobs = batch_files.collect_alone(arguments.photo, arguments.output, **options)
+    else:
+        jobs = collect(arguments.photo, arguments.mask, arguments.output, **options)
     of_folder = arguments.photo.is_dir()
     if arguments.compare is not None:
         contact_sheet.check(
             arguments.compare, jobs, of_folder=of_folder, overwrite=arguments.overwrite
         )
     failures = run(jobs, lambda: network.load_applier(arguments, "inpaint", solver),
-                   invert=arguments.invert_mask, context=arguments.context,
+                   invert=arguments.invert_mask, by_alpha=by_alpha, context=arguments.context,
                    resolution=arguments.resolution, compare=arguments.compare, of_folder=of_folder,
                    say=command.tell)
     return network.exit_code(failures, jobs)
+
+
+def of_alpha(arguments: argparse.Namespace) -> bool:
+    """Returns whether the photo's transparency is its mask.
+
+    Raises:
+      UserError: neither it nor a mask is named, or both.
+    """
+    if arguments.mask is None and arguments.mask_from is None:
+        raise UserError(
+            f"Where is the hole in {arguments.photo}? Name a mask after it, or add "
+            "--mask-from alpha where its transparency marks the hole."
+        )
+    if arguments.mask is not None and arguments.mask_from is not None:
+        raise UserError(
+            f"The hole is given twice: by {arguments.mask} and by --mask-from. Leave one out."
+        )
+    return arguments.mask_from is not None
 
 
 def check_cutting(arguments: argparse.Namespace) -> None:
@@ -147,6 +176,7 @@ def run(
     load: Callable[[], Callable],
     *,
     invert: bool = False,
+    by_alpha: bool = False,
     context: int | str | None = None,
     resolution: int | None = None,
     compare: pathlib.Path | None = None,
@@ -159,6 +189,7 @@ def run(
       jobs: from `collect`.
       load: returns the applier; called when the first photograph has passed its checks.
       invert: black marks the hole.
+      by_alpha: transparency marks the hole.
       context, resolution: as of `fill`.
       compare: where a sheet with the classical methods' results goes too; None writes none.
       of_folder: whether the photos were given as a folder, and so `compare` is one.
@@ -181,20 +212,57 @@ def run(
         return f"{job.output}: {width} x {height} pixels, {hole.mean():.1%} filled"
 
     return batch_files.run(
-        jobs, read=lambda job: read(job, invert, say), load=load, finish=finish, say=say
+        jobs, read=lambda job: read(job, invert, say, by_alpha=by_alpha), load=load, finish=finish, say=say
     )
 
 
-def read(job: Job, invert: bool, say: Callable[[str], None]) -> tuple[Photograph, np.ndarray]:
+def read(
+    job: Job, invert: bool, say: Callable[[str], None], *, by_alpha: bool = False
+) -> tuple[Photograph, np.ndarray]:
     """Returns the photograph of a job and its hole, bool (H, W), both checked.
+
+    With `by_alpha` the hole is where the photograph is transparent; it comes back opaque there.
 
     Raises:
       UserError: unreadable files, sizes that differ, an empty or an all-hole mask, grey values.
     """
     photo = photograph.fitting(photograph.read(job.photo), job.output)
+    if by_alpha:
+        photo, hole = _hole_of_transparency(photo, job)
+    else:
+        hole = images.read_mask(job.companion, invert=invert)
+        batch_files.check_size(job, "mask", photo.size, hole.shape)
+        _check_hole(hole, job, invert, say)
     photograph.check_holds(job.output, photo)
-    hole = images.read_mask(job.companion, invert=invert)
-    batch_files.check_size(job, "mask", photo.size, hole.shape)
+    for note in photo.notes:
+        say(f"warning: {note}")
+    if job.output.suffix.lower() in photograph.LOSSY:
+        say(f"warning: {job.output} is a JPEG: known pixels change slightly. A .png keeps them.")
+    return photo, hole
+
+
+def _hole_of_transparency(photo: Photograph, job: Job) -> tuple[Photograph, np.ndarray]:
+    """Returns the photograph, opaque in its hole, and the hole."""
+    if photo.alpha is None:
+        raise UserError(
+            f"The photo {job.photo} is not transparent anywhere, so --mask-from alpha finds no "
+            "hole. Name a mask, or make the hole transparent."
+        )
+    hole = photo.alpha < _HALF
+    if not hole.any() or hole.all():
+        raise UserError(
+            f"The photo {job.photo} is transparent by half or more "
+            f"{'everywhere' if hole.all() else 'nowhere'}, so --mask-from alpha marks no hole in "
+            "it. Name a mask, or make the hole alone transparent."
+        )
+    alpha = np.where(hole, np.uint8(255), photo.alpha)
+    return dataclasses.replace(photo, alpha=alpha if alpha.min() < 255 else None), hole
+
+
+def _check_hole(
+    hole: np.ndarray, job: Job, invert: bool, say: Callable[[str], None]
+) -> None:
+    """Raises UserError where a mask marks nothing or everything; tells a doubt of a large one."""
     share = float(hole.mean())
     marks = "black" if invert else "white"
     if share == 0:
@@ -215,11 +283,6 @@ def read(job: Job, invert: bool, say: Callable[[str], None]) -> tuple[Photograph
             f"warning: {job.companion} marks {share:.0%} of the photo as a hole. If it marks what "
             f"to keep instead, {'leave out' if invert else 'add'} --invert-mask."
         )
-    for note in photo.notes:
-        say(f"warning: {note}")
-    if job.output.suffix.lower() in photograph.LOSSY:
-        say(f"warning: {job.output} is a JPEG: known pixels change slightly. A .png keeps them.")
-    return photo, hole
 
 
 def _context(word: str) -> int | str:

@@ -89,10 +89,10 @@ def collect(
 ) -> list[Job]:
     """Returns the photographs to label, see `batch_files.collect_alone`; looks at previews too."""
     jobs = batch_files.collect_alone(
-        photo, output, overwrite=overwrite, suffixes=photograph.EXACT, **options
+        photo, output, overwrite=overwrite, suffixes=photograph.PNG, **options
     )
     for job in jobs:
-        batch_files.check_output(preview_path(job), (job.photo,), overwrite, photograph.EXACT)
+        batch_files.check_output(preview_path(job), (job.photo,), overwrite, photograph.PNG)
     return jobs
 
 

@@ -203,7 +203,7 @@ def collect(
     for job in jobs:
         kept = trimap_path(job, options, photo.is_dir())
         inputs = (job.photo, job.companion, *others)
-        batch_files.check_output(kept, inputs, overwrite, photograph.EXACT)
+        batch_files.check_output(kept, inputs, overwrite, photograph.PNG)
         if kept.absolute() == job.output.absolute():
             raise UserError(f"--save-trimap and --output are both {kept}. Choose another name.")
     return jobs

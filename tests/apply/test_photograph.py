@@ -39,14 +39,15 @@ def prediction_of(photo, level=0.5):
     return np.full((*photo.size, 3), level, np.float32)
 
 
-def test_known_pixels_exif_and_profile_survive(tmp_path):
+@pytest.mark.parametrize("suffix", photograph.EXACT)
+def test_known_pixels_exif_and_profile_survive(tmp_path, suffix):
     pixels = picture()
     image = Image.fromarray(pixels)
     image.save(tmp_path / "a.png", exif=exif_bytes(), icc_profile=profile_bytes())
     photo = photograph.read(tmp_path / "a.png")
     hole = hole_of(photo)
-    photograph.write(tmp_path / "b.png", photo.filled(prediction_of(photo), hole))
-    result = Image.open(tmp_path / "b.png")
+    photograph.write(tmp_path / f"b{suffix}", photo.filled(prediction_of(photo), hole))
+    result = Image.open(tmp_path / f"b{suffix}")
     after = np.asarray(result)
     np.testing.assert_array_equal(after[~hole], pixels[~hole])
     assert (after[hole] == 191).all()  # (0.5 + 1) * 127.5 = 191.25
@@ -103,15 +104,19 @@ def test_greyscale_stays_greyscale_and_palette_becomes_colour(tmp_path):
     np.testing.assert_array_equal(photo.pixels, np.asarray(palette.convert("RGB")))
 
 
-def test_transparency_is_kept(tmp_path):
+@pytest.mark.parametrize("suffix", photograph.EXACT)
+def test_transparency_is_kept(tmp_path, suffix):
     for channels, mode in ((4, "RGBA"), (2, "LA")):
         pixels = picture(channels=channels)
         pixels[..., -1] = np.arange(17) * 15
         Image.fromarray(pixels, mode).save(tmp_path / "a.png")
         photo = photograph.read(tmp_path / "a.png")
         hole = hole_of(photo)
-        photograph.write(tmp_path / "b.png", photo.filled(prediction_of(photo), hole))
-        result = np.asarray(Image.open(tmp_path / "b.png"))
+        photograph.write(tmp_path / f"b{suffix}", photo.filled(prediction_of(photo), hole))
+        result = np.asarray(Image.open(tmp_path / f"b{suffix}"))
+        if (suffix, mode) == (".webp", "LA"):  # this form has colours alone
+            assert (result[..., :1] == result[..., :3]).all()
+            result = result[..., 2:]
         np.testing.assert_array_equal(result[~hole], pixels[~hole])
         np.testing.assert_array_equal(result[..., -1], pixels[..., -1])
         with pytest.raises(UserError, match="transparency"):
@@ -121,17 +126,18 @@ def test_transparency_is_kept(tmp_path):
 
 def test_sixteen_bit_grey_keeps_its_bits(tmp_path):
     deep = np.random.default_rng(1).integers(0, 65536, (12, 17)).astype(np.uint16)
-    for name in ("a.png", "a.tif"):
+    for name, to in (("a.png", "b.png"), ("a.tif", "b.png"), ("a.png", "b.tif")):
         Image.fromarray(deep).save(tmp_path / name)
         photo = photograph.read(tmp_path / name)
         hole = hole_of(photo)
-        photograph.write(tmp_path / "b.png", photo.filled(prediction_of(photo), hole))
-        result = np.asarray(Image.open(tmp_path / "b.png")).astype(np.uint16)
+        photograph.write(tmp_path / to, photo.filled(prediction_of(photo), hole))
+        result = np.asarray(Image.open(tmp_path / to)).astype(np.uint16)
         np.testing.assert_array_equal(result[~hole], deep[~hole])
         # (0.5 + 1) / 2 * 65535 = 49151.25
         np.testing.assert_allclose(result[hole], 49151, atol=1)
-    with pytest.raises(UserError, match="8 bits"):
-        photograph.write(tmp_path / "b.jpg", photo)
+    for name in ("b.jpg", "b.webp"):
+        with pytest.raises(UserError, match="8 bits"):
+            photograph.write(tmp_path / name, photo)
 
 
 def test_sixteen_bit_colour_is_said_to_lose_bits(tmp_path):
@@ -193,7 +199,10 @@ def test_bad_files_and_names(tmp_path):
         photograph.read(tmp_path / "text.png")
     photo = photograph.Photograph(picture())
     with pytest.raises(UserError, match=r"\.png"):
-        photograph.write(tmp_path / "a.webp", photo)
+        photograph.write(tmp_path / "a.bmp", photo)
+    long = photograph.Photograph(np.zeros((1, 16_384), np.uint8))
+    with pytest.raises(UserError, match="16383 pixels a side"):
+        photograph.write(tmp_path / "a.webp", long)
     with pytest.raises(UserError, match="Cannot write"):
         photograph.write(tmp_path / "missing" / "a.png", photo)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["text.png"]

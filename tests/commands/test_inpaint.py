@@ -138,7 +138,7 @@ def test_a_large_hole_is_doubted(files, tmp_path):
         ("in", "is a folder"),
         ("missing/out.png", "does not exist"),
         ("taken.png/out.png", "is a file"),
-        ("out.webp", "must end in .png"),
+        ("out.bmp", "must end in .png"),
         ("out", "must end in .png"),
     ],
 )
@@ -304,3 +304,49 @@ def test_a_tree_of_photos_keeps_its_form_and_goes_on_after_a_fault(tmp_path):
     (job,) = inpaint.collect(photos, masks, out, skip=True, say=lines.append)
     assert job.output == out / "a" / "x.png" and job.name == "a/x.png"
     assert lines == ["1 of 2 results exist already and are left alone."]
+
+
+def test_transparency_marks_the_hole(files, tmp_path, capsys):
+    folder, pixels, hole = files
+    alpha = np.where(hole, 20, 255).astype(np.uint8)
+    alpha[0, :3] = 200  # half-transparent is no hole
+    Image.fromarray(np.dstack([pixels, alpha])).save(folder / "cut.png")
+    words = ["inpaint", str(folder / "cut.png"), "--mask-from", "alpha", "--classical", "telea"]
+    assert cli.main([*words, "--output", str(tmp_path / "out.webp")]) == 0
+    result = np.asarray(Image.open(tmp_path / "out.webp"))
+    np.testing.assert_array_equal(result[~hole], np.dstack([pixels, alpha])[~hole])
+    assert (result[hole][:, 3] == 255).all() and (result[hole][:, :3] != pixels[hole]).any()
+    with_mask = ["inpaint", str(folder / "photo.png"), str(folder / "mask.png")]
+    assert cli.main([*with_mask, "--classical", "telea", "--output", str(tmp_path / "b.png")]) == 0
+    np.testing.assert_array_equal(result[..., :3], np.asarray(Image.open(tmp_path / "b.png")))
+    capsys.readouterr()
+    opaque = str(folder / "photo.png")
+    for start, message in (
+        ((opaque, "--mask-from", "alpha"), "not transparent anywhere"),
+        ((opaque,), "Name a mask after it"),
+        ((opaque, str(folder / "mask.png"), "--mask-from", "alpha"), "given twice"),
+    ):
+        out = str(tmp_path / "none.png")
+        assert cli.main(["inpaint", *start, "--classical", "telea", "--output", out]) == 2
+        assert message in capsys.readouterr().err and not pathlib.Path(out).exists()
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("--context", "0"), "neither a number of pixels"),
+        (("--context", "near"), "neither a number of pixels"),
+        (("--resolution", "10"), "at least 64 pixels"),
+        (("--resolution", "512", "--context", "whole"), "--context whole asks for none"),
+        (("--context", "9", "--classical", "telea"), "--context is for networks"),
+    ],
+)
+def test_what_the_network_shall_see_is_checked_first(files, tmp_path, capsys, words, message):
+    folder, *_ = files
+    start = ["inpaint", str(folder / "photo.png"), str(folder / "mask.png"), *words]
+    start += [] if "--classical" in words else ["--weights", "scat-places2"]
+    try:
+        assert cli.main([*start, "--output", str(tmp_path / "out.png")]) == 2
+    except SystemExit as stop:  # argparse's own refusal
+        assert stop.code == 2
+    assert message in capsys.readouterr().err

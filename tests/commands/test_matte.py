@@ -260,9 +260,9 @@ def test_without_pymatting_nothing_is_started(files, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("output, options, message", [
-    ("out.jpg", KEEP, "must end in .png: JPEG"),
-    ("out.jpg", Options(alpha_only=True), "must end in .png: JPEG"),
-    ("out.webp", KEEP, "must end in .png"),
+    ("out.jpg", KEEP, "must end in .png, .webp or .tif: JPEG"),
+    ("out.jpg", Options(alpha_only=True), "must end in .png, .webp or .tif: JPEG"),
+    ("out.bmp", KEEP, "must end in .png"),
     ("in/photo.png", KEEP, "would be lost"),
     ("in/trimap.png", KEEP, "would be lost"),
     ("in/mask.png", Options(keep_colours=True, background="mask.png"), "would be lost"),
