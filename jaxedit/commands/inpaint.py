@@ -212,7 +212,8 @@ def run(
         return f"{job.output}: {width} x {height} pixels, {hole.mean():.1%} filled"
 
     return batch_files.run(
-        jobs, read=lambda job: read(job, invert, say, by_alpha=by_alpha), load=load, finish=finish, say=say
+        jobs, read=lambda job: read(job, invert, say, by_alpha=by_alpha), load=load,
+        finish=finish, say=say,
     )
 
 
