@@ -82,6 +82,8 @@ def _base() -> ConfigDict:
 
     config.order = ConfigDict()
     config.order.pool = "whole"  # whole [R] | released (an 8 x 12 window of 8 x 16)
+    # hues [R] | cityscapes [C]: in which the ordering network is shown the classes
+    config.order.colours = "hues"
     config.order.dropout = 0.5  # [C]
 
     config.compose = ConfigDict()  # canvases in use and to measure on, section 3

@@ -47,9 +47,11 @@ def read(
     path = Path(path)
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "no such file"
-        raise UserError(
-            f"{path}: {kind}. Give the path of a safetensors, torch or TensorFlow checkpoint."
+        index = path.with_name(f"{path.name}.index")
+        wanted = f"{index.name} beside it" if index.is_file() else (
+            "the path of a safetensors, torch or TensorFlow checkpoint"
         )
+        raise UserError(f"{path}: {kind}. Give {wanted}.")
     with path.open("rb") as stream:
         start = stream.read(64)
         stream.seek(-min(path.stat().st_size, len(tensorflow_file.MAGIC)), os.SEEK_END)
@@ -65,6 +67,9 @@ def read(
         file = tensorflow_file.IndexFile(path)
         names = _select({name: name for name in file.contents}, prefix, ignore)
         return {new: file.read(old) for new, old in names.items()}
+    index, is_data, _ = path.name.partition(".data-")
+    if is_data and path.with_name(f"{index}.index").is_file():
+        raise UserError(f"{path}: the numbers of a TensorFlow checkpoint. Give {index}.index.")
     raise UserError(
         f"{path}: {_what_instead(start)}. Expected a safetensors, torch or TensorFlow checkpoint."
     )

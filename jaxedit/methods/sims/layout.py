@@ -8,7 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxedit.data.layouts import cityscapes
+from jaxedit.errors import UserError
 from jaxedit.task import Labels
+
+PALETTES = ("hues", "cityscapes")
 
 # What tasks take: classes, and in the place of "unlabelled" -1 or anything from the count on.
 KIND = Labels(unlabelled=-1)
@@ -29,17 +33,29 @@ def known(label: jax.Array, classes: int) -> jax.Array:
     return jnp.where((label >= 0) & (label < classes), label, classes)
 
 
-def colours(classes: int) -> np.ndarray:
+def colours(classes: int, palette: str = "hues") -> np.ndarray:
     """Returns a colour in [0, 1] per class and black for "unlabelled", float32 (classes + 1, 3).
 
-    They differ in hue, and classes that follow one another in brightness too. The released
-    ordering network reads Cityscapes' own colours, which are data of that set: hand those in
-    through the configuration where published weights are used.
+    Args:
+      classes: how many there are.
+      palette: `hues`: they differ in hue, and classes that follow one another in brightness too.
+        `cityscapes`: that data set's own, which the released ordering network reads.
+
+    Raises:
+      UserError: `cityscapes` has another number of classes.
     """
-    rows = [
-        colorsys.hsv_to_rgb(i / classes, 1.0 - 0.4 * (i % 2), 1.0 - 0.25 * (i % 3))
-        for i in range(classes)
-    ]
+    if palette == "cityscapes":
+        rows = np.asarray(cityscapes.TRAIN_CLASSES.colours) / 255
+        if len(rows) != classes:
+            raise UserError(
+                f"order.colours=cityscapes needs network.classes={len(rows)}, not {classes}. Use "
+                "order.colours=hues for other data."
+            )
+    else:
+        rows = [
+            colorsys.hsv_to_rgb(i / classes, 1.0 - 0.4 * (i % 2), 1.0 - 0.25 * (i % 3))
+            for i in range(classes)
+        ]
     return np.asarray([*rows, (0.0, 0.0, 0.0)], np.float32)
 
 

@@ -58,7 +58,8 @@ class Order(Part):
 
     def logits(self, variables: PyTree, batch: Batch, **options: Any) -> jax.Array:
         """Returns the logits (B, P, classes + 1) of pairs, see `ordering_network`."""
-        colours = jnp.asarray(layout.colours(self.config.network.classes))
+        palette = self.config.order.get("colours", "hues")  # runs of before that key have none
+        colours = jnp.asarray(layout.colours(self.config.network.classes, palette))
         x = ordering_network.network_input(
             batch["label"], batch["pair"], batch["pair_classes"], colours
         )

@@ -10,10 +10,10 @@ level. One network serves three sizes, each grown from the one before (`growth`)
 | 2 | 512 x 1024 | one more decoder block at twice the size of the rest |
 | 3 | 1024 x 2048 | one 1 x 1 convolution over picture and input |
 
-What the release does at 2 and 3 is kept: at 2 the encoder sees the input halved while the decoder
-resizes the full one; at 3 the network of stage 2 sees every second pixel of the input, since the
-release resizes it there without aligned corners. That its last convolution reads the picture before
-it is scaled to 0..255 is our reading.
+What the release does at 2 and 3 is kept: encoder and decoder resize the full input with corner
+pixels in place, while the decoder block that 2 adds reads at 3 every second pixel of it, since the
+release resizes it there without aligned corners. The last convolution of 3 reads the picture before
+it is scaled to 0..255.
 """
 
 from __future__ import annotations
@@ -82,16 +82,21 @@ class SynthesisNetwork(nn.Module):
             raise ValueError(f"Sides {x.shape[1:3]} do not divide by {self.multiple}")
         x = x.astype(self.dtype)
         if self.stages < 3:
-            picture, logits = self._base(x)
+            picture, logits = self._base(x, x)
         else:
-            picture, logits = self._base(x[:, ::2, ::2])
+            picture, logits = self._base(x, x[:, ::2, ::2])
             picture = upsample_bilinear(picture.astype(self.dtype), align_corners=True)
             picture = self._head(3, "refine", jnp.concatenate([x, picture], axis=-1))
         return (picture + 1) / 2 * 255, logits
 
-    def _base(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The networks of one and two stages: (picture in about [-1, 1], logits)."""
-        small = _resize(x, 2) if self.stages > 1 else x
+    def _base(self, x: jax.Array, finest: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The networks of one and two stages: (picture in about [-1, 1], logits).
+
+        Args:
+          x: the full input.
+          finest: the same at the size of the picture.
+        """
+        small = _resize(x, 2 ** (self.stages - 1)) if self.stages > 1 else x
         pooled, level = [], small
         for i, count in enumerate(ENCODER_DEPTHS):
             level = self._block(f"encoder_{i + 1}", self.width * min(2**i, 8), count)(level)
@@ -110,7 +115,7 @@ class SynthesisNetwork(nn.Module):
         if self.stages > 1:
             level = upsample_bilinear(level, align_corners=True)
             level = self._block("decoder_up", 2 * self.width)(
-                jnp.concatenate([x, level], axis=-1)
+                jnp.concatenate([finest, level], axis=-1)
             )
         return self._head(3, "to_rgb", level), self._head(
             self.classes + 1, "to_semantic", level

@@ -1,12 +1,13 @@
 """Sizes of the networks at full width, what they refuse, and growing from coarse to fine."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxedit.errors import UserError
-from jaxedit.methods.sims import growth, synthesis
+from jaxedit.methods.sims import growth, synthesis, trunk
 from jaxedit.methods.sims.alignment import AlignmentNetwork
 from jaxedit.methods.sims.ordering_network import OrderingNetwork
 from jaxedit.methods.sims.synthesis import SynthesisNetwork
@@ -48,6 +49,30 @@ def test_sizes_of_the_outputs():
     assert [o.shape for o in outputs] == [(2, 256, 512, 3), (2, 128, 256, 6)]
     with pytest.raises(ValueError, match="do not divide by 256"):
         shapes(network, 10, 128)
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3])
+def test_what_blocks_read_of_the_input(stages):
+    """Encoder and decoder the full input with corners in place, what 2 adds every pixel of its."""
+    side = 64 * 2 ** (stages - 1)
+    read = {}
+
+    def record(call, arguments, options, context):
+        if not isinstance(context.module, trunk.Block):
+            return call(*arguments, **options)
+        (x,) = arguments
+        read[context.module.name] = x
+        return jnp.zeros((*x.shape[:3], context.module.features))
+
+    x = jnp.broadcast_to(jnp.arange(side, dtype=jnp.float32)[:, None], (1, side, side, 10))
+    with nn.intercept_methods(record):
+        SynthesisNetwork(5, stages, 2).init(jax.random.key(0), x)
+    for name, length in (("encoder_1", 64), ("decoder_1", 32), ("decoder_4", 4)):
+        np.testing.assert_allclose(
+            read[name][0, 0, :, 0], np.linspace(0, side - 1, length), atol=1e-4
+        )
+    if stages > 1:
+        np.testing.assert_array_equal(read["decoder_up"][0, 0, :, 0], x[0, 0, :: stages - 1, 0])
 
 
 def test_unlabelled_in_any_spelling():
