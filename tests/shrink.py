@@ -9,6 +9,7 @@ SCAT = str(ROOT / "configs" / "scat.py")
 MATTING = str(ROOT / "configs" / "matting.py")
 SEGMENTATION = str(ROOT / "configs" / "segmentation.py")
 SIMS = str(ROOT / "configs" / "sims.py")
+IEDIT = str(ROOT / "configs" / "iedit.py")
 
 # name -> (preset, overrides): every branch of the method that lowers to another program.
 SCAT_VARIANTS = {
@@ -194,3 +195,30 @@ def sims(name: str = "demo", **overrides: str) -> config_lib.ConfigDict:
             for stage in config.stages if name == "demo"
         )
     return config
+
+
+_TINY_IEDIT = {
+    "image_size": "32",
+    "train.batch_size": "8",
+    "train.steps": "3",
+    "train.log_every": "1",
+    "train.evaluate_every": "0",
+    "train.checkpoint_every": "3",
+    "layers.convolution": "xla",
+    "autoencoder.channels": "(4, 8)",
+    "autoencoder.groups": "2",
+    "discriminator.channels": "2",
+    "discriminator.layers": "1",
+    "loss.feature_channels": "2",
+    "loss.adversarial_start": "1",
+    "evaluate.metrics": "('psnr', 'l1')",
+    "evaluate.batch_size": "8",
+    "evaluate.limit": "8",
+    "evaluate.limit_in_training": "8",
+    "data.source": "scenes:64",
+}
+
+
+def iedit(preset: str, **overrides: str) -> config_lib.ConfigDict:
+    """Returns a part of iEdit at a size for tests."""
+    return config_lib.load(f"{IEDIT}:{preset}", [*{**_TINY_IEDIT, **overrides}.items()])

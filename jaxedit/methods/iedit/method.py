@@ -1,0 +1,32 @@
+"""iEdit (Bodur et al., CVPR 2024 workshop, arXiv 2305.05947) as `Method`s.
+
+`config.part` says which; a run's stages go through them in turn.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+
+import ml_collections
+
+from jaxedit.method import Method
+from jaxedit.methods.iedit import bounds
+from jaxedit.state import Artifact
+
+BOUNDS = bounds.BOUNDS
+# config.part -> module and class.
+PARTS = {
+    "autoencoder": ("autoencoder_method", "Autoencoder"),
+}
+
+
+def create(
+    config: ml_collections.ConfigDict,
+    axis_name: str | None = None,
+    artifacts: Mapping[str, Artifact] | None = None,
+) -> Method:
+    """Returns the method; raises UserError for a configuration that cannot be run."""
+    module, name = PARTS[config.part]
+    made = getattr(importlib.import_module(f"jaxedit.methods.iedit.{module}"), name)
+    return made(config, axis_name, artifacts)
