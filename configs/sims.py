@@ -92,8 +92,18 @@ def _base() -> ConfigDict:
     config.compose.search = "pruned"  # pruned | brute | matrix (accelerators): equal answers [R]
     config.compose.erase = "paper"  # paper: 0.05 h, 80 % | released: 0.0175 h, 50 % | none
     config.compose.rewrite = True  # hand on the layout with the pasted shapes [C]
-    # Classes that are erased around `data.objects`, and come back where a layout is rewritten [C].
-    config.compose.context_classes = ()
+    config.compose.context_classes = ()  # come back where a layout is rewritten [C]
+    config.compose.objects = ()  # around which is erased; (): data.objects [R]
+    config.compose.erased_classes = ()  # what is erased around them; (): context_classes [R]
+    config.compose.right_by_height = False  # to the right by a share of the height, as [C] has it
+    config.compose.keep_unfilled = True  # what has no donor stays, black, before what is behind [C]
+    # Pasted black, as [C] has it: `ground` within half of this share of the height of the donor
+    # picture's `casters` (old shadows), and inside of the edges of `leaky` (sky between leaves).
+    config.compose.shadows = 0.0  # [R]; 0.06 [C]
+    config.compose.ground = ()
+    config.compose.casters = ()
+    config.compose.borders = 0.0  # [R]; 0.04 [C]
+    config.compose.leaky = ()
     config.compose.prior = ()  # names, most often behind first; (): classes of large segments [R]
 
     config.loss = ConfigDict()
@@ -188,8 +198,12 @@ def cityscapes() -> ConfigDict:
     config.data.flat = (0, 1, 9)  # [C]
     config.data.objects = (5, 6, 7, 11, 12, 13, 14, 15, 16, 17, 18)  # [C]
     config.align.rounded = True  # [C], to keep pixels crisp
-    # Restored by [C]; around objects it erases road and sidewalk alone.
-    config.compose.context_classes = (0, 1, 3, 4, 8, 9, 10)
+    config.compose.context_classes = (0, 1, 3, 4, 8, 9, 10)  # [C]
+    config.compose.objects = (2, *config.data.objects)  # [C] counts building as one
+    config.compose.erased_classes = (0, 1)  # [C]
+    config.compose.right_by_height = True  # [C]
+    config.compose.update(shadows=0.06, ground=(0, 1), casters=(13, 14, 15, 16))  # [C]
+    config.compose.update(borders=0.04, leaky=(8,))  # [C]
     config.compose.prior = CITYSCAPES
     config.train.steps = 800 * IMAGES  # of the coarse network [C]
     whole = (1024, 2048)

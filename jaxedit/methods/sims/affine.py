@@ -7,8 +7,10 @@ rounded down). theta = [a, b, tx, c, d, ty] maps a pixel of the target to where 
 
 from __future__ import annotations
 
+import cv2
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 RULES = ("zero_padded", "released")
@@ -38,6 +40,26 @@ def warp(image: jax.Array, theta: jax.Array, rule: str = "zero_padded") -> jax.A
             taken = jnp.take_along_axis(flat, index, axis=1).reshape(image.shape)
             total += taken * (row_weight * column_weight)[..., None]
     return total
+
+
+def warp_on_host(
+    picture: np.ndarray, theta: np.ndarray, interpolation: int = cv2.INTER_LINEAR
+) -> np.ndarray:
+    """Returns a warped picture, float or uint8 (H, W) or (H, W, C), black outside, by OpenCV.
+
+    Args:
+      picture: what is warped.
+      theta: (6,), see the module.
+      interpolation: OpenCV's; with cv2.INTER_NEAREST a mask stays one.
+    """
+    height, width = picture.shape[:2]
+    # From the middle of the frame to its corner, where OpenCV counts from.
+    move = np.asarray(theta, np.float64).reshape(2, 3).copy()
+    origin = np.asarray([width // 2, height // 2])
+    move[:, 2] += origin - move[:, :2] @ origin
+    return cv2.warpAffine(
+        picture, move, (width, height), flags=interpolation | cv2.WARP_INVERSE_MAP
+    )
 
 
 def _sources(theta: jax.Array, height: int, width: int) -> tuple[jax.Array, jax.Array]:

@@ -30,12 +30,14 @@ class Elision:
       outer: reach of the black band around objects; 0 erases nothing.
       margin: the black band stays within the object's box, grown by this share of its side to the
         left, to the right and below; not above.
+      right_by_height: to the right it is grown by a share of its height, as the published code.
     """
 
     inner: int
     ratio: float
     outer: int
     margin: float = segments.CONTEXT_SHARE
+    right_by_height: bool = False
 
 
 def paper(height: int) -> Elision:
@@ -73,7 +75,7 @@ class Canvas:
 
 
 def compose(
-    colours: np.ndarray,
+    colours: Sequence[np.ndarray] | np.ndarray,
     masks: np.ndarray,
     labels: Sequence[int],
     order: Sequence[int],
@@ -81,6 +83,7 @@ def compose(
     front: np.ndarray | None = None,
     elision: Elision | None = None,
     noise: np.ndarray | None = None,
+    black: np.ndarray | None = None,
 ) -> Canvas:
     """Returns the segments pasted in `order`, the later over the earlier; not yet erased outside.
 
@@ -94,6 +97,7 @@ def compose(
       elision: what is erased inside of edges; None erases nothing.
       noise: (N, H, W), uniform in [0, 1), that decides which pixels of a band are; needed with
         `elision`.
+      black: bool (N, H, W), pixels of each segment that are pasted without colour (`flaws`).
     """
     size = masks.shape[1:]
     colour = np.zeros((*size, 3), np.float32)
@@ -105,8 +109,12 @@ def compose(
             kept = np.append(front[:, number].astype(bool), False)  # -1, nobody, keeps nothing
             painted &= ~kept[owner]
         colour[painted] = colours[number][painted]
+        seen = painted
+        if black is not None:
+            colour[painted & black[number]] = 0
+            seen = painted & ~black[number]
         if elision is not None:
-            colour[inner_band(painted, elision.inner) & (noise[number] < elision.ratio)] = 1
+            colour[inner_band(seen, elision.inner) & (noise[number] < elision.ratio)] = 1
         owner[painted] = number
         label[painted] = labels[number]
     return Canvas(colour, owner, label)
@@ -142,7 +150,9 @@ def outer_band(
         beside = segments.grown(right - left + 1, elision.margin)
         below = segments.grown(bottom - top + 1, elision.margin)
         rows = slice(top, bottom + 1 + below)
-        columns = slice(max(0, left - beside), right + 1 + beside)
+        columns = slice(
+            max(0, left - beside), right + 1 + (below if elision.right_by_height else beside)
+        )
         mask = found.placed(label.shape)[rows, columns]
         near = cv2.dilate(
             mask.astype(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=0
@@ -157,6 +167,31 @@ def erase_outside(
     """Returns the canvas with black around objects, see `outer_band`."""
     band = outer_band(canvas.label, objects, context, elision)
     return dataclasses.replace(canvas, colour=np.where(band[..., None], 0, canvas.colour))
+
+
+def with_unfilled(
+    canvas: Canvas, layout: np.ndarray, unfilled: np.ndarray, priority: np.ndarray
+) -> Canvas:
+    """Returns the canvas with what has no donor: black, of its own class, where it is in front.
+
+    As in the published code, a distant car on a road that was pasted stays a car, to be painted by
+    the network alone.
+
+    Args:
+      canvas: what was pasted.
+      layout: int (H, W), the one that was asked for.
+      unfilled: bool (H, W), the pixels that have a class and no donor.
+      priority: (classes,), see `order.priorities`: what is larger is in front.
+    """
+    ahead = priority[np.where(unfilled, layout, 0)] > np.where(
+        canvas.label == UNLABELLED, -1, priority[canvas.label]
+    )
+    changed = unfilled & ahead
+    return Canvas(
+        np.where(changed[..., None], 0, canvas.colour).astype(np.float32),
+        np.where(changed, -1, canvas.owner).astype(np.int32),
+        np.where(changed, layout, canvas.label).astype(np.int32),
+    )
 
 
 def rewritten(

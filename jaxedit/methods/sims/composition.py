@@ -9,7 +9,7 @@ kept: bank pixels reappear in the result, and so does their licence.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,12 @@ import numpy as np
 from jaxedit.errors import UserError
 from jaxedit.host.names import check_choice
 from jaxedit.methods.sims import canvas as canvas_lib
+from jaxedit.methods.sims import flaws, placing, retrieval, scaling, segments
 from jaxedit.methods.sims import order as order_lib
-from jaxedit.methods.sims import retrieval, segments
 from jaxedit.methods.sims.bank import Bank, Donor
+from jaxedit.methods.sims.placing import Applier
 from jaxedit.methods.sims.segments import UNLABELLED, Segment
 
-Applier = Callable[..., Mapping[str, np.ndarray]]
 _PAIRS = 8  # that the ordering network is asked for at a time
 
 
@@ -38,8 +38,12 @@ class Settings:
       area_share: smaller segments of the layout stay black.
       erase: how wide seams are erased: a key of `canvas.RULES`, or none.
       objects: classes around which context is erased.
-      context_classes: classes that are erased around objects, and restored where the layout is
-        rewritten.
+      context_classes: classes that are restored where the layout is rewritten.
+      erased_classes: classes that are erased around objects.
+      right_by_height: see `canvas.Elision`.
+      flaws: which pixels of donors are left out.
+      keep_unfilled: what has no donor stays as it is asked for, black, where its class is in front
+        of what was pasted (`canvas.with_unfilled`).
       rewrite: hand on the layout with the pasted shapes, as released, instead of the one asked for.
       prior: classes, most often behind first; () orders by `size_prior`.
     """
@@ -52,6 +56,10 @@ class Settings:
     erase: str = "paper"
     objects: tuple[int, ...] = ()
     context_classes: tuple[int, ...] = ()
+    erased_classes: tuple[int, ...] = ()
+    right_by_height: bool = False
+    flaws: flaws.Rule = flaws.Rule()
+    keep_unfilled: bool = True
     rewrite: bool = True
     prior: tuple[int, ...] = ()
 
@@ -110,21 +118,21 @@ class Composer:
       settings: how.
       align: the alignment network's task `align`, called with one segment; None moves nothing.
       order: the ordering network's task `order`; None orders by the prior of the classes.
+      size: (height, width) of layouts and canvases; None is that of the bank's colours.
+      align_size: (height, width) that the alignment network is asked at; None is `size`.
     """
 
     def __init__(
         self, bank: Bank, settings: Settings, align: Applier | None = None,
-        order: Applier | None = None,
+        order: Applier | None = None, *, size: tuple[int, int] | None = None,
+        align_size: tuple[int, int] | None = None,
     ):
         self.bank, self.settings = bank, settings
-        self._align, self._order = align, order
+        self.size = tuple(size or (side * bank.scale for side in bank.size))
+        self._order = order
+        self._place = placing.Placer(bank, self.size, align, align_size, settings.flaws)
         self._searcher = retrieval.Searcher(bank, context=settings.context, how=settings.search)
         self._prior = settings.prior or size_prior(bank)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Returns height and width of layouts and canvases."""
-        return tuple(side * self.bank.scale for side in self.bank.size)
 
     def __call__(
         self, label: np.ndarray, *, instance: np.ndarray | None = None,
@@ -162,11 +170,19 @@ class Composer:
         places = [n for n, found in enumerate(chosen) if found is not None]
         empty = tuple(s for s, found in zip(wanted, chosen, strict=True) if found is None)
         wanted, found = [wanted[n] for n in places], [chosen[n] for n in places]
-        moved = [self._moved(s, f.number, label) for s, f in zip(wanted, found, strict=True)]
-        colours = np.stack([c for c, _ in moved]) if moved else np.zeros((0, *self.size, 3))
-        masks = np.stack([m for _, m in moved]) if moved else np.zeros((0, *self.size), bool)
+        placed = [self._place(s, f.number, label) for s, f in zip(wanted, found, strict=True)]
+        masks = np.zeros((len(placed), *self.size), bool)
+        for number, one in enumerate(placed):
+            masks[number] = one.mask
         sequence = self._sequence(wanted, masks, frame)
-        canvas = self._pasted(wanted, colours, masks, sequence, rng)
+        canvas = self._pasted(wanted, placed, masks, sequence, rng)
+        if self.settings.keep_unfilled:
+            covered = self._covered(wanted)
+            order = np.asarray(order_lib.priorities(range(count), self._prior))
+            canvas = canvas_lib.with_unfilled(
+                canvas, label, (label != UNLABELLED) & ~covered, order
+            )
+        canvas = self._erased(canvas)
         if self.settings.rewrite:
             label = canvas_lib.rewritten(
                 label, canvas.label, self._covered(wanted), self.settings.context_classes
@@ -181,33 +197,13 @@ class Composer:
 
     def _reduced(self, array: np.ndarray) -> np.ndarray:
         """Returns an array at the bank's frame, by its nearest pixels."""
-        middle = self.bank.scale // 2
-        return array[middle :: self.bank.scale, middle :: self.bank.scale]
+        return scaling.nearest(array, self.bank.size)
 
     def _covered(self, wanted: Sequence[Segment]) -> np.ndarray:
         covered = np.zeros(self.bank.size, bool)
         for segment in wanted:
             covered |= segment.placed(self.bank.size)
-        return self.bank.enlarged(covered)
-
-    def _moved(
-        self, wanted: Segment, number: int, label: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns colour (H, W, 3) in [0, 1] and mask, bool (H, W), of a donor on its place."""
-        segment = self.bank.segment(number)
-        colour = np.zeros((*self.size, 3), np.float32)
-        place = segments.inside(segment.box, self.bank.scale)
-        colour[place] = self.bank.colours(number).astype(np.float32) / 255
-        mask = self.bank.enlarged(segment.placed(self.bank.size))
-        if self._align is None:
-            return colour, mask
-        plane = lambda array: array.astype(np.float32)[..., None]
-        outputs = self._align(
-            colour=2 * colour - 1, mask=plane(mask), label=label,
-            target=plane(self.bank.enlarged(wanted.placed(self.bank.size))),
-        )
-        mask = outputs["mask"][..., 0] > 0.5
-        return np.where(mask[..., None], np.clip((outputs["colour"] + 1) / 2, 0, 1), 0), mask
+        return self._place.enlarged(covered)
 
     def _sequence(
         self, wanted: Sequence[Segment], masks: np.ndarray, frame: np.ndarray
@@ -246,22 +242,33 @@ class Composer:
         found = np.concatenate(found)[: len(asked)]
         return dict(zip(asked, found, strict=True))
 
+    def _elision(self) -> canvas_lib.Elision | None:
+        rule = canvas_lib.RULES.get(self.settings.erase)
+        return None if rule is None else dataclasses.replace(
+            rule(self.size[0]), right_by_height=self.settings.right_by_height
+        )
+
     def _pasted(
-        self, wanted: Sequence[Segment], colours: np.ndarray, masks: np.ndarray,
+        self, wanted: Sequence[Segment], placed: Sequence[placing.Placed], masks: np.ndarray,
         sequence: Sequence[int], rng: np.random.Generator,
     ) -> canvas_lib.Canvas:
-        settings = self.settings
-        rule = canvas_lib.RULES.get(settings.erase)
-        elision = None if rule is None else rule(self.size[0])
+        elision = self._elision()
         noise = None if elision is None else rng.random((len(wanted), *self.size), np.float32)
-        canvas = canvas_lib.compose(
-            colours, masks, [segment.label for segment in wanted], sequence,
-            elision=elision, noise=noise,
+        black = None
+        if any(one.black is not None for one in placed):
+            black = np.stack([one.mask & False if one.black is None else one.black
+                              for one in placed])
+        return canvas_lib.compose(
+            [one.colour for one in placed], masks, [segment.label for segment in wanted], sequence,
+            elision=elision, noise=noise, black=black,
         )
+
+    def _erased(self, canvas: canvas_lib.Canvas) -> canvas_lib.Canvas:
+        elision = self._elision()
         if elision is None:
             return canvas
         return canvas_lib.erase_outside(
-            canvas, settings.objects, settings.context_classes, elision
+            canvas, self.settings.objects, self.settings.erased_classes, elision
         )
 
 
@@ -271,14 +278,23 @@ def settings_of(config: Any, bank: Bank) -> Settings:
     Raises:
       UserError: `compose.prior` names a class that the bank does not have.
     """
-    compose = config.compose
+    compose, data = config.compose, config.data
+    # Runs of before one of these keys have none.
+    or_else = lambda key, default: compose.get(key, default) or default
+    context = tuple(compose.context_classes)
     for name in compose.prior:
         check_choice("compose.prior", name, bank.classes.names)
     return Settings(
         candidates=compose.candidates, context=compose.context, search=compose.search,
-        thin=tuple(config.data.thin), area_share=config.data.area_share, erase=compose.erase,
-        objects=tuple(config.data.objects), context_classes=tuple(compose.context_classes),
-        rewrite=compose.rewrite,
+        thin=tuple(data.thin), area_share=data.area_share, erase=compose.erase,
+        objects=tuple(or_else("objects", data.objects)), context_classes=context,
+        erased_classes=tuple(or_else("erased_classes", context)),
+        right_by_height=or_else("right_by_height", False),
+        flaws=flaws.Rule(
+            or_else("shadows", 0.0), tuple(or_else("ground", ())), tuple(or_else("casters", ())),
+            or_else("borders", 0.0), tuple(or_else("leaky", ())),
+        ),
+        keep_unfilled=compose.get("keep_unfilled", True), rewrite=compose.rewrite,
         prior=tuple(bank.classes.names.index(name) for name in compose.prior),
     )
 

@@ -25,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import ml_collections
 import numpy as np
 
@@ -33,7 +32,7 @@ import jaxedit.methods.sims.records  # noqa: F401  declares the keys of canvases
 from jaxedit.data import transforms
 from jaxedit.errors import UserError
 from jaxedit.method import Record
-from jaxedit.methods.sims import pairs, scaling, segments
+from jaxedit.methods.sims import affine, pairs, scaling, segments
 from jaxedit.methods.sims.affine import IDENTITY
 
 _RANGE = (0.9, 1.1)  # of the published jitter's scale
@@ -133,14 +132,8 @@ class MovedSegments(AlignSamples):
         sample = super().__call__(record, rng)
         target = sample["targets"][0].astype(np.float32)[..., None]
         original = (sample["image"] + 1) / 2 * target
-        height, width = self.size
-        # From the middle of the frame to its corner, where OpenCV counts from.
-        move = sample["jitter"][0].reshape(2, 3).astype(np.float64)
-        origin = np.asarray([width // 2, height // 2])
-        move[:, 2] += origin - move[:, :2] @ origin
-        moved = cv2.warpAffine(
-            np.concatenate([original, target], axis=-1), move, (width, height),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        moved = affine.warp_on_host(
+            np.concatenate([original, target], axis=-1), sample["jitter"][0]
         )
         return {
             "colour": 2 * moved[..., :3] - 1, "original": 2 * original - 1,

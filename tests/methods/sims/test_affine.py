@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxedit.methods.sims import affine
+from jaxedit.methods.sims import affine, placing
 
 IMAGE = jnp.asarray(np.random.default_rng(0).random((2, 9, 7, 3)), jnp.float32)
 SHIFT = jnp.asarray([[1, 0, 2.4, 0, 1, -1.2]], jnp.float32)
@@ -24,6 +24,15 @@ def test_gradient_of_the_map(rule):
         there, back = (value(theta.at[place].add(sign * step)) for sign in (1, -1))
         found = float(there - back) / (2 * step)
         assert float(gradient[place]) == pytest.approx(found, rel=0.05, abs=0.1)
+
+
+def test_the_warp_of_the_host_is_the_same():
+    image = np.asarray(IMAGE)[:1]
+    theta = np.asarray([[1.04, 0.1, 1.5, -0.1, 0.95, -0.7]], np.float32)
+    found = affine.warp_on_host(image[0], theta[0])
+    np.testing.assert_allclose(found, affine.warp(image, theta)[0], atol=0.04)  # 1/32 of a pixel
+    finer = placing.finer_map(SHIFT[0], (9, 7), (18, 28))
+    np.testing.assert_allclose(finer, [1, 0, 9.6, 0, 1, -2.4], rtol=1e-6)
 
 
 def test_far_away_is_black_and_finite():

@@ -22,6 +22,31 @@ def test_layout_is_rewritten_to_what_was_pasted():
     assert canvas.rewritten(layout, pasted, queries, [road])[0, 3] == road
 
 
+def test_released_box_of_the_outer_band():
+    """To the right it is grown by a share of the component's height."""
+    label = np.zeros((16, 40), np.int32)
+    label[2:14, 10:14] = 1  # 12 high, 4 wide
+    own, released = (
+        canvas.outer_band(label, [1], [0], canvas.Elision(0, 0.0, 9, 0.5, by_height))
+        for by_height in (False, True)
+    )
+    assert np.flatnonzero(own.any(0)).tolist() == [8, 9, 10, 11, 12, 13, 14, 15]
+    assert np.flatnonzero(released.any(0)).tolist() == list(range(8, 20))
+
+
+def test_black_pixels_of_a_segment_cover_and_bound_it():
+    colours = np.stack([np.full((9, 9, 3), 0.25), np.full((9, 9, 3), 0.5)])
+    masks = np.ones((2, 9, 9), bool)
+    black = np.zeros((2, 9, 9), bool)
+    black[1, :, 5:] = True
+    made = canvas.compose(
+        colours, masks, [0, 1], [0, 1], elision=canvas.Elision(1, 1.0, 0),
+        noise=np.zeros((2, 9, 9)), black=black,
+    )
+    assert (made.label == 1).all() and not made.colour[:, 5:].any()
+    assert (made.colour[:, 4] == 1).all() and (made.colour[:, :4] == 0.5).all()
+
+
 def test_training_canvas_options():
     image = np.full((8, 8, 3), 0.5, np.float32)
     label = np.zeros((8, 8), np.int32)

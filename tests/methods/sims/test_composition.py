@@ -5,7 +5,9 @@ import pytest
 
 from jaxedit.errors import UserError
 from jaxedit.methods.sims import composition
+from jaxedit.methods.sims.affine import IDENTITY
 from jaxedit.methods.sims.composition import Composer, Settings
+from jaxedit.methods.sims.flaws import Rule
 from tests.methods.sims import banks
 
 
@@ -65,7 +67,8 @@ def test_segments_are_moved_and_ordered(bank):
 
     def align(colour, mask, target, label):
         asked.append((colour.shape, mask.shape, target.shape, label.shape))
-        return {"colour": colour, "mask": np.ones_like(mask)}  # everything covers everything
+        # Everything covers everything.
+        return {"colour": colour, "mask": np.ones_like(mask), "theta": np.asarray(IDENTITY)}
 
     def order(label, pair, pair_classes):
         assert label.shape == pair.shape[1:] == bank.size and len(pair) == len(pair_classes)
@@ -95,6 +98,55 @@ def test_finer_colours(tmp_path):
     assert {one.donor.image for one in made.pasted} == {"picture-1"}
     with pytest.raises(UserError, match="this bank makes canvases of"):
         compose(bank, {"label": label[::2, ::2]})
+
+
+def test_canvases_of_another_size_than_the_banks(bank):
+    """Twice as large, by the network asked at half of it: whole shifts stay whole."""
+    record = banks.Layouts(12)[3]
+    small = compose(bank, record)
+    fine = Composer(bank, Settings(area_share=0, erase="none"), size=(64, 128))
+    made = fine(record["label"].repeat(2, 0).repeat(2, 1), rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(made.layout[::2, ::2], small.layout)
+    np.testing.assert_array_equal(made.canvas[::2, ::2].any(-1), small.canvas.any(-1))
+
+    def align(colour, mask, target, label):
+        assert colour.shape == (16, 32, 3) and label.shape == target.shape[:2] == (16, 32)
+        return {"colour": colour, "mask": mask, "theta": np.asarray([1, 0, 1, 0, 1, 0])}
+
+    moved = Composer(bank, Settings(area_share=0, erase="none", keep_unfilled=False), align,
+                     align_size=(16, 32))(record["label"], rng=np.random.default_rng(0))
+    np.testing.assert_allclose(moved.canvas[:, :-2], small.canvas[:, 2:], atol=1e-6)
+
+
+def test_flaws_of_donors_are_pasted_black(bank):
+    record = banks.Layouts(12)[3]
+    rule = Rule(shadows=0.2, ground=(1,), casters=(2,), borders=0.1, leaky=(3,))
+    plain, made = (compose(bank, record, settings={"flaws": r}) for r in (Rule(), rule))
+    changed = (made.canvas != plain.canvas).any(-1)
+    assert not made.canvas[changed].any()
+    np.testing.assert_array_equal(made.layout, plain.layout)  # only colours are missing
+    assert set(record["label"][changed]) == {1, 3}
+    assert all((changed & (record["label"] == label)).sum() > 20 for label in (1, 3))
+
+
+def test_what_has_no_donor_keeps_its_label(bank):
+    """Small segments, and those for which nothing is found, in front of what their class is."""
+    record = banks.Layouts(12)[3]
+    options = {"area_share": 0.1, "prior": (4, 3, 0, 1, 2), "rewrite": True}
+    without = bank.allowed(without=["picture-3"])
+    gone, kept = (
+        compose(bank, record, allowed=without, settings={**options, "keep_unfilled": keep})
+        for keep in (False, True)
+    )
+    changed = gone.layout != kept.layout
+    assert changed.any() and (kept.layout[changed] == record["label"][changed]).all()
+    assert not kept.canvas[changed].any()
+    pasted = gone.canvas.any(-1)
+    place = {label: number for number, label in enumerate(options["prior"])}
+    assert all(
+        place[new] > place[old] for new, old in
+        zip(kept.layout[changed & pasted], gone.layout[changed & pasted], strict=True)
+    )
 
 
 def test_nothing_to_paste(bank):
