@@ -93,3 +93,10 @@ class SampleNorm(nn.Module):
         variance = jnp.mean(jnp.square(x - mean), axes, keepdims=True)
         gain = scale * lax.rsqrt(variance + self.epsilon)
         return (x * gain + (bias - mean * gain)).astype(self.dtype)
+
+
+def unit_length(x: jax.Array, epsilon: float = 1e-12) -> jax.Array:
+    """Divides (..., C) by its L2 norm over the last axis, or by `epsilon` where that is larger."""
+    squares = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
+    # Under the root, whose gradient at nothing is infinite.
+    return x * lax.rsqrt(jnp.maximum(squares, epsilon**2))

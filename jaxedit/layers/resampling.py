@@ -90,6 +90,35 @@ def average_pool(x: jax.Array, size: int = 2) -> jax.Array:
     return cells.mean((2, 4))
 
 
+def adaptive_average_pool(x: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Returns (B, *size, C), means over windows that cover (B, H, W, C), as PyTorch has them.
+
+    Window i of n along an axis of L pixels is floor(i L / n) to ceil((i + 1) L / n), so windows
+    may share pixels, and a larger size repeats them.
+    """
+    rows = jnp.asarray(_windows_of_pool(x.shape[1], size[0]), x.dtype)
+    columns = jnp.asarray(_windows_of_pool(x.shape[2], size[1]), x.dtype)
+    x = jnp.einsum("Hh,bhwc->bHwc", rows, x, precision=lax.Precision.HIGHEST)
+    return jnp.einsum("Ww,bhwc->bhWc", columns, x, precision=lax.Precision.HIGHEST)
+
+
+def _windows_of_pool(length: int, new: int) -> np.ndarray:
+    """Returns the (new, length) matrix whose rows take the mean over a window each."""
+    starts = np.arange(new) * length // new
+    ends = -(-np.arange(1, new + 1) * length // new)
+    pixels = np.arange(length)
+    inside = (pixels >= starts[:, None]) & (pixels < ends[:, None])
+    return inside / (ends - starts)[:, None]
+
+
+def resize_nearest(x: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Resizes (B, H, W, C) to (B, *size, C) by the pixels at floor(i L / n), as PyTorch does."""
+    rows, columns = (
+        np.arange(new) * length // new for length, new in zip(x.shape[1:3], size, strict=True)
+    )
+    return x[:, rows][:, :, columns]
+
+
 def max_pool(x: jax.Array, size: int = 2) -> jax.Array:
     """Returns maxima over `size` x `size` cells; what does not fill a cell is left out."""
     window = (1, size, size, 1)

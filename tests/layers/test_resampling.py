@@ -87,3 +87,21 @@ def test_pools_of_three_with_padding_as_tensorflow_has_it(shape):
         np.testing.assert_allclose(ours(x), theirs(x), atol=1e-6)
         gradient = lambda pool: jax.grad(lambda x: jnp.sum(jnp.sin(pool(x))))(x)
         np.testing.assert_allclose(gradient(ours), gradient(theirs), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(4, 2), (13, 5), (1, 10)])
+def test_adaptive_windows(size):
+    """Means over floor(i L / n) .. ceil((i + 1) L / n), whether fewer or more than there were."""
+    y = resampling.adaptive_average_pool(jnp.asarray(X), size)
+    for row, column in np.ndindex(size):
+        part = X
+        for axis, (index, new) in ((1, (row, size[0])), (2, (column, size[1]))):
+            length = X.shape[axis]
+            window = np.arange(index * length // new, -(-(index + 1) * length // new))
+            part = part.take(window, axis)
+        np.testing.assert_allclose(y[:, row, column], part.mean((1, 2)), atol=1e-6)
+
+
+def test_resizing_by_the_nearest_pixel():
+    y = resampling.resize_nearest(jnp.asarray(X), (4, 10))
+    np.testing.assert_array_equal(y, X[:, [0, 1, 3, 4]][:, :, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]])

@@ -14,7 +14,7 @@ _ADJUSTMENTS = {"match", "unscale", "mul", "add"}
 _INPUT_KEYS = {"shape", "salt", "then"}
 _KERNEL_RULE = "except names ending in `kernel`"
 _REPEATED = re.compile(r"each pixel repeated (\d+) times along both spatial axes")
-_STRIDES = re.compile(r"\[:, ::(\d+)(?:, ::(\d+), ::(\d+))?\]")
+_STRIDES = re.compile(r"\[(:[:\d]*(?:, ::?\d*)*)\]")  # as "[:, ::8, ::4, ::4]"
 
 
 class SdicFile(golden.File):
@@ -24,7 +24,7 @@ class SdicFile(golden.File):
         super().__init__(path)
         self.salt = int(self.info["salt"])
         self.config = self.info["config"]
-        assert _KERNEL_RULE in self.info["fill_rule"]
+        assert not self.info.get("parameters") or _KERNEL_RULE in self.info["fill_rule"]
 
     def published(self) -> dict[str, np.ndarray]:
         """Returns published name -> array, filled and adjusted."""
@@ -47,6 +47,8 @@ class SdicFile(golden.File):
           shape: where the JSON gives it in words.
         """
         entry = self.info["inputs"][key or name]
+        if isinstance(entry, list):
+            entry = {"shape": entry, "salt": self.salt}
         if not set(entry) <= _INPUT_KEYS:
             raise ValueError(f"{self.path}: an input that no test knows: {entry}")
         array = fill.make_input(name, shape or tuple(entry["shape"]), int(entry["salt"]))
@@ -56,15 +58,18 @@ class SdicFile(golden.File):
         return array
 
     def compare(self, output: str, actual: np.ndarray) -> None:
-        """Asserts that `actual` (four axes: NHWC) is the recorded output within its limit."""
+        """Asserts that `actual` is the recorded output within its limit.
+
+        Maps (four axes: NHWC) and volumes (five: NDHWC) are sub-sampled as the record was.
+        """
         expected = self.arrays[output]
         actual = np.asarray(actual)
-        if actual.ndim == 4:
+        if actual.ndim >= 4:
             actual = golden.to_nchw(actual)
             strides = _STRIDES.search(self.info["outputs"][output]["what"])
             if strides and actual.shape != expected.shape:
-                steps = [int(step or 1) for step in strides.groups()]
-                actual = actual[:, :: steps[0], :: steps[1], :: steps[2]]
+                steps = [int(step.strip(" :") or 1) for step in strides[1].split(",")]
+                actual = actual[tuple(slice(None, None, step) for step in steps)]
             elif actual.shape != expected.shape:  # "same sub-sampling", as the shapes show it
                 sizes = zip(actual.shape, expected.shape, strict=True)
                 steps = [math.ceil(full / kept) for full, kept in sizes]
@@ -73,6 +78,12 @@ class SdicFile(golden.File):
         gap = float(np.abs(actual - expected).max())
         limit = self.info["limits"][output]
         assert gap <= limit, f"{self.path.name}: {output} differs by {gap:.3g}, limit {limit:.3g}"
+
+    def compare_all(self, found: dict[str, np.ndarray]) -> None:
+        """Asserts that `found` are all recorded outputs, each within its limit."""
+        assert found.keys() == self.arrays.keys() == self.info["outputs"].keys()
+        for name, array in found.items():
+            self.compare(name, array)
 
 
 def _adjusted(array: np.ndarray, change: dict) -> np.ndarray:
