@@ -44,6 +44,7 @@ setup(
         "scipy>=1.13",
         "tensorboardX>=2.6.2",
         "tensorflow-datasets>=4.9.7",
+        "tokenizers>=0.20",  # byte pairs of texts
         "tqdm>=4.66",
     ],
     extras_require={

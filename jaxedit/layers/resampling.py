@@ -81,6 +81,31 @@ def _interpolation(length: int, new: int, align_corners: bool) -> np.ndarray:
     return matrix
 
 
+def resize_bicubic(x: jax.Array, size: tuple[int, int], a: float = -0.75) -> jax.Array:
+    """Resizes (B, H, W, C) to (B, *size, C) bicubically, without a low-pass filter.
+
+    As `torch.nn.functional.interpolate(mode="bicubic", align_corners=False)`: four taps per axis
+    of Keys' kernel (1981) with parameter `a`, those beyond the border being the border's.
+    """
+    rows, columns = (_cubic(x.shape[axis], size[axis - 1], a) for axis in (1, 2))
+    x = jnp.einsum("Hh,bhwc->bHwc", rows.astype(x.dtype), x, precision=lax.Precision.HIGHEST)
+    return jnp.einsum("Ww,bhwc->bhWc", columns.astype(x.dtype), x, precision=lax.Precision.HIGHEST)
+
+
+def _cubic(length: int, new: int, a: float) -> np.ndarray:
+    """Returns the (new, length) matrix whose rows hold the four weights of every new sample."""
+    position = (np.arange(new) + 0.5) * (length / new) - 0.5
+    low = np.floor(position).astype(int)
+    matrix = np.zeros((new, length), np.float32)
+    for tap in range(-1, 3):
+        far = np.abs(position - (low + tap))
+        near = ((a + 2) * far - (a + 3)) * far**2 + 1
+        outer = a * (((far - 5) * far + 8) * far - 4)
+        index = np.clip(low + tap, 0, length - 1)
+        np.add.at(matrix, (np.arange(new), index), np.where(far <= 1, near, outer))
+    return matrix
+
+
 def average_pool(x: jax.Array, size: int = 2) -> jax.Array:
     """Returns means over `size` x `size` cells; height and width must be multiples of `size`."""
     batch, height, width, channels = x.shape

@@ -12,30 +12,26 @@ where a folder is written after another.
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
 
-from jaxedit.errors import UserError
 from jaxedit.host.atomic import atomic_folder
 from jaxedit.host.names import check_choice
 from jaxedit.models.diffusion import names, parts
 from jaxedit.models.diffusion.parts import PARTS, Config, Part
 from jaxedit.models.diffusion.schedule import Schedule
-from jaxedit.weights import reader, table
+from jaxedit.weights import published_folder, reader, table
 
-_CONFIG = "config.json"
 _SCHEDULE = "scheduler/scheduler_config.json"
 WEIGHTS = tuple(
     f"diffusion_pytorch_model{variant}.{ending}"
     for ending in ("safetensors", "bin") for variant in ("", ".fp16")
 )
-_METADATA = {"format": "pt"}  # without it, the publisher's library refuses a file
+_ADVICE = "Give the whole folder of a Stable Diffusion 1.x model, as published."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +55,10 @@ def load(folder: str | pathlib.Path, name: str, *, file: str = "") -> Loaded:
         missing, unused or of another shape.
     """
     part, place = _part(name), pathlib.Path(folder) / name
-    config = part.config.from_published(_json(place / _CONFIG), str(place / _CONFIG))
+    described = place / published_folder.CONFIG
+    config = part.config.from_published(
+        published_folder.read_json(described, _ADVICE), str(described)
+    )
     path = _weights(place, file)
     return Loaded(config, fill(part, config, reader.read(path), str(path)))
 
@@ -82,7 +81,7 @@ def fill(
 def load_schedule(folder: str | pathlib.Path) -> Schedule:
     """Returns the noise schedule that a published folder asks for, whichever sampler it names."""
     path = pathlib.Path(folder) / _SCHEDULE
-    return Schedule.from_published(_json(path), str(path))
+    return Schedule.from_published(published_folder.read_json(path, _ADVICE), str(path))
 
 
 def save(
@@ -117,9 +116,9 @@ def save(
         if source is not None:
             # Other copies of a part that is written anew would hold what it was before.
             left_out = {place / file for place in map(pathlib.Path, loaded) for file in WEIGHTS}
-            _copy(source, temporary, left_out)
+            published_folder.copy(source, temporary, left_out)
         elif schedule is not None:
-            _write_json(temporary / _SCHEDULE, {
+            published_folder.write_json(temporary / _SCHEDULE, {
                 "_class_name": "DDIMScheduler", **dataclasses.asdict(schedule),
                 "clip_sample": False,
             })
@@ -129,29 +128,18 @@ def save(
             file = WEIGHTS[0]
             if source is not None:
                 file = replaced[name].name.replace(".bin", ".safetensors")
-                arrays = _spelled(arrays, reader.read(replaced[name]), replaced[name])
+                arrays = published_folder.spelled(
+                    arrays, reader.read(replaced[name]), names.modern, replaced[name]
+                )
             else:
                 described = {"_class_name": part.class_name, "act_fn": "silu"}
-                _write_json(place / _CONFIG, described | dataclasses.asdict(network.config))
+                published_folder.write_json(
+                    place / published_folder.CONFIG,
+                    described | dataclasses.asdict(network.config),
+                )
             place.mkdir(parents=True, exist_ok=True)
-            safetensors.numpy.save_file(arrays, place / file, _METADATA)
+            safetensors.numpy.save_file(arrays, place / file, published_folder.METADATA)
     return target
-
-
-def _spelled(
-    arrays: Mapping[str, np.ndarray], before: Mapping[str, np.ndarray], path: pathlib.Path
-) -> dict[str, np.ndarray]:
-    """Returns `arrays` with the names, shapes and precision that a file had before."""
-    left, result = dict(arrays), {}
-    for name, array in before.items():
-        ours = left.pop(names.modern(name), None)
-        if ours is None or ours.size != array.size:
-            raise UserError(f"{path}: has {name!r} of shape {array.shape}, which the network to "
-                            "be written has not. Take the folder that the network is from.")
-        result[name] = ours.reshape(array.shape).astype(array.dtype)
-    if left:
-        raise UserError(f"{path}: lacks {min(left)!r} of the network to be written.")
-    return result
 
 
 def _part(name: str) -> Part:
@@ -160,36 +148,4 @@ def _part(name: str) -> Part:
 
 
 def _weights(place: pathlib.Path, file: str = "") -> pathlib.Path:
-    for name in (file,) if file else WEIGHTS:
-        if (place / name).is_file():
-            return place / name
-    raise UserError(
-        f"{place}: this folder lacks {file or ' or '.join(WEIGHTS)}. Give the whole folder of a "
-        "Stable Diffusion 1.x model, as published."
-    )
-
-
-def _json(path: pathlib.Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file. Give the whole folder of a Stable Diffusion 1.x "
-                        "model, as published.")
-    try:
-        found = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UserError(f"{path}: no JSON ({error}). Download it again.") from error
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: holds no JSON object. Download it again.")
-    return found
-
-
-def _write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def _copy(source: pathlib.Path, target: pathlib.Path, left_out: set[pathlib.Path]) -> None:
-    for path in sorted(source.rglob("*")):
-        relative = path.relative_to(source)
-        if path.is_file() and relative not in left_out:
-            (target / relative).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target / relative)  # of links, as caches have them, the file
+    return published_folder.weights_file(place, (file,) if file else WEIGHTS, _ADVICE)

@@ -11,15 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from flax import traverse_util
 
+from jaxedit.weights import mirrored
 from jaxedit.weights.table import Entry
 
-_LISTS = re.compile(
-    r"(down_blocks|up_blocks|resnets|attentions|downsamplers|upsamplers|transformer_blocks|to_out"
-    r"|net)_(\d+)"
-)
-_KINDS = {4: "conv", 2: "linear"}
+_LISTS = ("down_blocks", "up_blocks", "resnets", "attentions", "downsamplers", "upsamplers",
+          "transformer_blocks", "to_out", "net")
 # The spelling of the first published autoencoders.
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _OLD = re.compile(rf"(.*\.mid_block\.attentions\.\d+)\.({'|'.join(_OLD_ATTENTION)})\.(\w+)")
@@ -31,15 +28,7 @@ def conversion_table(variables: Mapping[str, Any]) -> dict[str, Entry]:
     Args:
       variables: {"params": ...} of arrays or shape structs, as from `jax.eval_shape`.
     """
-    table = {}
-    for path, leaf in traverse_util.flatten_dict(variables).items():
-        *modules, kind = path[1:]
-        name = ".".join(_LISTS.sub(r"\1.\2", module) for module in modules)
-        if kind == "bias":
-            table[f"{name}.bias"] = Entry(path)
-        else:
-            table[f"{name}.weight"] = Entry(path, _KINDS.get(len(leaf.shape), "same"))
-    return table
+    return mirrored.table(variables, _LISTS)
 
 
 def modern(name: str) -> str:

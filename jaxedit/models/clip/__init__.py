@@ -1,0 +1,1 @@
+"""CLIP (Radford et al., "Learning Transferable Visual Models from Natural Language", 2021)."""
