@@ -1,8 +1,9 @@
 """Sources of records, each named by one string.
 
-`photos`, `scenes`, `folder:PATH`, `array_record:PATH`, `tfds:NAME`: the module of that name has the
-details. A plus joins several, `photos+3*folder:PATH`, see `joined.py`; `held_out:PREFIX:SOURCE` and
-`half:first:SOURCE` divide another one in their own way, see `parts.py`.
+`photos`, `scenes`, `portraits`, `folder:PATH`, `array_record:PATH`, `tfds:NAME`: the module of
+that name has the details. A plus joins several, `photos+3*folder:PATH`, see `joined.py`;
+`held_out:PREFIX:SOURCE` and `half:first:SOURCE` divide another one in their own way, see
+`parts.py`.
 
 A record is a dict whose keys are declared, each with a kind (see `records.py`). A source yields
 those it has; the usual ones:
@@ -51,6 +52,7 @@ SPLITS = ("train", "eval", "all")
 _MODULES = {
     "photos": "jaxedit.data.photos",
     "scenes": "jaxedit.scenes.source",
+    "portraits": "jaxedit.scenes.portraits",
     "folder": "jaxedit.data.folder",
     "array_record": "jaxedit.data.array_record",
     "tfds": "jaxedit.data.tfds",
@@ -66,7 +68,7 @@ _NEEDS_ARGUMENT = {
 }
 # These hand their options on to the source that they divide.
 _DIVIDES = ("half", "held_out")
-_TAKES_ARGUMENT = {"scenes": "scenes:SIZE", **_NEEDS_ARGUMENT}
+_TAKES_ARGUMENT = {"scenes": "scenes:SIZE", "portraits": "portraits:SIZE", **_NEEDS_ARGUMENT}
 # Begins a source too; a run turns it into what the artefact is before anything is opened.
 ARTIFACT = "artifact"
 _FORMS = (
@@ -197,8 +199,8 @@ def create(source: str, split: str | Callable[[str], str], **options: Any) -> So
     """Returns the source that `source` names.
 
     Args:
-      source: `photos`, `scenes`, `scenes:SIZE`, `scenes:several:SIZE`, `folder:PATH`,
-        `array_record:PATH`, `tfds:NAME`, `tfds:NAME:SPLIT`, `half:first:SOURCE`,
+      source: `photos`, `scenes`, `scenes:SIZE`, `scenes:several:SIZE`, `portraits:SIZE`,
+        `folder:PATH`, `array_record:PATH`, `tfds:NAME`, `tfds:NAME:SPLIT`, `half:first:SOURCE`,
         `half:second:SOURCE` or `held_out:PREFIX:SOURCE`, or several joined, see `joined.py`.
       split: `train`, `eval` (never seen in training), or `all` for both; or a function from the
         name of a source to its split. Of joined sources, those without records for `eval` are

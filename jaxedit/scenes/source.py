@@ -85,7 +85,8 @@ class SceneSource(Source):
       cache_mb: keep pictures in memory up to this many megabytes.
     """
 
-    form = ""
+    family, form = "scenes", ""
+    default_size = DEFAULT_SIZE
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class SceneSource(Source):
         eval_count: int = 96,
         cache_mb: float = 256,
     ):
-        named = ("scenes", self.form, "" if size == DEFAULT_SIZE else str(size))
+        named = (self.family, self.form, "" if size == self.default_size else str(size))
         super().__init__(":".join(filter(None, named)))
         self.size = size
         self.keys = check_keys(keys)
@@ -124,7 +125,7 @@ class SceneSource(Source):
 
     def name(self, index: int) -> str:
         part, number = self._places[index]
-        return "-".join(filter(None, ("scenes", self.form, part, f"{number:06d}")))
+        return "-".join(filter(None, (self.family, self.form, part, f"{number:06d}")))
 
     def parameters(self, index: int) -> Parameters:
         """Returns what record `index` shows."""
