@@ -6,6 +6,7 @@ published recipe (latent diffusion, Stable Diffusion); [R] ours.
 Presets:
   autoencoder   pictures to latents and back, factor 4, on the embedded scenes [R]
   autoencoder_published  factor 8, the widths and the recipe of the published one [B]
+  diffusion     that autoencoder, then a text-to-image model on its latents, from nothing [R]
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +19,7 @@ def _base() -> ConfigDict:
     """Returns what the presets share."""
     config = common.base()
     config.method = "iedit"
-    config.part = "autoencoder"  # what a stage trains: autoencoder
+    config.part = "autoencoder"  # what a stage trains: autoencoder | diffusion
     config.image_size = 64  # side of a training picture
     config.data.source = "scenes:64"
     config.data.scale = (0.8, 1.0)  # side of a training part, as a share of the largest that fits
@@ -34,6 +35,38 @@ def _base() -> ConfigDict:
     config.discriminator = ConfigDict()
     config.discriminator.channels = 32  # of the first layer
     config.discriminator.layers = 2  # that halve the size
+
+    config.text = ConfigDict()
+    config.text.encoder = "bytes"  # a transformer on UTF-8 bytes, trained with the UNet
+    config.text.length = 96  # bytes of a caption that are read
+    config.text.width = 64  # of its states
+    config.text.layers = 2
+    config.text.heads = 4
+    config.text.drop = 0.1  # share of the captions that are dropped [B]
+
+    config.unet = ConfigDict()
+    config.unet.channels = (48, 96)  # of each level; all but the last halve the size
+    config.unet.attention = (True, True)  # which levels attend to the text
+    config.unet.layers = 2  # resnets of a level; the way up has one more
+    config.unet.depth = 1  # transformer blocks behind each
+    config.unet.heads = 4
+    config.unet.groups = 16  # of the group norms
+
+    config.schedule = ConfigDict()  # Stable Diffusion's [B]
+    config.schedule.num_train_timesteps = 1000
+    config.schedule.beta_start = 0.00085
+    config.schedule.beta_end = 0.012
+    config.schedule.beta_schedule = "scaled_linear"  # scaled_linear | linear | squaredcos_cap_v2
+    config.schedule.prediction_type = "epsilon"  # epsilon | v_prediction | sample
+    config.schedule.timestep_spacing = "leading"  # leading | trailing | linspace
+    config.schedule.steps_offset = 1
+    config.schedule.set_alpha_to_one = False
+    config.schedule.rescale_betas_zero_snr = False
+
+    config.sample = ConfigDict()
+    config.sample.steps = 25  # of DDIM
+    config.sample.guidance = 3.0  # Stable Diffusion's is 7.5 [B]
+    config.sample.metrics = ("fid", "kid", "fid_random_features")
 
     config.loss = ConfigDict()
     config.loss.features = "random_features"  # lpips [B] | random_features (needs no weights)
@@ -85,7 +118,34 @@ def autoencoder_published() -> ConfigDict:
     return config
 
 
-PRESETS = {"autoencoder": autoencoder, "autoencoder_published": autoencoder_published}
+def diffusion() -> ConfigDict:
+    """Returns both stages on the embedded scenes: the autoencoder, then the diffusion model."""
+    config = autoencoder()
+    config.stages = (
+        {"name": "autoencoder", "overrides": {}},
+        {
+            "name": "diffusion",
+            "overrides": {
+                "part": "diffusion",
+                "train": {"steps": 20_000, "log_every": 100, "evaluate_every": 2_000,
+                          "checkpoint_every": 1_000},
+                "optim": {"lr": 4e-4, "warmup": 500, "weight_decay": 1e-2, "ema": 0.999},
+                "evaluate": {"limit": 64, "limit_in_training": 64},
+            },
+            "start": (
+                ("autoencoder:ema/autoencoder", "frozen/autoencoder/params"),
+                ("autoencoder:extra/latent_scale", "frozen/latent_scale"),
+            ),
+        },
+    )
+    return config
+
+
+PRESETS = {
+    "autoencoder": autoencoder,
+    "autoencoder_published": autoencoder_published,
+    "diffusion": diffusion,
+}
 
 
 def get_config(preset: str = "autoencoder") -> ConfigDict:

@@ -216,9 +216,30 @@ _TINY_IEDIT = {
     "evaluate.limit": "8",
     "evaluate.limit_in_training": "8",
     "data.source": "scenes:64",
+    "text.length": "8",
+    "text.width": "8",
+    "text.layers": "1",
+    "text.heads": "2",
+    "unet.channels": "(4, 8)",
+    "unet.attention": "(True, False)",
+    "unet.layers": "1",
+    "unet.heads": "2",
+    "unet.groups": "2",
+    "sample.steps": "2",
+    "sample.metrics": "('psnr',)",
 }
 
 
 def iedit(preset: str, **overrides: str) -> config_lib.ConfigDict:
     """Returns a part of iEdit at a size for tests."""
-    return config_lib.load(f"{IEDIT}:{preset}", [*{**_TINY_IEDIT, **overrides}.items()])
+    config = config_lib.load(f"{IEDIT}:{preset}", [*{**_TINY_IEDIT, **overrides}.items()])
+    train = {key: config.train[key] for key in ("steps", "log_every", "evaluate_every",
+                                                "checkpoint_every")}
+    limits = {key: config.evaluate[key] for key in ("limit", "limit_in_training")}
+    with config.unlocked():
+        # What a stage says of its own length goes over the configuration's.
+        config.stages = tuple(
+            {**stage, "overrides": {**stage["overrides"], "train": train, "evaluate": limits}}
+            for stage in config.stages
+        )
+    return config

@@ -39,17 +39,17 @@ def description(config: ml_collections.ConfigDict) -> AutoencoderConfig:
 
     Its scale is 1: that of one's own latents is measured, see `latent_scale`.
     """
-    network = config.autoencoder
-    levels_count = len(network.channels)
+    autoencoder = config.autoencoder
+    levels_count = len(autoencoder.channels)
     return AutoencoderConfig(
-        latent_channels=network.latent_channels,
-        block_out_channels=tuple(network.channels),
+        latent_channels=autoencoder.latent_channels,
+        block_out_channels=tuple(autoencoder.channels),
         down_block_types=("DownEncoderBlock2D",) * levels_count,
         up_block_types=("UpDecoderBlock2D",) * levels_count,
-        layers_per_block=network.layers,
-        norm_num_groups=network.groups,
+        layers_per_block=autoencoder.layers,
+        norm_num_groups=autoencoder.groups,
         scaling_factor=1.0,
-        mid_block_add_attention=network.attention,
+        mid_block_add_attention=autoencoder.attention,
     )
 
 
@@ -82,9 +82,9 @@ class Autoencoder(Method):
             SCALAR: autoencoder_loss.LogVariance(),
         }
         if self._adversarial:
-            judge = config.discriminator
+            discriminator = config.discriminator
             networks[JUDGE] = PatchDiscriminator(
-                judge.channels, judge.layers, self.axis_name, dtype
+                discriminator.channels, discriminator.layers, self.axis_name, dtype
             )
         return networks
 
@@ -215,7 +215,7 @@ class Autoencoder(Method):
         """Returns the picture, the moments, what the last layer reads, and the latents."""
         network, variables = self.networks()[NETWORK], {"params": params}
         moments = network.apply(variables, image, method="encode")
-        latents = autoencoder_kl.draw(moments, _noise(rng, moments))
+        latents = autoencoder_kl.draw(moments, noise(rng, moments))
         made, captured = network.apply(
             variables, latents, method="decode",
             capture_intermediates=lambda module, _: module.name == "conv_norm_out",
@@ -333,7 +333,8 @@ def _group(params: Mapping[str, PyTree]) -> dict[str, PyTree]:
     return {name: params[name] for name in (NETWORK, SCALAR)}
 
 
-def _noise(rng: jax.Array, moments: jax.Array) -> jax.Array:
+def noise(rng: jax.Array, moments: jax.Array) -> jax.Array:
+    """Returns normal noise for latents of `moments`; `rng` is one key, or one per sample."""
     shape = (*moments.shape[1:-1], moments.shape[-1] // 2)
     keys = sample_keys(rng, len(moments))
     return jax.vmap(lambda key: jax.random.normal(key, shape))(keys)

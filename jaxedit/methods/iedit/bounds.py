@@ -1,12 +1,14 @@
 """What the values of iEdit's own configuration keys may be, see `jaxedit.bounds`."""
 
-from jaxedit.bounds import flag, learning_rate, one_of, real, several, whole
+from jaxedit.bounds import flag, learning_rate, one_of, real, several, text, whole
+from jaxedit.methods.iedit import text_states
+from jaxedit.models.diffusion import schedule
 
 _CHANNELS = whole(1, 2**14, example=64)
 _WEIGHT = real(0, example=1.0)
 
 BOUNDS = {
-    "part": one_of("autoencoder"),
+    "part": one_of("autoencoder", "diffusion"),
     "image_size": whole(8, 8192, example=64),
     "data.scale": several(real(above=0, most=1, example=1), 2, rising=True, example=(0.8, 1.0)),
     "data.flip": flag(),
@@ -17,6 +19,30 @@ BOUNDS = {
     "autoencoder.attention": flag(),
     "discriminator.channels": _CHANNELS,
     "discriminator.layers": whole(1, 8, example=3),
+    "text.encoder": one_of(*text_states.ENCODERS),
+    "text.length": whole(1, 2**16, example=96),
+    "text.width": _CHANNELS,
+    "text.layers": whole(0, 256, example=2),
+    "text.heads": _CHANNELS,
+    "text.drop": real(0, 1, example=0.1),
+    "unet.channels": several(_CHANNELS, example=(320, 640, 1280, 1280)),
+    "unet.attention": several(flag(), example=(True, True, True, False)),
+    "unet.layers": whole(1, 64, example=2),
+    "unet.depth": whole(1, 64, example=1),
+    "unet.heads": _CHANNELS,
+    "unet.groups": _CHANNELS,
+    "schedule.num_train_timesteps": whole(4, 2**20, example=1000),
+    "schedule.beta_start": real(above=0, below=1, example=0.00085),
+    "schedule.beta_end": real(above=0, below=1, example=0.012),
+    "schedule.beta_schedule": one_of(*schedule.SCHEDULES),
+    "schedule.prediction_type": one_of(*schedule.PREDICTIONS),
+    "schedule.timestep_spacing": one_of(*schedule.SPACINGS),
+    "schedule.steps_offset": whole(0, 1000, example=1),
+    "schedule.set_alpha_to_one": flag(),
+    "schedule.rescale_betas_zero_snr": flag(),
+    "sample.steps": whole(1, 2**20, example=50),
+    "sample.guidance": real(0, 100, example=7.5),
+    "sample.metrics": several(text("kid"), example=("fid", "kid")),
     "loss.features": one_of("lpips", "random_features"),
     "loss.feature_channels": _CHANNELS,
     "loss.perceptual": _WEIGHT,

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from jaxedit.data import transforms
+from jaxedit.errors import UserError
 from jaxedit.method import Record
+from jaxedit.methods.iedit.text_states import ByteEncoder
 
 
 class Pictures:
@@ -38,3 +40,18 @@ class Pictures:
         if self.flip:
             image = transforms.random_flip(image, rng)
         return {"image": transforms.to_unit_range(np.ascontiguousarray(image))}
+
+
+class Captioned(Pictures):
+    """Records with a `caption` to `image`, as `Pictures`, and `prompt` int32 (symbols,)."""
+
+    def __init__(self, side: int, train: bool, scale: tuple[float, float], flip: bool,
+                 text: ByteEncoder):
+        super().__init__(side, train, scale, flip)
+        self.text = text
+
+    def __call__(self, record: Record, rng: np.random.Generator) -> dict[str, Any]:
+        if "caption" not in record:
+            raise UserError("has no caption (`caption`). Use scenes, or a folder with "
+                            "captions.jsonl.")
+        return super().__call__(record, rng) | {"prompt": self.text.symbols([record["caption"]])[0]}

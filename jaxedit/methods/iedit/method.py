@@ -18,6 +18,7 @@ BOUNDS = bounds.BOUNDS
 # config.part -> module and class.
 PARTS = {
     "autoencoder": ("autoencoder_method", "Autoencoder"),
+    "diffusion": ("diffusion_method", "Diffusion"),
 }
 
 

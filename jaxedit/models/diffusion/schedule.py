@@ -19,9 +19,9 @@ import numpy as np
 from jaxedit.errors import UserError
 from jaxedit.host.names import check_choice, did_you_mean
 
-_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
+SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
-_SPACINGS = ("leading", "trailing", "linspace")
+SPACINGS = ("leading", "trailing", "linspace")
 # Keys of published files that our samplers need not know, and those that must have one value.
 _NOTES = ("_class_name", "_diffusers_version", "skip_prk_steps", "clip_sample_range",
           "dynamic_thresholding_ratio", "sample_max_value")
@@ -56,9 +56,9 @@ class Schedule:
     rescale_betas_zero_snr: bool = False
 
     def __post_init__(self):
-        check_choice("beta_schedule", self.beta_schedule, _SCHEDULES)
+        check_choice("beta_schedule", self.beta_schedule, SCHEDULES)
         check_choice("prediction_type", self.prediction_type, PREDICTIONS)
-        check_choice("timestep_spacing", self.timestep_spacing, _SPACINGS)
+        check_choice("timestep_spacing", self.timestep_spacing, SPACINGS)
 
     @classmethod
     def from_published(
