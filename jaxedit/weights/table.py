@@ -20,6 +20,9 @@ from jaxedit.host.names import did_you_mean
 _AXES = {
     "conv": ((2, 3, 1, 0), (3, 2, 0, 1)),  # OIHW <-> HWIO
     "transposed_conv": ((2, 3, 0, 1), (2, 3, 0, 1)),  # IOHW <-> HWIO, not flipped
+    "conv1d": ((2, 1, 0), (2, 1, 0)),  # OIW <-> WIO
+    # OIDHW <-> DHWIO; transposed ones IODHW <-> DHWOI, not flipped
+    "conv3d": ((2, 3, 4, 1, 0), (4, 3, 0, 1, 2)),
     "linear": ((1, 0), (1, 0)),  # (out, in) <-> (in, out)
     "same": (None, None),
 }
@@ -31,7 +34,8 @@ class Entry:
 
     Attributes:
       path: keys into the nested variable dict, outermost first.
-      kind: "conv", "transposed_conv", "linear" or "same" (biases, norms, vectors).
+      kind: "conv", "transposed_conv", "conv1d", "conv3d", "linear" or "same" (biases, norms,
+        vectors).
       optional: the publisher's file may lack it (and then our variables lack it too).
     """
 

@@ -32,7 +32,7 @@ KEYS = {
             r"suggested(_atol|_rtol)?|global_kind|global_gan|globalgan_type|segmentation_kind|"
             r"scat_gan|SCAT_type",
     "sdic": r"model|config|salt|fill_rule|adjust|note|inputs|noise|outputs|parameters|"
-            r"not_filled|limits|max_abs_error_of_float32",
+            r"not_filled|limits|max_abs_error_of_float32|unused",
     "matting": r"what|salt|salt_note|inputs|outputs|arrays|values|parameters|fill|config|"
                r"tolerance|class_shares|affine|sigma_names|guided_attention|padded_shape",
     "sims": r"what|salt|parameters|conventions|tolerance|arrays|limits|input|width_divisor|"
