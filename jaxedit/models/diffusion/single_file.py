@@ -141,6 +141,11 @@ def autoencoder_names(
     return {rename(name): array for name, array in arrays.items()}
 
 
+def autoencoder_in_file(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns Stable Diffusion 1.x's autoencoder by today's names and in today's shapes."""
+    return AUTOENCODER.prepare(autoencoder_names(arrays))
+
+
 def _unet_modules(config: UNetConfig) -> dict[str, str]:
     """Returns the original place of every module, for example "input_blocks.1.0" -> its own."""
     modules = {
