@@ -147,9 +147,10 @@ def load(arguments: argparse.Namespace) -> Chain:
       UserError: the run has no synthesis network or no bank, or `--bank` has other classes.
     """
     from jaxedit.apply import applier
+    from jaxedit.methods.sims import align_method, compose_stage, composition
     from jaxedit.methods.sims import bank as bank_lib
-    from jaxedit.methods.sims import composition
     from jaxedit.run import artifacts, checkpoint, sharding, stages
+    from jaxedit.state import State
 
     sharding.enable_compilation_cache()
     every = stages.read(checkpoint.read_run_config(arguments.run))
@@ -192,7 +193,10 @@ def load(arguments: argparse.Namespace) -> Chain:
     order = None if arguments.order == "prior" else task("order", "order")
     if order is None and arguments.order == "network":
         raise UserError(f"{arguments.run} has no ordering network. Use --order prior.")
-    align = None if arguments.no_align else task("align", "align")
+    align = None
+    if not arguments.no_align:
+        by_masks = compose_stage.applied(align_method.Align(config), State(0), "align")
+        align = by_masks or task("align", "align")
     settings = composition.settings_of(config, bank)
     return Chain(composition.Composer(bank, settings, align, order), synthesise)
 

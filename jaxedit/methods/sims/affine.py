@@ -97,6 +97,43 @@ def rounded(theta: jax.Array) -> jax.Array:
     return jnp.round(theta)
 
 
+def by_moments(mask: jax.Array, target: jax.Array) -> jax.Array:
+    """Returns the maps (B, 6) under which the middles and the spreads of masks agree.
+
+    Ours: a shift and a scale along each axis, without turning, which need no training. The scale
+    stays between 1/2 and 2.
+
+    Args:
+      mask: (B, H, W, 1) in [0, 1], of the segment; an empty one is left where it is.
+      target: (B, H, W, 1), of its place, likewise.
+    """
+    (x, y, wide, high), (to_x, to_y, to_wide, to_high) = _moments(mask), _moments(target)
+    scale_x = jnp.clip(wide / to_wide, 0.5, 2)
+    scale_y = jnp.clip(high / to_high, 0.5, 2)
+    nothing = jnp.zeros_like(x)
+    theta = jnp.stack(
+        [scale_x, nothing, x - scale_x * to_x, nothing, scale_y, y - scale_y * to_y], axis=-1
+    )
+    there = (jnp.sum(mask, (1, 2)) > 0) & (jnp.sum(target, (1, 2)) > 0)
+    return jnp.where(there, theta, jnp.asarray(IDENTITY, theta.dtype))
+
+
+def _moments(mask: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Returns the middle (x, y) and the spread along x and y of masks, (B,) each, in pixels."""
+    height, width = mask.shape[1:3]
+    area = jnp.maximum(jnp.sum(mask, (1, 2, 3)), 1e-6)
+    places = (jnp.arange(width, dtype=jnp.float32) - width // 2,
+              (jnp.arange(height, dtype=jnp.float32) - height // 2)[:, None])
+    mean = lambda values: jnp.sum(mask[..., 0] * values, (1, 2)) / area
+    middles = [mean(place) for place in places]
+    spreads = [
+        # A pixel is as wide as it is: its own spread keeps thin ones from dividing by nothing.
+        jnp.sqrt(mean((place - middle[:, None, None]) ** 2) + 1 / 12)
+        for place, middle in zip(places, middles, strict=True)
+    ]
+    return (*middles, *spreads)
+
+
 def overlap(mask: jax.Array, target: jax.Array) -> jax.Array:
     """Returns the intersection over union (B,) of masks (B, H, W, 1) in [0, 1], 0 for none."""
     both = jnp.sum(jnp.minimum(mask, target), (1, 2, 3))

@@ -81,9 +81,12 @@ class Align(Part):
         del rng, task
         # Black outside, whatever a padding has reflected there.
         colour, mask = (inputs["colour"] + 1) / 2 * inputs["mask"], inputs["mask"]
-        theta = self.theta(self.trained(state), colour, inputs["target"], inputs["label"])
+        if self.needs_no_network:
+            theta = affine.by_moments(mask, inputs["target"])
+        else:
+            theta = self.theta(self.trained(state), colour, inputs["target"], inputs["label"])
         kind = self.config.align.kind
-        if kind != "affine":
+        if kind in ("shift", "off"):
             identity = jnp.asarray(affine.IDENTITY, theta.dtype)
             shift = jnp.asarray((0, 0, 1, 0, 0, 1), theta.dtype) if kind == "shift" else 0
             theta = identity + shift * (theta - identity)
@@ -92,6 +95,11 @@ class Align(Part):
             whole=self.config.align.rounded, discard=self.config.align.discard,
         )
         return {"colour": 2 * colour - 1, "mask": mask, "theta": theta}
+
+    @property
+    def needs_no_network(self) -> bool:
+        """Whether `predict` reads no parameters."""
+        return self.config.align.kind == "moments"
 
     @property
     def tasks(self) -> dict[str, Task]:
@@ -113,9 +121,19 @@ class Align(Part):
             prediction="colour",
             target="original",
             metrics=("l1",),  # segments that were not moved have no finite PSNR
-            baselines={"unaligned": lambda batch: batch["colour"]},
+            baselines={"unaligned": lambda batch: batch["colour"], "moments": self._by_moments},
             best=("l1", "min"),
         )}
+
+    def _by_moments(self, batch: Batch) -> np.ndarray:
+        """Returns segments moved by their masks' moments, (B, H, W, 3) in [-1, 1]."""
+        mask, target = batch["mask"], batch["target"]
+        rules = self.config.align
+        colour, _, _ = affine.align(
+            (batch["colour"] + 1) / 2 * mask, mask, target, affine.by_moments(mask, target),
+            rule=rules.rule, whole=rules.rounded, discard=rules.discard,
+        )
+        return 2 * np.asarray(colour) - 1
 
     def pictures(
         self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]

@@ -64,7 +64,7 @@ BOUNDS = {
     "compose.prior": several(text("sky"), example=("sky", "road", "car")),
     "align.shrink": whole(1, 64, example=2),
     "align.rule": one_of(*affine.RULES),
-    "align.kind": one_of("affine", "shift", "off"),
+    "align.kind": one_of("affine", "shift", "moments", "off"),
     "align.rounded": flag(),
     "align.discard": flag(),
     "order.pool": one_of(*ordering_network.POOLS),

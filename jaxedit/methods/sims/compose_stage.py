@@ -67,8 +67,8 @@ class Composing:
         self.seed = config.train.seed
         self.composer = composition.Composer(
             bank, composition.settings_of(config, bank),
-            align=_applied(align_method.Align(config), start, "align"),
-            order=_applied(order_method.Order(config), start, "order"),
+            align=applied(align_method.Align(config), start, "align"),
+            order=applied(order_method.Order(config), start, "order"),
         )
 
     def __call__(self, record: Record, index: int, where: str) -> Iterator[Record]:
@@ -93,11 +93,11 @@ class Composing:
         }
 
 
-def _applied(
+def applied(
     method: Method, start: State, task: str
 ) -> Callable[..., Mapping[str, np.ndarray]] | None:
-    """Returns a task of a part on one sample; None where `start` does not bring its network."""
-    if method.name not in start.params:
+    """Returns a task of a part on one sample; None where `start` lacks the network it needs."""
+    if method.name not in start.params and not method.needs_no_network:
         return None
     predict = jax.jit(functools.partial(method.predict, task=task))
 

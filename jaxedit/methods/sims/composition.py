@@ -279,20 +279,20 @@ def settings_of(config: Any, bank: Bank) -> Settings:
       UserError: `compose.prior` names a class that the bank does not have.
     """
     compose, data = config.compose, config.data
-    # Runs of before one of these keys have none.
-    or_else = lambda key, default: compose.get(key, default) or default
     context = tuple(compose.context_classes)
     for name in compose.prior:
         check_choice("compose.prior", name, bank.classes.names)
+    # Keys that older runs do not have are asked for with what those did.
     return Settings(
         candidates=compose.candidates, context=compose.context, search=compose.search,
         thin=tuple(data.thin), area_share=data.area_share, erase=compose.erase,
-        objects=tuple(or_else("objects", data.objects)), context_classes=context,
-        erased_classes=tuple(or_else("erased_classes", context)),
-        right_by_height=or_else("right_by_height", False),
+        objects=tuple(compose.get("objects") or data.objects), context_classes=context,
+        erased_classes=tuple(compose.get("erased_classes") or context),
+        right_by_height=compose.get("right_by_height", False),
         flaws=flaws.Rule(
-            or_else("shadows", 0.0), tuple(or_else("ground", ())), tuple(or_else("casters", ())),
-            or_else("borders", 0.0), tuple(or_else("leaky", ())),
+            compose.get("shadows", 0.0), tuple(compose.get("ground", ())),
+            tuple(compose.get("casters", ())), compose.get("borders", 0.0),
+            tuple(compose.get("leaky", ())),
         ),
         keep_unfilled=compose.get("keep_unfilled", True), rewrite=compose.rewrite,
         prior=tuple(bank.classes.names.index(name) for name in compose.prior),

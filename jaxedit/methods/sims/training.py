@@ -27,6 +27,7 @@ class Part(Method):
     """A part of SIMS that trains the network `self.name`."""
 
     name: str
+    needs_no_network: bool = False  # whether `predict` reads no parameters
 
     @property
     def network(self) -> nn.Module:

@@ -66,3 +66,22 @@ def test_a_warp_that_does_not_help_is_dropped():
         assert bool((mask == place).all()) == kept and bool((moved == colour).all()) == kept
     np.testing.assert_allclose(affine.overlap(jnp.roll(place, 1, 1), place), [6 / 12])
     np.testing.assert_allclose(affine.overlap(0 * place, 0 * place), [0])
+
+
+def test_moments_bring_a_moved_and_scaled_segment_back():
+    place = np.zeros((3, 40, 48, 1), np.float32)
+    place[0, 10:20, 12:30] = place[1, 5:30, 20:24] = 1  # the third has no place
+    away = jnp.asarray([[1.25, 0, 3.0, 0, 0.8, -4.0]] * 3, jnp.float32)
+    moved = affine.warp(jnp.asarray(place), away)
+    theta = affine.by_moments(moved, jnp.asarray(place))
+    back = affine.warp(moved, theta)
+    before, after = affine.overlap(moved, place), affine.overlap(back, place)
+    assert (before[:2] < 0.5).all() and (after[:2] > 0.75).all()  # twice resampled
+    np.testing.assert_array_equal(theta[2], affine.IDENTITY)
+
+
+def test_moments_do_not_blow_a_speck_up():
+    speck, wide = np.zeros((2, 1, 40, 40, 1), np.float32)
+    speck[0, 3, 3] = wide[0, 5:35, 5:35] = 1
+    theta = np.asarray(affine.by_moments(jnp.asarray(speck), jnp.asarray(wide)))[0]
+    np.testing.assert_allclose(theta[[0, 4]], 0.5)

@@ -22,9 +22,16 @@ from tests.methods.sims import banks
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The demo itself with its seven stages, shrunk, on a folder of two dozen scenes."""
+    """The demo with its six stages and alignment's, shrunk, on a folder of two dozen scenes."""
     folder = tmp_path_factory.mktemp("demo")
     config = shrink.sims("demo", **{"data.source": f"folder:{scenes(folder / 'scenes')}"})
+    order = next(stage for stage in config.stages if stage["name"] == "order")
+    align = {"part": "align", "align": {"kind": "affine"}}
+    with config.unlocked():
+        config.stages = (
+            *config.stages,
+            {**order, "name": "align", "overrides": {**order["overrides"], **align}},
+        )
     train.train(config, folder / "run", jax.devices()[:1])
     return folder / "run"
 
@@ -46,7 +53,8 @@ def scenes(folder, count=24):
 
 @pytest.mark.parametrize(
     ("stage", "systems", "metric"),
-    [("align", {"model", "unaligned"}, "l1"), ("order", {"model", "lower edge"}, "front_accuracy"),
+    [("align", {"model", "unaligned", "moments"}, "l1"),
+     ("order", {"model", "lower edge"}, "front_accuracy"),
      ("synthesis", {"model", "canvas", "parametric"}, "psnr")],
 )
 def test_parts_are_trained_and_measured(demo, stage, systems, metric):
