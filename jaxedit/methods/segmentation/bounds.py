@@ -11,6 +11,7 @@ BOUNDS = {
     "classes.names": several(text("sky"), example=("sky", "road")),
     "classes.colours": several(several(_LEVEL, 3, example=(128, 64, 128)), example=()),
     "network.channels": several(whole(8, 2**14, example=16), example=(16, 32, 64, 96)),
+    "loss.balance": real(0, 1, example=0.5),
     "loss.smoothing": real(0, below=1, example=0.05),
     "optim.lr": learning_rate(4e-3),
     "optim.warmup": whole(0, example=50),

@@ -97,7 +97,9 @@ class Segmentation(Method):
 
         def loss(params, batch):
             scores = self._network.apply({"params": params}, batch["image"])
-            return cross_entropy(scores, batch["label"], self.config.loss.smoothing)
+            # Runs of before this key had none.
+            balance = self.config.loss.get("balance", 0.0)
+            return cross_entropy(scores, batch["label"], self.config.loss.smoothing, balance)
 
         def value_and_grad(params, carried, batch):
             value, grads = jax.value_and_grad(loss, has_aux=True)(params, batch)
@@ -188,7 +190,7 @@ class Segmentation(Method):
 
 
 def cross_entropy(
-    scores: jax.Array, label: jax.Array, smoothing: float = 0.0
+    scores: jax.Array, label: jax.Array, smoothing: float = 0.0, balance: float = 0.0
 ) -> tuple[jax.Array, jax.Array]:
     """Returns the cross-entropy and the share of right classes, over labelled pixels.
 
@@ -196,6 +198,8 @@ def cross_entropy(
       scores: (B, H, W, classes).
       label: int32 (B, H, W), UNLABELLED where a pixel does not count.
       smoothing: the share of the probability that is spread over all classes.
+      balance: pixels of a class weigh (its share of the batch's labelled pixels) ** -balance: 0 is
+        alike, at 1 each class that is there counts as much as any other.
     """
     counted = label != UNLABELLED
     safe = jnp.where(counted, label, 0)
@@ -204,7 +208,12 @@ def cross_entropy(
     each = -(1 - smoothing) * right - smoothing * logs.mean(-1)
     total = jnp.maximum(counted.sum(), 1)
     correct = (scores.argmax(-1) == label) & counted
-    return jnp.where(counted, each, 0).sum() / total, correct.sum() / total
+    weight = counted.astype(jnp.float32)
+    if balance:
+        of_class = jnp.sum(jax.nn.one_hot(safe, scores.shape[-1]) * weight[..., None], (0, 1, 2))
+        weight *= (jnp.maximum(of_class, 1)[safe] / total) ** -balance
+    loss = (weight * each).sum() / jnp.maximum(weight.sum(), 1e-6)
+    return loss, correct.sum() / total
 
 
 def check_source(name: str, classes: Classes) -> None:

@@ -43,6 +43,19 @@ def test_the_loss_is_that_of_labelled_pixels_alone():
     assert not np.asarray(gradient)[0, 0, 2].any()
 
 
+def test_balance_gives_classes_their_share_of_the_loss():
+    """Three pixels of class 0, one of class 1: fully balanced, both classes count as one half."""
+    scores = jnp.asarray(np.random.default_rng(0).normal(size=(1, 1, 5, 2)), jnp.float32)
+    label = jnp.asarray([[[0, 0, 1, 0, 255]]])
+    each = -np.asarray(jax.nn.log_softmax(scores))[0, 0]
+    of_class = each[[0, 1, 3], 0].mean(), each[2, 1]
+    for balance, expected in ((0.0, np.average(of_class, weights=(3, 1))), (1.0, np.mean(of_class)),
+                              (0.5, np.average(of_class, weights=(3**0.5, 1)))):
+        value, _ = segmentation.cross_entropy(scores, label, 0.0, balance)
+        assert float(value) == pytest.approx(expected, rel=1e-5)
+
+
+
 def test_a_photograph_and_its_labels_are_cut_and_turned_together():
     image = np.repeat(np.repeat(np.arange(6), 8)[None, :, None], 40, 0) * 40
     record = {
