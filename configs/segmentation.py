@@ -56,9 +56,8 @@ def judge() -> ConfigDict:
     """Returns the segmenter that comes with the package as `scenes-judge`."""
     config = demo()
     config.data.source = "half:second:scenes:several:64"
-    config.network.channels = (24, 48, 96, 128)
-    config.train.update(steps=6_000, evaluate_every=1_000, checkpoint_every=250)
-    config.optim.update(lr=3e-3, ema=0.995)
+    config.train.update(steps=2_000, evaluate_every=500, checkpoint_every=250)
+    config.optim.ema = 0.99
     return config
 
 

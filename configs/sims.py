@@ -129,6 +129,9 @@ def _base() -> ConfigDict:
 
     config.evaluate.metrics = ("psnr", "l1", "lpips_alex", "fid", "kid")
     config.evaluate.batch_size = 1
+    # Weights of a segmenter that says how well results follow their layouts; "": nobody judges [R]
+    config.evaluate.judge = ""
+    config.evaluate.nearest = False  # beside the bank's picture of the likest layout (compose) [R]
     return config
 
 
@@ -312,7 +315,7 @@ def _quick(config: ConfigDict, steps: int) -> None:
     config.loss.update(features="random_features")
     config.optim.update(schedule="cosine", lr=1e-3, warmup=50, ema=0.99)
     config.canvases.holdout = 0.1
-    config.evaluate.metrics = ("psnr", "l1", "fid_random_features")
+    config.evaluate.metrics = ("psnr", "l1", "spectrum_distance", "fid_random_features")
     config.evaluate.batch_size = 8
     config.evaluate.stages = ("synthesis",)
 
@@ -323,7 +326,7 @@ def _compared() -> tuple[dict, dict]:
     Both are measured on layouts of the evaluation part, as they would be used.
     """
     none = {"source": "artifact:canvases", "canvas": "none"}
-    layouts = {"source": "artifact:composed", "split": "eval"}
+    layouts = {"source": "artifact:composed", "split": "eval", "nearest": True}
     return _synthesis("parametric", data=none, evaluate=layouts), _synthesis(
         "synthesis", evaluate={**layouts, "compare": ("parametric",)}
     )

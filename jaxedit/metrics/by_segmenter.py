@@ -10,14 +10,62 @@ The segmenter must not have seen the pictures that a system draws its pixels fro
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxedit.errors import UserError
+from jaxedit.host.names import check_choice
 from jaxedit.metrics import base, feature_metrics, features
 from jaxedit.metrics.segmentation import SegmentationMetric
 from jaxedit.models.segmenter import Segmenter
+from jaxedit.weights import shipped
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """A segmenter that judges.
+
+    Attributes:
+      name: of its weights.
+      network, variables: of the segmenter.
+      classes: names, in the order of their numbers.
+    """
+
+    name: str
+    network: Segmenter
+    variables: Any
+    classes: tuple[str, ...]
+
+
+def load(name: str, classes: int) -> Judge:
+    """Returns a segmenter that comes with the package.
+
+    Args:
+      name: of its weights.
+      classes: how many the layouts have.
+
+    Raises:
+      UserError: no such weights, weights of something else, or another number of classes.
+    """
+    segmenters = [
+        one for one in shipped.names()
+        if shipped.get(one).card.get("config", {}).get("method") == "segmentation"
+    ]
+    check_choice("The judge", name, segmenters)
+    weights = shipped.get(name)
+    config = weights.card["config"]
+    names = tuple(config["classes"]["names"])
+    if len(names) != classes:
+        raise UserError(
+            f"The judge {name!r} knows {len(names)} classes and the layouts have {classes}. Choose "
+            'another with --config.evaluate.judge=NAME, or none: --config.evaluate.judge="".'
+        )
+    network = Segmenter(len(names), tuple(config["network"]["channels"]))
+    variables = {"params": shipped.load(weights)["params"]["segmenter"]}
+    return Judge(name, network, variables, names)
 
 
 class LayoutAgreement(SegmentationMetric):

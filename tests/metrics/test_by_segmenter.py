@@ -6,7 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxedit.errors import UserError
 from jaxedit.metrics import Keys, base, by_segmenter, distribution
+from jaxedit.models import segmenter
+from jaxedit.weights import shipped
 
 
 class Threshold(nn.Module):
@@ -65,3 +68,26 @@ def test_frechet_distance_is_that_of_the_pooled_features_of_8_bit_pictures():
     ]
     expected = distribution.frechet_distance(*map(distribution.gaussian_of_rows, rows))
     assert total.result()["frechet_segmenter"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_judge_that_comes_with_the_package(tmp_path, monkeypatch):
+    """Its weights and its card make the network; a card of something else is no judge."""
+    monkeypatch.setattr(shipped, "folder", lambda: tmp_path)
+    network = segmenter.Segmenter(3, (8, 16))
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 8, 8, 3)).astype(np.float32)
+    variables = network.init(jax.random.key(0), image)
+    card = {key: "" for key in shipped.REQUIRED} | {"config": {
+        "method": "segmentation", "network": {"channels": [8, 16]},
+        "classes": {"names": ["sky", "road", "sea"]},
+    }}
+    shipped.write(tmp_path, "judge", {"params": {"segmenter": variables["params"]}}, card)
+    shipped.write(tmp_path, "other", {"params": {}}, {**card, "config": {"method": "toy"}})
+    judge = by_segmenter.load("judge", 3)
+    assert judge.classes == ("sky", "road", "sea")
+    np.testing.assert_allclose(
+        judge.network.apply(judge.variables, image), network.apply(variables, image), atol=2e-2
+    )
+    with pytest.raises(UserError, match="knows 3 classes and the layouts have 4"):
+        by_segmenter.load("judge", 4)
+    with pytest.raises(UserError, match="'other'"):
+        by_segmenter.load("other", 3)

@@ -18,6 +18,8 @@ _WEIGHT = real(0, example=1.0)
 _SHARE = real(0, 1, example=0.2)
 
 BOUNDS = {
+    "evaluate.judge": text("scenes-judge"),
+    "evaluate.nearest": flag(),
     "part": one_of("synthesis", "align", "order", "bank", "canvases", "compose"),
     "image_size": several(whole(1, 8192, example=256), 2, example=(256, 512)),
     "data.canvas": one_of("record", "none"),

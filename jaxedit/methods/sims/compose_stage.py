@@ -76,10 +76,11 @@ class Composing:
         bank, size = self.composer.bank, self.composer.size
         label = bank_building.layout_of(record, size, bank.classes, where).astype(np.int32)
         instance = record.get("instance")
+        allowed = bank.allowed(without=[record["id"]])
         made = self.composer(
             label,
             instance=None if instance is None else scaling.nearest(instance, size),
-            allowed=bank.allowed(without=[record["id"]]),
+            allowed=allowed,
             rng=np.random.default_rng((self.seed, index)),
         )
         donors = composition.provenance(made, bank)
@@ -89,8 +90,27 @@ class Composing:
             "label": label,
             "canvas": canvas.stored(made.canvas),
             "canvas_label": canvas.stored_layout(made.layout),
+            "nearest": scaling.picture(nearest_picture(bank, label, allowed), size),
             "donors": json.dumps(donors),
         }
+
+
+def nearest_picture(bank: bank_lib.Bank, label: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Returns the bank's picture whose layout agrees with `label` in most pixels, uint8.
+
+    What one gets without cutting anything; black where it is unlabelled. Of equals the first.
+
+    Args:
+      bank: at least one of whose pictures is allowed.
+      label: int (H, W).
+      allowed: bool (pictures,).
+    """
+    label = scaling.nearest(label, bank.size)
+    agreement = [
+        np.mean(bank.layout(picture) == label) if allowed[picture] else -1.0
+        for picture in range(len(bank.images))
+    ]
+    return bank.picture(int(np.argmax(agreement)))[0]
 
 
 def applied(

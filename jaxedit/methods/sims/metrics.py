@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxedit.errors import UserError
-from jaxedit.metrics import base
+from jaxedit.metrics import base, by_segmenter
 from jaxedit.metrics.image import to_255
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -53,6 +53,24 @@ def copied(prediction: np.ndarray, canvas: np.ndarray, epsilon: float = CLOSE) -
     present = np.asarray(canvas).sum(-1) > 0
     close = (np.abs(np.asarray(prediction, np.float64) - canvas) <= epsilon).all(-1)
     return (present & close).mean((1, 2))
+
+
+def of_layouts(judge: by_segmenter.Judge) -> tuple[base.Metric, ...]:
+    """Returns what a judge measures: agreement with both layouts, and likeness to photographs.
+
+    `_by_segmenter` is against the layout that was asked for, `_of_canvas_by_segmenter` against the
+    one that the network was shown, rewritten to the shapes that were pasted.
+    """
+    agreement = [
+        by_segmenter.LayoutAgreement(
+            judge.network, judge.variables, base.Keys("image", target), suffix
+        )
+        for target, suffix in (("label", "_by_segmenter"), ("layout", "_of_canvas_by_segmenter"))
+    ]
+    likeness = by_segmenter.frechet_distance(
+        judge.network, judge.variables, base.Keys("image", "image")
+    )
+    return (*agreement, likeness)
 
 
 class CopyRate(base.MeanMetric):

@@ -76,11 +76,12 @@ class Samples:
 
 
 class SynthesisSamples(Samples):
-    """Samples of the synthesis network."""
+    """Samples of the synthesis network; `nearest` float32 in [-1, 1] to measure with (compose)."""
 
-    def __init__(self, config: ml_collections.ConfigDict):
+    def __init__(self, config: ml_collections.ConfigDict, train: bool = True):
         super().__init__(config)
         self.canvas = config.data.canvas
+        self.with_nearest = config.evaluate.get("nearest", False) and not train
 
     def __call__(self, record: Record, rng: np.random.Generator) -> dict[str, Any]:
         del rng
@@ -94,6 +95,10 @@ class SynthesisSamples(Samples):
             if "canvas_label" in record:
                 sample["layout"] = self.label(record, "canvas_label")
         presence = (canvas.sum(-1, keepdims=True) > 0).astype(np.float32)
+        if self.with_nearest:
+            _need(record, "nearest")
+            picture = scaling.picture(record["nearest"], self.size)
+            sample["nearest"] = transforms.to_unit_range(picture)
         return sample | {"canvas": canvas, "presence": presence}
 
 
@@ -221,6 +226,8 @@ def _need(record: Record, key: str) -> None:
             "canvas": "Train on what the stage that makes training canvases has built, or without "
             "canvas: --config.data.canvas=none.",
             "depth": "Order by the prior of the classes instead, or give the folder depth/.",
+            "nearest": "Measure on what a stage with part=compose has built, or leave that picture "
+            "out: --config.evaluate.nearest=False.",
             "label": "Give the folder labels/, or choose a source of label maps.",
         }
         raise UserError(f"it has no {key}. {hints.get(key, '')}".rstrip())

@@ -18,9 +18,11 @@ from jaxedit.host import levels
 from jaxedit.layers.resampling import resize_bilinear
 from jaxedit.method import Batch, State, Task
 from jaxedit.methods.sims import features, growth, layout, synthesis
+from jaxedit.methods.sims.metrics import CopyRate, SpectrumDistance, of_layouts
 from jaxedit.methods.sims.samples import SynthesisSamples
 from jaxedit.methods.sims.synthesis import SynthesisNetwork
 from jaxedit.methods.sims.training import Part
+from jaxedit.metrics import by_segmenter
 from jaxedit.models import vgg
 from jaxedit.state import StartingValue
 from jaxedit.task import Image, Labels, Mask
@@ -152,19 +154,35 @@ class Synthesis(Part):
         )}
 
     def transform(self, *, train: bool) -> SynthesisSamples:
-        del train
-        return SynthesisSamples(self.config)
+        return SynthesisSamples(self.config, train)
 
     def evaluations(self) -> dict[str, Evaluation]:
-        """Returns what can be told without a judge: distances to the photograph of the layout."""
+        """Returns distances to the photograph of the layout, and what the judge says, if any.
+
+        The photographs themselves are a system too: what the judge says of them is the ceiling.
+        """
+        evaluate = self.config.evaluate
+        metrics, baselines, best = tuple(evaluate.metrics), {}, None
+        if self._sees:
+            baselines["canvas"] = lambda batch: 2 * batch["canvas"] - 1
+            metrics += (CopyRate("image"),)
+        if evaluate.get("nearest", False):  # older runs have neither key
+            baselines["nearest picture"] = lambda batch: batch["nearest"]
+        if "psnr" in metrics:
+            best = "psnr", "max"
+        if evaluate.get("judge", ""):
+            judge = by_segmenter.load(evaluate.judge, self.config.network.classes)
+            metrics += of_layouts(judge)
+            baselines["photograph"] = lambda batch: batch["image"]
+            best = "mean_iou_by_segmenter", "max"
         return {"synthesis": Evaluation(
             task="synthesize",
             prediction="image",
             target="image",
-            metrics=tuple(self.config.evaluate.metrics),
-            baselines={"canvas": lambda batch: 2 * batch["canvas"] - 1}
-            if self._sees else {},
-            best=("psnr", "max") if "psnr" in self.config.evaluate.metrics else None,
+            metrics=metrics,
+            own={"spectrum_distance": SpectrumDistance},
+            baselines=baselines,
+            best=best,
         )}
 
     def pictures(

@@ -13,9 +13,11 @@ from jaxedit import method as method_lib
 from jaxedit.apply.applier import Applier
 from jaxedit.data import sources
 from jaxedit.errors import PretrainedWeightsMissing, UserError
-from jaxedit.methods.sims import composition
+from jaxedit.methods.sims import compose_stage, composition
+from jaxedit.models import segmenter
 from jaxedit.run import evaluate, readers, starting, train
 from jaxedit.state import StartingValue
+from jaxedit.weights import shipped
 from tests import fake_run, shrink
 from tests.methods.sims import banks
 
@@ -71,6 +73,41 @@ def test_parts_are_trained_and_measured(demo, stage, systems, metric):
     assert np.isfinite(list(figures.values())).all()
     if "parametric" in systems:
         assert len(set(figures.values())) == 3
+
+
+def test_a_judge_says_how_well_layouts_are_followed(demo, tmp_path, monkeypatch):
+    """Beside the nearest whole picture and the photographs themselves, which are the ceiling."""
+    monkeypatch.setattr(shipped, "folder", lambda: tmp_path)
+    network = segmenter.Segmenter(15, (8, 8))
+    variables = network.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+    card = {key: "" for key in shipped.REQUIRED} | {"config": {
+        "method": "segmentation", "network": {"channels": [8, 8]},
+        "classes": {"names": list(map(str, range(15)))},
+    }}
+    shipped.write(tmp_path, "judge", {"params": {"segmenter": variables["params"]}}, card)
+    stage, method, state = readers.load_run(demo, stage="synthesis")
+    for config in (stage, method.config):
+        with config.unlocked():
+            config.evaluate.judge = "judge"
+            config.evaluate.metrics = ("l1", "spectrum_distance")
+    table = evaluate.evaluate(method, stage, state, demo).table
+    assert set(table) == {"model", "canvas", "parametric", "nearest picture", "photograph"}
+    names = [f"mean_iou{suffix}_by_segmenter" for suffix in ("", "_of_canvas")]
+    for row in (table[system]["all"] for system in table):
+        assert all(0 <= row[name] <= 1 for name in names) and row["spectrum_distance"] >= 0
+    best, canvas = table["photograph"]["all"], table["canvas"]["all"]
+    assert best["frechet_segmenter"] == pytest.approx(0, abs=1e-3) and best["l1"] == 0
+    assert canvas["copy_rate"] > best["copy_rate"] and table["nearest picture"]["all"]["l1"] > 0
+
+
+def test_the_likest_layout_lends_its_picture(tmp_path):
+    bank = banks.make(tmp_path / "bank", banks.Layouts(4))
+    allowed = np.ones(len(bank.images), bool)
+    label = bank.layout(2).astype(np.int32)
+    found = compose_stage.nearest_picture(bank, label, allowed)
+    np.testing.assert_array_equal(found, bank.picture(2)[0])
+    allowed[2] = False
+    assert (compose_stage.nearest_picture(bank, label, allowed) != found).any()
 
 
 def test_label_maps_become_photographs(demo, tmp_path, capsys):
