@@ -1,0 +1,60 @@
+"""Shipping a run's network: averages, figures of that very network, no place of one's own."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import ship
+from jaxedit.errors import UserError
+from jaxedit.run import measure, readers, train
+from jaxedit.weights import shipped
+from tests import toy_method
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    place = tmp_path_factory.mktemp("ship") / "run"
+    config = toy_method.get_config()
+    with config.unlocked():
+        config.train.update(steps=2, evaluate_every=0, checkpoint_every=2)
+        config.evaluate.limit = 8
+    train.train(config, place, jax.devices()[:1])
+    list(measure.measure_run(place))
+    return place
+
+
+def ship_it(monkeypatch, *words):
+    monkeypatch.setattr("sys.argv", ["ship.py", *map(str, words)])
+    ship.main()
+
+
+def test_a_shipped_network_is_the_run_and_its_card_its_figures(run, tmp_path, monkeypatch):
+    words = (run, "toy", "--what", "paints", "--licence", "CC0-1.0", "--recipe", "none",
+             "--data", "photos=CC0-1.0", "--default-for", "inpaint", "--output", tmp_path)
+    ship_it(monkeypatch, *words)
+    monkeypatch.setattr(shipped, "folder", lambda: tmp_path)
+    card = shipped.get("toy").card
+    measured = json.loads((run / "evaluation.json").read_text())
+    name, value = next(iter(measured["table"]["model"]["all"].items()))
+    assert card["figures"]["model"][name] == pytest.approx(value, abs=1e-4)
+    assert card["data"] == [{"name": "photos", "licence": "CC0-1.0"}]
+    assert shipped.default("inpaint") == "toy"
+    _, method, state = readers.load_run(run)
+    kept = shipped.load(shipped.get("toy"))["params"]["painter"]
+    for one, other in zip(*map(jax.tree.leaves, (kept, state.ema["painter"])), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_figures_are_those_of_the_very_network(run):
+    with pytest.raises(UserError, match="at step 2, not .* at 1"):
+        ship.figures(run, None, 1)
+    with pytest.raises(UserError, match="has measured stage 'train'"):
+        ship.figures(run, "other", 2)
+
+
+def test_a_path_is_found_wherever_it_stands():
+    text = json.dumps({"a": "folder:/home/x", "b": "half:first:folder:data/x", "c": ["/tmp/y z"],
+                       "d": "python -m x --config.a=/var/z", "e": "1/2, and/or"})
+    assert ship.own_places(text) == ["/home/x", "/tmp/y z", "/var/z"]
