@@ -20,7 +20,7 @@ from typing import Any
 import ml_collections
 
 from jaxedit.errors import UserError
-from jaxedit.host import modules
+from jaxedit.host import json_text, modules
 from jaxedit.host.names import did_you_mean
 
 ConfigDict = ml_collections.ConfigDict
@@ -192,7 +192,7 @@ def to_json(config: ConfigDict) -> str:
 
 def from_json(text: str) -> ConfigDict:
     """Returns the locked configuration that `to_json` wrote; lists become tuples again."""
-    return ConfigDict(_tuples(json.loads(text))).lock()
+    return ConfigDict(_tuples(json_text.loads(text))).lock()
 
 
 def differences(one: ConfigDict, other: ConfigDict) -> list[str]:

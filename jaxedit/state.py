@@ -8,7 +8,6 @@ are drawn and before optimizers and averages follow from them.
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ import safetensors.numpy
 from flax import traverse_util
 
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 from jaxedit.host.names import did_you_mean
 
 PyTree = Any
@@ -99,7 +99,7 @@ class Artifact:
 
     def json(self, name: str) -> Any:
         """Returns the content of a JSON file."""
-        return json.loads(self.path(name).read_text(encoding="utf-8"))
+        return json_text.loads(self.path(name).read_bytes())
 
     def arrays(self, name: str) -> PyTree:
         """Returns the arrays of a file, see `read_arrays`."""

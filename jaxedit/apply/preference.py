@@ -30,7 +30,7 @@ from scipy import stats
 from jaxedit.apply import batch_files
 from jaxedit.data import images
 from jaxedit.errors import UserError
-from jaxedit.host import atomic
+from jaxedit.host import atomic, json_text
 
 _RESAMPLINGS = 10_000
 _LEVEL = 0.95
@@ -249,10 +249,10 @@ def _embedded(path: pathlib.Path) -> str:
 
 def _read(path: pathlib.Path, fields: Sequence[str]) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json_text.loads(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is no JSON file: {error}.") from error
     types = {"pictures": str, "sheet": str, "session": str, "answers": dict, "questions": dict}
     if not isinstance(content, dict) or not all(

@@ -25,6 +25,7 @@ from array_record.python import array_record_data_source, array_record_module
 from jaxedit.data import classes, folder, images, records
 from jaxedit.data.sources import EmptySplit, Record, Source
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 
 OPTIONS = ("keys", "max_bad_share", "max_pixels")
 INDEX = "index.json"
@@ -95,7 +96,7 @@ def decode(
         raise UserError(f"{where} is not a record of jaxedit. Pack the folder again.")
     try:
         (length,) = struct.unpack_from("<I", entry, 4)
-        header = json.loads(entry[8 : 8 + length].decode("utf-8", "surrogateescape"))
+        header = json_text.loads(entry[8 : 8 + length].decode("utf-8", "surrogateescape"))
         told = {key: header[key] for key in _HEADER if key in header} | header.get("told", {})
         told = folder.Item(header["id"], header["stem"], {}, told)
         files, contents, start = {}, {}, 8 + length
@@ -222,7 +223,7 @@ def _read_index(root: pathlib.Path) -> dict:
             f"`jaxedit data pack FOLDER {root}`, or read images with folder:{root}."
         )
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = json_text.loads(path.read_bytes())
         splits = index["splits"]
         shards = [shard for part in splits.values() for shard in part]
         assert all(isinstance(shard["file"], str) and shard["records"] >= 0 for shard in shards)

@@ -27,7 +27,6 @@ Corrupt or empty files are named and skipped.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import pathlib
@@ -41,6 +40,7 @@ from jaxedit.data import rows as rows_of
 from jaxedit.data.items import Item, companions_of, find_images, same, subfolder
 from jaxedit.data.sources import EmptySplit, Record, Source, split_by_hash
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 
 OPTIONS = (
     "keys", "holdout", "max_bad_share", "max_pixels", "check_headers", "cache_mb", "invert_masks",
@@ -313,6 +313,6 @@ def _read_classes(path: pathlib.Path) -> Any:
     if not path.exists():
         return None
     try:
-        return json.loads(rows_of.read_text(path))
+        return json_text.loads(rows_of.read_text(path))
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON: {error}.") from error

@@ -8,7 +8,6 @@ has the picture's suffix, or null where nothing is known.
 from __future__ import annotations
 
 import codecs
-import json
 import logging
 import os
 import pathlib
@@ -18,6 +17,7 @@ from typing import Any
 from jaxedit.data import records
 from jaxedit.data.items import same
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 
 Rows = dict[str, dict[str, Any]]
 _log = logging.getLogger(__name__)
@@ -38,12 +38,12 @@ def read(path: pathlib.Path, keys: list[records.Key], needed: str | None) -> Row
             continue
         where = f"{path}, line {number}"
         try:
-            row = json.loads(line)
+            row = json_text.loads(line)
             name = same(str(row["id"]))
             if any(key.name == needed for key in keys):
                 row[needed]
             found = {key: row[key.name] for key in keys if row.get(key.name) is not None}
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             example = needed or "kind"
             raise UserError(
                 f"{where}: {error!r}. Each line must be a JSON object like "

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 import filelock
 
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 
 # What `hold` leaves in a folder; a folder with nothing else in it counts as empty.
 FILES = (".run.lock", ".run.owner.json")
@@ -90,7 +91,7 @@ def hold(folder: pathlib.Path) -> Iterator[Held]:
 def owner(folder: pathlib.Path) -> str:
     """Returns `process 123 on host NAME`, or what is known of the owner of a lock."""
     try:
-        facts = json.loads((folder / FILES[1]).read_text(encoding="utf-8"))
+        facts = json_text.loads((folder / FILES[1]).read_bytes())
         return f"process {int(facts['process'])} on host {facts['host']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

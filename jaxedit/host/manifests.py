@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxedit.host import atomic, digests
+from jaxedit.host import atomic, digests, json_text
 
 NAME = "manifest.json"
 
@@ -65,4 +65,4 @@ def about_of(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def _read(folder: pathlib.Path) -> dict[str, Any]:
-    return json.loads((folder / NAME).read_text(encoding="utf-8"))
+    return json_text.loads((folder / NAME).read_bytes())

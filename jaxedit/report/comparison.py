@@ -82,6 +82,8 @@ def compare(
             "evaluation.json. Let the runs finish, or evaluate them with --mode=evaluate."
         )
     order = about.get("variants") or list(dict.fromkeys(run.variant for run in runs))
+    if not isinstance(order, list):
+        raise UserError(f"{folders[0] / 'sweep.json'}: variants is no list. Restore or delete it.")
     runs.sort(key=lambda r: (order.index(r.variant) if r.variant in order else len(order), r.seed))
     output.mkdir(parents=True, exist_ok=True)
     figures = frame(runs)
@@ -309,7 +311,7 @@ def _cost(runs: Sequence[Run]) -> list[str]:
 
 def _warnings(runs: Sequence[Run], lacking: Sequence[str]) -> list[str]:
     lines = []
-    measured = {(str(r.evaluation["source"]), r.evaluation["count"]) for r in runs}
+    measured = {(str(r.evaluation["source"]), str(r.evaluation["count"])) for r in runs}
     if len(measured) > 1:
         what = "; ".join(f"{source} ({count})" for source, count in sorted(measured))
         lines.append(f"- The runs were not measured on the same samples: {what}.")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 from jaxedit.report import tables, wording
 
 
@@ -80,7 +80,7 @@ def read_json(path: pathlib.Path) -> Any:
     if not path.exists():
         return None
     with understood(path):
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json_text.loads(path.read_bytes(), printable=True)
 
 
 def read_object(path: pathlib.Path) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            rows.append(json.loads(line))
+            rows.append(json_text.loads(line, printable=True))
         except ValueError as error:
             if index == len(lines) - 1:
                 break
@@ -163,7 +163,7 @@ def understood(path: pathlib.Path) -> Iterator[None]:
         raise
     except ValueError as error:  # json's and UTF-8's own errors are among them
         raise UserError(f"{path} is not valid JSON ({error}). Restore or delete it.") from None
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} does not hold what a run writes there ({type(error).__name__}: {error}). "
             "Restore or delete it."

@@ -46,6 +46,8 @@ def check(evaluation: Evaluation) -> None:
     """Raises TypeError, KeyError or AttributeError where it is no evaluation, and says why."""
     for key in ("systems", "groups", "metrics"):
         _check_words(key, evaluation[key])
+        if len(set(evaluation[key])) < len(evaluation[key]):
+            raise TypeError(f"{key!r} names one twice")
     for key in ("absent", "notes"):
         _check_words(key, evaluation.get(key) or [])
     if not evaluation["systems"]:
@@ -58,10 +60,13 @@ def check(evaluation: Evaluation) -> None:
         _check_mapping("table", groups)
         for figures in groups.values():
             _check_mapping("table", figures)
-    _check_mapping("titles", evaluation.get("titles") or {})
+    titles = evaluation.get("titles") or {}
+    _check_mapping("titles", titles)
+    _check_words("titles", list(titles.values()))
     for groups in (evaluation.get("samples") or {}).values():
         for counts in groups.values():
             _check_mapping("samples", counts)
+            _check_numbers("samples", counts)
     for curve in evaluation.get("curves") or ():
         _check_mapping("systems", curve["systems"])
         for points in curve["systems"].values():
@@ -73,6 +78,11 @@ def check(evaluation: Evaluation) -> None:
 def _check_words(key: str, value: Any) -> None:
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         raise TypeError(f"{key!r} is no list of words")
+
+
+def _check_numbers(key: str, values: Mapping[str, Any]) -> None:
+    if not all(value is None or is_number(value) for value in values.values()):
+        raise TypeError(f"{key!r} holds what is no number")
 
 
 def _check_mapping(key: str, value: Any) -> None:

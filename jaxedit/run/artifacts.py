@@ -34,7 +34,7 @@ from jaxedit import config as config_lib
 from jaxedit.data import array_record, sources
 from jaxedit.data.sources import Source
 from jaxedit.errors import UserError
-from jaxedit.host import atomic, manifests
+from jaxedit.host import atomic, json_text, manifests
 from jaxedit.host.names import did_you_mean
 from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method
@@ -235,7 +235,7 @@ def _prepare(work: pathlib.Path, identity: Mapping[str, Any]) -> None:
     """Keeps the parts of an earlier start, but those of another configuration or split."""
     note = work / "build.json"
     try:
-        found = json.loads(note.read_text(encoding="utf-8")) if note.exists() else None
+        found = json_text.loads(note.read_bytes()) if note.exists() else None
     except (OSError, ValueError) as error:
         raise UserError(
             f"{note} cannot be read ({damage.first_line(error)}): it says what the pieces beside "

@@ -12,14 +12,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-import json
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxedit.errors import UserError
-from jaxedit.host import atomic
+from jaxedit.host import atomic, json_text
 
 FILES = ("metrics.jsonl", "timing.jsonl")
 
@@ -107,9 +106,9 @@ def rewind(
 
 def _parse(line: bytes) -> Row | None:
     try:
-        found = json.loads(line.decode("utf-8"))
+        found = json_text.loads(line)
         stage, step = found["stage"], found["step"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return None
     if not isinstance(stage, str) or not isinstance(step, int):
         return None

@@ -20,7 +20,7 @@ import safetensors.numpy
 from flax import traverse_util
 
 from jaxedit.errors import PretrainedWeightsMissing, UserError
-from jaxedit.host import digests
+from jaxedit.host import digests, json_text
 from jaxedit.host.atomic import atomic_file, remove_leftovers_of
 from jaxedit.host.names import check_choice
 from jaxedit.weights import catalogue, manifest, shipped, source, table
@@ -220,7 +220,7 @@ def _read(
                 key: stream.get_tensor(key) for key in stream.keys()
                 if tops is None or key.split("/")[0] in tops
             }
-        written = json.loads(metadata.get("digests", "{}"))  # earlier files have none
+        written = json_text.loads(metadata.get("digests", "{}"))  # earlier files have none
         if any(digest != written.get(top, digest) for top, digest in _digests(arrays).items()):
             raise ValueError("the SHA-256 of its arrays has changed")
     except (safetensors.SafetensorError, OSError, ValueError) as error:
@@ -246,8 +246,8 @@ def _digests(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
 
 def _configs(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
-        return json.loads(metadata.get("configs", "{}"))
-    except json.JSONDecodeError as error:
+        return json_text.loads(metadata.get("configs", "{}"))
+    except ValueError as error:
         raise UserError(f"{path}: damaged ({error}). Convert again.") from error
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 from jaxedit.weights.entry import File
 
 WAITS = (1, 2, 4, 8)  # seconds before each new attempt; those that brought something do not count
@@ -155,7 +156,7 @@ class _Download:
         """Returns how many bytes are here to go on from, and what tells that they still hold."""
         size = self._size()
         try:
-            facts = json.loads(self._facts.read_text())
+            facts = json_text.loads(self._facts.read_bytes())
             validator = facts["validator"]
             same = facts["address"] == self._file.address
         except (OSError, ValueError, KeyError, TypeError):

@@ -34,6 +34,7 @@ import safetensors
 import safetensors.numpy
 
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 from jaxedit.host.atomic import atomic_file
 
 REQUIRED = ("what", "licence", "data", "recipe", "figures")
@@ -89,7 +90,7 @@ def get(name: str) -> Shipped | None:
     if name not in names():
         return None
     try:
-        card = json.loads(folder().joinpath(f"{name}.json").read_text(encoding="utf-8"))
+        card = json_text.loads(folder().joinpath(f"{name}.json").read_bytes())
         lacking = [key for key in (*REQUIRED, "sha256", "bytes") if key not in card]
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(name, f"its card cannot be read: {error}") from error

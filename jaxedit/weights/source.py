@@ -7,7 +7,6 @@ alone.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 from jaxedit.weights import reader
 from jaxedit.weights.entry import Bundle, Network, Published
 
@@ -118,8 +118,8 @@ def _distribute(
 
 def _config(source: Path, path: str) -> dict[str, Any]:
     try:
-        config = json.loads(_bytes(source, path, _CONFIG_LIMIT))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        config = json_text.loads(_bytes(source, path, _CONFIG_LIMIT))
+    except ValueError as error:
         raise UserError(f"{source / path}: no JSON ({error}). Download it again.") from error
     if not isinstance(config, dict):
         raise UserError(f"{source / path}: holds no JSON object. Download it again.")

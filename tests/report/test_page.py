@@ -298,3 +298,29 @@ def test_a_picture_that_is_none(run):
     (run / "pictures" / "a" / "00000001.png").write_bytes(b"x")
     with pytest.raises(UserError, match=r"00000001\.png is no picture"):
         report.write(run)
+
+
+@pytest.mark.parametrize(("name", "text", "words"), [
+    ("config.json", '{"a":' * 10**5, "nested too deep"),
+    ("config.json", '{"train": {"steps": Infinity}}', "OverflowError"),
+    ("summary.json", '{"compile_seconds": ' + "9" * 400 + "}", "400 digits"),
+    ("metrics.jsonl", "[" * 10**5 + "\n{}", "nested too deep"),
+    ("evaluation.json", {"groups": [["all"]]}, "'groups' is no list of words"),
+    ("evaluation.json", {"metrics": ["psnr", "psnr"]}, "names one twice"),
+    ("evaluation.json", {"titles": {"psnr": None}}, "'titles' is no list of words"),
+    ("evaluation.json", {"samples": {"model": {"all": {"psnr": "x"}}}}, "no number"),
+])
+def test_damage_is_one_message_that_names_the_file(run, name, text, words):
+    if isinstance(text, dict):
+        change(run / name, **text)
+    else:
+        (run / name).write_text(text)
+    with pytest.raises(UserError, match=f"{name}.*{words}"):
+        report.write(run)
+
+
+def test_a_name_that_is_no_text_is_shown_by_its_bytes(run):
+    config = json.loads((run / "config.json").read_text())
+    config["data"]["source"] = b"folder:/caf\xe9".decode("utf-8", "surrogateescape")
+    (run / "config.json").write_text(json.dumps(config))
+    assert r"folder:/caf\udce9" in report.write(run).read_text(encoding="utf-8")

@@ -29,7 +29,6 @@ evaluation names its split: `evaluate.split=eval`. Test sets that are not compos
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Callable
 
@@ -37,6 +36,7 @@ from jaxedit.data.items import Item, by_stem
 from jaxedit.data.layouts.base import Layout, sub_folder, sub_folders
 from jaxedit.data.sources import EmptySplit
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 
 ADOBE = "adobe-licensed images"
 # A data set of one of these forms has at least one sub-folder of these names.
@@ -263,7 +263,7 @@ def _check_test_set(split: str, name: str, root: pathlib.Path) -> None:
 def _categories(path: pathlib.Path) -> dict[str, str]:
     """Returns stem -> category from AIM-500's own file."""
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = json_text.loads(path.read_bytes())
         return {stem: str(row["category"]) for stem, row in rows.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 from jaxedit.host.atomic import atomic_folder
 from jaxedit.methods.sims import segments
 from jaxedit.methods.sims.segments import Segment
@@ -151,7 +152,7 @@ def read(folder: pathlib.Path) -> Shard:
         }
         with np.load(folder / "segments.npz") as columns:
             arrays |= {name: columns[name] for name in EMPTY}
-        images = json.loads((folder / "images.json").read_text(encoding="utf-8"))
+        images = json_text.loads((folder / "images.json").read_bytes())
         rows, box = len(arrays["label"]), arrays["box"].astype(np.int64)
         widths = box[:, 3] // 8 - box[:, 2] // 8 + 1
         mask_starts = np.cumsum([0, *(widths * (box[:, 1] - box[:, 0] + 1))])
