@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 
 CONFIG = "config.json"
 METADATA = {"format": "pt"}  # without it, the publishers' library refuses a safetensors file
@@ -28,7 +29,7 @@ def read_json(path: pathlib.Path, advice: str) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: no such file. {advice}")
     try:
-        found = json.loads(path.read_bytes())
+        found = json_text.loads(path.read_bytes())
     except ValueError as error:
         raise UserError(f"{path}: no JSON ({error}). Download it again.") from error
     if not isinstance(found, dict):
