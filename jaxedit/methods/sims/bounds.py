@@ -51,6 +51,7 @@ BOUNDS = {
     "compose.candidates": whole(1, 1024, example=10),
     "compose.context": flag(),
     "compose.search": one_of(*retrieval.SEARCHES),
+    "compose.order": one_of("network", "prior", "depth", "none"),
     "compose.erase": one_of(*canvas.RULES, "none"),
     "compose.rewrite": flag(),
     "compose.context_classes": _CLASSES,

@@ -65,6 +65,7 @@ class Composing:
 
     def __init__(self, config: Any, bank: bank_lib.Bank, start: State):
         self.seed = config.train.seed
+        self.disparity = config.data.depth == "disparity"
         self.composer = composition.Composer(
             bank, composition.settings_of(config, bank),
             align=applied(align_method.Align(config), start, "align"),
@@ -82,6 +83,7 @@ class Composing:
             instance=None if instance is None else scaling.nearest(instance, size),
             allowed=allowed,
             rng=np.random.default_rng((self.seed, index)),
+            depth=self._depth(record),
         )
         donors = composition.provenance(made, bank)
         yield {
@@ -93,6 +95,13 @@ class Composing:
             "nearest": scaling.picture(nearest_picture(bank, label, allowed), size),
             "donors": json.dumps(donors),
         }
+
+    def _depth(self, record: Record) -> np.ndarray | None:
+        """Returns how far away each pixel is, at the composer's size; None where nobody asks."""
+        if self.composer.settings.order != "depth" or "depth" not in record:
+            return None
+        depth = scaling.nearest(record["depth"], self.composer.size).astype(np.float32)
+        return -depth if self.disparity else depth
 
 
 def nearest_picture(bank: bank_lib.Bank, label: np.ndarray, allowed: np.ndarray) -> np.ndarray:

@@ -26,6 +26,12 @@ from jaxedit.methods.sims.segments import UNLABELLED, Segment
 _PAIRS = 8  # that the ordering network is asked for at a time
 
 
+# What is pasted over what: as the network says where there is one, and the classes' prior where it
+# says nothing; by that prior alone; by the true depth of the layout, the best there can be; or as
+# the segments happen to be numbered.
+ORDERS = ("network", "prior", "depth", "none")
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """How a canvas is made.
@@ -46,6 +52,7 @@ class Settings:
         of what was pasted (`canvas.with_unfilled`).
       rewrite: hand on the layout with the pasted shapes, as released, instead of the one asked for.
       prior: classes, most often behind first; () orders by `size_prior`.
+      order: a key of `ORDERS`.
     """
 
     candidates: int = 10
@@ -62,9 +69,11 @@ class Settings:
     keep_unfilled: bool = True
     rewrite: bool = True
     prior: tuple[int, ...] = ()
+    order: str = "network"
 
     def __post_init__(self) -> None:
         check_choice("canvas.erase", self.erase, (*canvas_lib.RULES, "none"))
+        check_choice("compose.order", self.order, ORDERS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +138,7 @@ class Composer:
     ):
         self.bank, self.settings = bank, settings
         self.size = tuple(size or (side * bank.scale for side in bank.size))
-        self._order = order
+        self._order = order if settings.order == "network" else None
         self._place = placing.Placer(bank, self.size, align, align_size, settings.flaws)
         self._searcher = retrieval.Searcher(bank, context=settings.context, how=settings.search)
         self._prior = settings.prior or size_prior(bank)
@@ -137,7 +146,7 @@ class Composer:
     def __call__(
         self, label: np.ndarray, *, instance: np.ndarray | None = None,
         allowed: np.ndarray | None = None, rng: np.random.Generator,
-        vary: bool = False,
+        vary: bool = False, depth: np.ndarray | None = None,
     ) -> Composition:
         """Returns a canvas for a layout.
 
@@ -147,10 +156,13 @@ class Composer:
           allowed: bool (pictures,), which may lend segments (`Bank.allowed`).
           rng: draws which pixels of seams are erased, and donors with `vary`.
           vary: draw a donor among the candidates instead of taking the best.
+          depth: float (H, W), small is near; for the order "depth".
 
         Raises:
-          UserError: the layout has another size.
+          UserError: the layout has another size, or its depth is needed and not given.
         """
+        if self.settings.order == "depth" and depth is None:
+            raise UserError("compose.order=depth needs the depth of each layout (depths/).")
         if label.shape != self.size:
             raise UserError(
                 f"The layout has {label.shape[1]} x {label.shape[0]} pixels; this bank makes "
@@ -174,7 +186,8 @@ class Composer:
         masks = np.zeros((len(placed), *self.size), bool)
         for number, one in enumerate(placed):
             masks[number] = one.mask
-        sequence = self._sequence(wanted, masks, frame)
+        far = None if depth is None else self._reduced(depth)
+        sequence = self._sequence(wanted, masks, frame, far)
         canvas = self._pasted(wanted, placed, masks, sequence, rng)
         if self.settings.keep_unfilled:
             covered = self._covered(wanted)
@@ -206,9 +219,15 @@ class Composer:
         return self._place.enlarged(covered)
 
     def _sequence(
-        self, wanted: Sequence[Segment], masks: np.ndarray, frame: np.ndarray
+        self, wanted: Sequence[Segment], masks: np.ndarray, frame: np.ndarray,
+        depth: np.ndarray | None,
     ) -> list[int]:
         """Returns the segments' numbers, back to front."""
+        if self.settings.order == "none":
+            return list(range(len(wanted)))
+        if self.settings.order == "depth":
+            middles = [np.median(depth[one.placed(depth.shape)]) for one in wanted]
+            return sorted(range(len(wanted)), key=lambda n: -middles[n])
         labels = [segment.label for segment in wanted]
         priority = order_lib.priorities(labels, self._prior)
         small = np.stack([self._reduced(m) for m in masks]) if len(masks) else masks
@@ -296,6 +315,7 @@ def settings_of(config: Any, bank: Bank) -> Settings:
         ),
         keep_unfilled=compose.get("keep_unfilled", True), rewrite=compose.rewrite,
         prior=tuple(bank.classes.names.index(name) for name in compose.prior),
+        order=compose.get("order", "network"),
     )
 
 

@@ -158,3 +158,20 @@ def test_nothing_to_paste(bank):
     assert not none_lend.pasted and none_lend.empty
     with pytest.raises(UserError, match="canvas.erase"):
         Settings(erase="much")
+
+
+def test_the_true_depth_orders_segments(bank):
+    """Far ones first; without it the order cannot be asked for."""
+    record = banks.Layouts(12)[3]
+    rows = np.repeat(np.arange(record["label"].shape[0], dtype=np.float32)[:, None],
+                     record["label"].shape[1], axis=1)
+    for sign in (1, -1):  # near at the top, then near at the bottom
+        made = compose(bank, record, settings={"order": "depth"}, depth=sign * rows)
+        frame = [one.box[:2] for one in made.pasted]
+        middles = [sign * (top + bottom) / 2 for top, bottom in frame]
+        # By medians of true shapes, so middles of boxes agree with it but for near ties.
+        assert np.corrcoef(middles, np.arange(len(middles))[::-1])[0, 1] > 0.9
+    with pytest.raises(UserError, match="needs the depth"):
+        compose(bank, record, settings={"order": "depth"})
+    unsorted = compose(bank, record, settings={"order": "none"}).pasted
+    assert [one.label for one in unsorted] == sorted(one.label for one in unsorted)
