@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import jaxedit
 from jaxedit.commands import VERBS
 from jaxedit.errors import UserError
-from jaxedit.host import console, large_pages
+from jaxedit.host import console, large_pages, system_errors
 
 
 def program() -> int:
@@ -49,6 +49,12 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        refused = system_errors.explain(error)
+        if refused is None:
+            raise
+        print(f"jaxedit {arguments.command}: {refused}.", file=sys.stderr)
+        return 2
 
 
 def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:

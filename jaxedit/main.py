@@ -6,17 +6,13 @@ Everything about a run stands in its configuration; the flags here say only wher
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import pathlib
 import sys
 
 from jaxedit import config as config_lib
 from jaxedit.errors import UserError
-from jaxedit.host import atomic, console, large_pages, parent
-
-# A folder that became unwritable, or stands where a file should, while the run went on.
-_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR)
+from jaxedit.host import atomic, console, large_pages, parent, system_errors
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,18 +26,12 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        if error.filename and error.errno in _REFUSED:
-            print(
-                f"error: {error.filename}: {error.strerror}. See to it that it may be written to, "
-                "and start the same command again; it resumes from the last checkpoint.",
-                file=sys.stderr,
-            )
-            return 2
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        refused = system_errors.explain(error)
+        if refused is None:
             raise
         print(
-            f"error: no space left while writing {error.filename or 'the run directory'}. Free "
-            "some space and start the same command again; it resumes from the last checkpoint.",
+            f"error: {refused}, and start the same command again; it resumes from the last "
+            "checkpoint.",
             file=sys.stderr,
         )
         return 2

@@ -41,9 +41,14 @@ def _whole(digits: str) -> int:
     return int(digits)
 
 
+def shown(text: str) -> str:
+    """Returns a text with escapes for its lone surrogates, as `loads` makes it `printable`."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _printable(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        return shown(value)
     if isinstance(value, list):
         return [_printable(one) for one in value]
     if isinstance(value, dict):

@@ -18,6 +18,7 @@ from typing import Any
 import pandas
 
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 from jaxedit.host.atomic import atomic_file
 from jaxedit.report import reading, tables
 
@@ -73,7 +74,7 @@ def compare(
     for folder in candidates:
         run = read_run(folder)
         if run is None:
-            lacking.append(str(folder))
+            lacking.append(json_text.shown(str(folder)))
         else:
             runs.append(run)
     if not runs:
@@ -129,7 +130,7 @@ def read_run(folder: pathlib.Path) -> Run | None:
         seed = int(config.get("train", {}).get("seed", 0))
     return Run(
         path=folder,
-        variant=place.parent.name if of_sweep else place.name,
+        variant=json_text.shown(place.parent.name if of_sweep else place.name),
         seed=seed,
         evaluation=reading.read_evaluation(folder / "evaluation.json"),
         summary=reading.read_object(folder / "summary.json"),

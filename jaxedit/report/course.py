@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image
 
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 from jaxedit.report import pictures
 
 _MOST_NAMES = 12
@@ -42,7 +43,7 @@ def of_runs(folders: Sequence[pathlib.Path]) -> tuple[list[dict[str, Any]], int]
                 newest[file.stem] = max(newest.get(file.stem, 0.0), file.stat().st_mtime)
     names = sorted(newest, key=lambda name: (-newest[name], name))
     found = [
-        {"name": name, "runs": [_frames(folder, name) for folder in folders]}
+        {"name": json_text.shown(name), "runs": [_frames(folder, name) for folder in folders]}
         for name in names[:_MOST_NAMES]
     ]
     for one in found:

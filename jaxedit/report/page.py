@@ -19,6 +19,7 @@ from typing import Any
 
 import jinja2
 
+from jaxedit.host import json_text
 from jaxedit.host.atomic import atomic_file
 from jaxedit.report import course, curves, reading, tables, wording
 from jaxedit.report.comparison import compare
@@ -55,8 +56,8 @@ def write(
     if beside is not None:
         other = reading.read(pathlib.Path(beside))
         if other.name == runs[0].name:  # lines are told apart by the names of their runs
-            place = other.folder.resolve()
-            other = dataclasses.replace(other, name=f"{place.parent.name}/{other.name}")
+            above = json_text.shown(other.folder.resolve().parent.name)
+            other = dataclasses.replace(other, name=f"{above}/{other.name}")
         runs.append(other)
         name = "report-beside-" + re.sub(r"[^\w.+-]", "-", runs[1].name) + ".html"
     path = pathlib.Path(output or run_dir)

@@ -55,9 +55,10 @@ def read(folder: pathlib.Path) -> Run:
             "--workdir named (by default runs/<config>-<preset>)."
         )
     place = folder.resolve()
+    of_sweep = place.name.startswith("seed-")
     return Run(
         folder=folder,
-        name=f"{place.parent.name}/{place.name}" if place.name.startswith("seed-") else place.name,
+        name=json_text.shown(f"{place.parent.name}/{place.name}" if of_sweep else place.name),
         config=read_object(folder / "config.json"),
         versions=read_object(folder / "versions.json"),
         summary=read_object(folder / "summary.json"),
@@ -65,7 +66,7 @@ def read(folder: pathlib.Path) -> Run:
         timing=read_rows(folder / "timing.jsonl"),
         evaluations=read_evaluations(folder),
         artifacts={
-            path.parent.name: read_object(path)
+            json_text.shown(path.parent.name): read_object(path)
             for path in sorted(folder.glob("artifacts/*/manifest.json"))
         },
     )

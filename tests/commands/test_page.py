@@ -1,5 +1,7 @@
 """`jaxedit report`."""
 
+import os
+
 import pytest
 
 from jaxedit import cli
@@ -44,3 +46,16 @@ def test_a_damaged_file_is_one_message(runs, capsys):
         assert cli.main(["report", *map(str, words)]) == 2
         error = capsys.readouterr().err
         assert "evaluation.json is not valid JSON" in error and "Traceback" not in error
+
+
+def test_a_run_whose_name_is_not_utf8(runs, tmp_path, capsys):
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        runs[0].rename(odd)
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    assert cli.main(["report", str(odd)]) == 0
+    assert r"caf\udce9" in (odd / "report.html").read_text(encoding="utf-8")
+    assert cli.main(["report", str(odd), "--beside", str(runs[1])]) == 0
+    assert cli.main(["report", str(odd), str(runs[1]), "--output", str(tmp_path / "both")]) == 0
+    assert r"caf\udce9" in (tmp_path / "both" / "comparison.md").read_text(encoding="utf-8")
