@@ -88,8 +88,7 @@ class UNet(nn.Module):
         norm = GroupNorm(
             config.norm_num_groups, config.norm_eps, True, self.dtype, name="conv_norm_out"
         )
-        out = conv(config.out_channels, channels[0], self.dtype, "conv_out",
-                   kernel_init=nn.initializers.zeros)
+        out = conv(config.out_channels, channels[0], self.dtype, "conv_out", zero=True)
         return out(norm(x)).astype(jnp.float32)
 
 

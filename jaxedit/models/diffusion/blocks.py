@@ -28,9 +28,9 @@ def conv(
     kernel_size: int = 3,
     strides: int = 1,
     padding: int | None = None,
-    kernel_init: Callable = initializers.torch_kernel,
+    zero: bool = False,
 ) -> Conv:
-    """Returns a convolution of `inputs` channels, initialised as PyTorch does.
+    """Returns a convolution of `inputs` channels, initialised as PyTorch does, or at `zero`.
 
     `padding` is by default what keeps the size at stride 1.
     """
@@ -39,8 +39,7 @@ def conv(
         kernel_size=kernel_size,
         strides=strides,
         padding=kernel_size // 2 if padding is None else padding,
-        kernel_init=kernel_init,
-        bias_init=initializers.torch_bias(inputs * kernel_size**2),
+        **_initial(inputs * kernel_size**2, zero),
         dtype=dtype,
         name=name,
     )
@@ -53,17 +52,22 @@ def dense(
     name: str,
     *,
     use_bias: bool = True,
-    kernel_init: Callable = initializers.torch_kernel,
+    zero: bool = False,
 ) -> Dense:
-    """Returns a linear layer of `inputs` channels, initialised as PyTorch does."""
+    """Returns a linear layer of `inputs` channels, initialised as PyTorch does, or at `zero`."""
     return Dense(
         features,
         use_bias=use_bias,
-        kernel_init=kernel_init,
-        bias_init=initializers.torch_bias(inputs),
+        **_initial(inputs, zero),
         dtype=dtype,
         name=name,
     )
+
+
+def _initial(fan_in: int, zero: bool) -> dict[str, Callable]:
+    if zero:
+        return {"kernel_init": nn.initializers.zeros, "bias_init": nn.initializers.zeros}
+    return {"kernel_init": initializers.torch_kernel, "bias_init": initializers.torch_bias(fan_in)}
 
 
 class ResnetBlock(nn.Module):

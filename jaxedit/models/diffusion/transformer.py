@@ -139,7 +139,7 @@ class Transformer(nn.Module):
             y = block(y, text)
         y = y.reshape(batch, height, width, inner)
         # From zero: at first the block passes its input on.
-        return x + project(y, channels, "proj_out", kernel_init=nn.initializers.zeros)
+        return x + project(y, channels, "proj_out", zero=True)
 
 
 class MapAttention(nn.Module):
