@@ -5,8 +5,8 @@
 
 `train` builds nothing: it traces the training step of the whole UNet with AdamW from shapes,
 lowers and compiles it, and reports what memory the compiled program asks for, and what is kept for
-the backward pass: XLA for CPU computes nothing a second time, so that what checkpointing saves on
-GPU and TPU shows in the latter alone. `edit` fills
+the backward pass: XLA for CPU asks for as much with checkpointed blocks as without, so that what
+they save shows in the latter alone. `edit` fills
 autoencoder, UNet and CLIP's text encoder by the rule of the golden files (about 5 GB), encodes a
 photograph, walks `--steps` guided DDIM steps under a mask and decodes; 8 GB and more are needed.
 The picture means nothing, the figures are those of any weights. One JSON line is appended to

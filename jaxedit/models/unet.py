@@ -55,7 +55,7 @@ class UNet(nn.Module):
 
         Args:
           x: (B, H, W, in_channels).
-          time: (B,) steps, whole numbers or floats.
+          time: (B,) steps, or one for all; whole numbers or floats.
           text: (B, tokens, cross_attention_dim).
 
         Returns:
@@ -65,6 +65,7 @@ class UNet(nn.Module):
         config = self.config
         wrap = nn.remat if self.checkpointed else lambda module: module
         x, text = x.astype(self.dtype), text.astype(self.dtype)
+        time = jnp.broadcast_to(time, x.shape[:1])
         if config.center_input_sample:
             x = 2 * x - 1
         channels = config.block_out_channels

@@ -46,6 +46,9 @@ def test_sides_that_are_no_multiples_keep_their_size():
     variables = drawn(module, *inputs())
     found = jax.jit(module.apply)(variables, *inputs())
     assert found.shape == (2, 5, 7, 2) and np.isfinite(found).all()
+    x, _, text = inputs()
+    one_step = jax.eval_shape(module.apply, variables, x, 3, text)
+    assert one_step.shape == found.shape
 
 
 def test_checkpointed_blocks_keep_less_for_the_backward_pass():
