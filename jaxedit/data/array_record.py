@@ -226,7 +226,9 @@ def _read_index(root: pathlib.Path) -> dict:
         index = json_text.loads(path.read_bytes())
         splits = index["splits"]
         shards = [shard for part in splits.values() for shard in part]
-        assert all(isinstance(shard["file"], str) and shard["records"] >= 0 for shard in shards)
+        assert all(isinstance(shard["file"], str) for shard in shards)
+        counts = [shard[key] for shard in shards for key in ("records", "bytes")]
+        assert all(type(count) is int and count >= 0 for count in counts)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
         raise UserError(f"{path} is damaged ({error!r}). Pack the folder again.") from error
     if index.get("format") != FORMAT or index.get("version") != VERSION:

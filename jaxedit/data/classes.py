@@ -193,15 +193,16 @@ def parse(description: Any, where: str) -> Classes:
       UserError: it has none of the forms above.
     """
     ignored, lenient, others = (), False, ()
-    if isinstance(description, Mapping) and "classes" in description:
-        ignore = description.get("ignore_index", ())
-        ignored = tuple(ignore) if isinstance(ignore, list | tuple) else (ignore,)
-        lenient = bool(description.get("ignore_others", False))
-        others = tuple((tuple(rgb), place) for rgb, place in description.get("other_colours", ()))
-        description = description["classes"]
     try:
+        if isinstance(description, Mapping) and "classes" in description:
+            ignore = description.get("ignore_index", ())
+            ignored = tuple(ignore) if isinstance(ignore, list | tuple) else (ignore,)
+            lenient = bool(description.get("ignore_others", False))
+            given = description.get("other_colours", ())
+            others = tuple((tuple(rgb), place) for rgb, place in given)
+            description = description["classes"]
         rows = [_row(number, row) for number, row in _numbered(description)]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(f"{where} describes no classes ({error!r}). Write it as {_EXAMPLE}.") from (
             error
         )

@@ -102,3 +102,17 @@ def test_a_refusal_half_way_keeps_what_is_cut(folder, tmp_path, capsys, monkeypa
     shutil.copytree(folder, own, dirs_exist_ok=True)
     assert bank(*words) == 0 and len(bank_lib.opened(made).images) == 5
     assert not made.with_name("bank.partial").exists()
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("frame", None), ("frame", [16]), ("scale", float("inf")), ("classes", None),
+    ("shards", "x"), ("segments", None), ("licences", []),
+])
+def test_a_damaged_manifest_is_named(folder, tmp_path, capsys, name, value):
+    made = tmp_path / "bank"
+    assert bank("build", folder, made, "--licence", "x", "--size", "32x16") == 0
+    content = json.loads((made / "manifest.json").read_text())
+    content["facts"][name] = value
+    (made / "manifest.json").write_text(json.dumps(content))
+    assert bank("inspect", made) == 2
+    assert f"is damaged: its manifest.json has no right '{name}'" in capsys.readouterr().err

@@ -93,6 +93,9 @@ def test_colours_of_many_classes_differ():
         (["a", "a"], "Two classes have the name 'a'"),
         ([str(number) for number in range(300)], "300 classes"),
         ({"classes": ["a"], "ignore_index": "x"}, "describes no classes"),
+        ({"classes": [[]]}, "describes no classes"),
+        ({"classes": ["a"], "other_colours": 3}, "describes no classes"),
+        ({"classes": [{"name": "a", "color": [float("inf"), 1, 2]}]}, "describes no classes"),
     ],
 )
 def test_what_describes_nothing_is_named(description, message):

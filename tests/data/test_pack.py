@@ -152,6 +152,12 @@ class TestDamage:
         (packed / "index.json").write_text(json.dumps({**index, "version": 99}))
         with pytest.raises(UserError, match="version 99"):
             self.open(packed)
+        for key, value in (("bytes", None), ("records", 2.5), ("file", 3)):
+            shard = {**index["splits"]["train"][0], key: value}
+            damaged = {**index, "splits": {"train": [shard]}}
+            (packed / "index.json").write_text(json.dumps(damaged))
+            with pytest.raises(UserError, match="index.json is damaged"):
+                self.open(packed)
         (packed / "index.json").write_text("{}")
         with pytest.raises(UserError, match="index.json is damaged"):
             self.open(packed)

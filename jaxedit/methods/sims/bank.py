@@ -203,6 +203,21 @@ class Bank:
         return self._shards[shard], int(number) - int(self._starts[shard])
 
 
+def _counts(value: Any, least: int) -> bool:
+    return type(value) is int and value >= least
+
+
+# What the manifest must say of a bank, beside its classes, which are parsed.
+_FACTS = {
+    "frame": lambda v: isinstance(v, list) and len(v) == 2 and all(_counts(n, 1) for n in v),
+    "scale": lambda v: _counts(v, 1),
+    "classes": lambda v: v is not None,
+    "shards": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
+    "segments": lambda v: _counts(v, 0),
+    "licences": lambda v: isinstance(v, Mapping),
+}
+
+
 def opened(folder: pathlib.Path, *, verify: bool = True) -> Bank:
     """Returns the bank in a folder.
 
@@ -224,6 +239,11 @@ def opened(folder: pathlib.Path, *, verify: bool = True) -> Bank:
         raise UserError(
             f"The bank {folder} has version {facts['bank']!r}; this jaxedit reads version {FORMAT}."
             " Build it again."
+        )
+    if wrong := [name for name, fits in _FACTS.items() if not fits(facts.get(name))]:
+        raise UserError(
+            f"The bank {folder} is damaged: its manifest.json has no right {wrong[0]!r}. Put it "
+            "back from a copy, or build it again."
         )
     if verify:
         try:
