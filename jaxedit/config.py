@@ -24,6 +24,8 @@ from jaxedit.host import json_text, modules
 from jaxedit.host.names import did_you_mean
 
 ConfigDict = ml_collections.ConfigDict
+# Characters of a value that is typed; every nesting that fits can be read or refused.
+_LONGEST = 10_000
 
 
 def load(argument: str, overrides: Iterable[tuple[str, str]] = ()) -> ConfigDict:
@@ -207,6 +209,11 @@ def differences(one: ConfigDict, other: ConfigDict) -> list[str]:
 
 
 def _parse(key: str, text: str, old: Any) -> Any:
+    if len(text) > _LONGEST:
+        raise UserError(
+            f"{key}={text[:40]}...: a value of {len(text)} characters; at most {_LONGEST} can be "
+            "given so. Longer ones stand in a configuration file."
+        )
     if isinstance(old, str):
         return text
     if isinstance(old, bool):
@@ -216,14 +223,14 @@ def _parse(key: str, text: str, old: Any) -> Any:
         raise UserError(f"{key}={text}: expected true or false.")
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+    except (ValueError, SyntaxError, RecursionError, MemoryError, OverflowError):
         if old is None:
             return text
         value = text
     if old is None or value is None and not isinstance(old, int | float):
         return value
-    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
     if isinstance(old, tuple | list) and isinstance(value, tuple | list):
         return tuple(value)
     if type(value) is type(old):

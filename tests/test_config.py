@@ -72,6 +72,14 @@ def test_json_round_trip_and_differences(path):
     assert config_lib.differences(one, other) == ["optim.lr: 0.0001 there, 0.0003 here"]
 
 
+@pytest.mark.parametrize("text", [
+    "-" * 5000 + "1", "9" * 400, "[1," * 3000, "(" * 300, "1," * 100_000,
+], ids=["signs", "digits", "brackets", "parentheses", "length"])
+def test_values_that_python_cannot_read_are_no_tracebacks(path, text):
+    with pytest.raises(UserError, match="optim.lr="):
+        config_lib.load(path, [("optim.lr", text)])
+
+
 def test_stages_lay_overrides_over_the_base(path):
     config = config_lib.load(path)
     with config.unlocked():
