@@ -3,8 +3,9 @@
 A torch file is a pickle that refers to storages (flat arrays of numbers) by persistent ids. Since
 torch 1.6 both lie in a zip archive (`data.pkl`, `data/<key>`); before that they follow each other
 in one stream of five pickles and raw bytes. A pickle may call any importable function, so only
-the few names that rebuild a tensor are resolved here; each of them is an object of ours that
-cannot be altered by the pickle. Nothing else is ever imported or called.
+the few names that rebuild a tensor are resolved here, and some that stand for what training has
+noted; each of them is an object of ours that cannot be altered by the pickle. Nothing else is ever
+imported or called.
 """
 
 from __future__ import annotations
@@ -113,7 +114,25 @@ def _integers(values) -> tuple[int, ...]:
     return tuple(int(value) for value in values)
 
 
+class _Ignored:
+    """In the place of what training has noted beside the arrays, which nothing here reads."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state):
+        del state
+
+
+# What checkpoints of PyTorch Lightning hold beside their `state_dict`, and the numbers in it; none
+# of these is imported, called or kept.
+_NOTES = (
+    ("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint"),
+    ("pytorch_lightning.callbacks.early_stopping", "EarlyStopping"),
+    ("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar"),
+    ("numpy", "dtype"), ("_codecs", "encode"),
+)
 _ALLOWED: dict[tuple[str, str], Any] = {
+    **{name: _Callable(lambda *unused: _Ignored()) for name in _NOTES},
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("torch._utils", "_rebuild_tensor"): _Callable(_rebuild_tensor),
     ("torch._utils", "_rebuild_tensor_v2"): _Callable(_rebuild_tensor),

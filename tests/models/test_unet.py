@@ -114,9 +114,13 @@ def test_doubling_to_an_odd_size():
     x = jnp.arange(9.0).reshape(1, 3, 3, 1)
     kernel = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(1)
     params = {"conv": {"kernel": kernel, "bias": jnp.zeros(1)}}
-    found = Upsample().apply({"params": params}, x, (5, 6))[0, ..., 0]
-    rows, columns = np.arange(5) * 3 // 5, np.arange(6) * 3 // 6  # PyTorch's nearest
-    np.testing.assert_array_equal(found, x[0, ..., 0][rows][:, columns])
+    for size, rows, columns in (
+        ((5, 6), [0, 0, 1, 1, 2], [0, 0, 1, 1, 2, 2]),
+        ((6, 6), [0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 2, 2]),
+        ((7, 5), [0, 0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 2]),  # where halves are rounded down
+    ):
+        found = Upsample().apply({"params": params}, x, size)[0, ..., 0]
+        np.testing.assert_array_equal(found, x[0, ..., 0][np.array(rows)][:, np.array(columns)])
 
 
 def test_time_features():

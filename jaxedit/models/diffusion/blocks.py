@@ -11,6 +11,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxedit.layers import initializers
 from jaxedit.layers.convolution import Conv
@@ -130,13 +131,12 @@ class Upsample(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, size: tuple[int, int] | None = None) -> jax.Array:
-        """(B, H, W, C) -> (B, 2H, 2W, C), or of height and width `size`, one less at most.
-
-        `size` is that of a map whose halves, rounded up, are H and W; PyTorch's nearest neighbours
-        are then those of the doubled map.
-        """
+        """(B, H, W, C) -> (B, 2H, 2W, C), or of height and width `size`."""
         channels = x.shape[-1]
-        x = upsample_nearest(x)
-        if size is not None:
-            x = x[:, : size[0], : size[1]]
+        height, width = x.shape[1:3]
+        if size in (None, (2 * height, 2 * width)):
+            x = upsample_nearest(x)
+        else:
+            rows, columns = np.arange(size[0]) * height // size[0], np.arange(size[1])
+            x = x[:, rows][:, :, columns * width // size[1]]
         return conv(channels, channels, self.dtype, "conv")(x)

@@ -23,8 +23,14 @@ SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 SPACINGS = ("leading", "trailing", "linspace")
 # Keys of published files that our samplers need not know, and those that must have one value.
-_NOTES = ("_class_name", "_diffusers_version", "skip_prk_steps", "clip_sample_range",
-          "dynamic_thresholding_ratio", "sample_max_value")
+_NOTES = (
+    "_class_name", "_diffusers_version", "skip_prk_steps", "clip_sample_range",
+    "dynamic_thresholding_ratio", "sample_max_value", "variance_type", "interpolation_type",
+    "timestep_type", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas",
+    "sigma_min", "sigma_max", "solver_order", "solver_type", "algorithm_type",
+    "lower_order_final", "euler_at_final", "use_lu_lambdas", "lambda_min_clipped",
+    "final_sigmas_type",
+)
 _FIXED = {"clip_sample": (False,), "thresholding": (False,), "trained_betas": (None, [])}
 
 

@@ -70,10 +70,9 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
       UserError: it is no checkpoint, or holds something of none of the three networks.
     """
     try:
-        arrays = reader.read(path, nested=("state_dict",), ignore=IGNORE)
+        arrays = reader.read(path, ignore=IGNORE)  # of safetensors, and of torch files saved anew
     except UserError:
-        # A safetensors file is flat, and so are some torch files that were saved anew.
-        arrays = reader.read(path, ignore=IGNORE)
+        arrays = reader.read(path, nested=("state_dict",), ignore=IGNORE)
     known = (UNET_PREFIX, AUTOENCODER_PREFIX, "cond_stage_model.")
     strange = [name for name in arrays if not name.startswith(known)]
     if strange:

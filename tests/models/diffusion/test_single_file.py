@@ -1,6 +1,8 @@
 """The original layout gives the same networks as the folder."""
 
+import pickle
 import re
+import zipfile
 
 import jax
 import numpy as np
@@ -96,6 +98,33 @@ def whole_file():
     }
 
 
+def write_checkpoint(path, arrays):
+    """Writes the file that PyTorch Lightning makes of a training, opcode by opcode."""
+    text = lambda value: b"X" + len(value).to_bytes(4, "little") + value.encode()
+    number = lambda value: b"J" + int(value).to_bytes(4, "little", signed=True)
+    numbers = lambda values: b"(" + b"".join(map(number, values)) + b"t"
+
+    def tensor(key, array):
+        strides = [stride // 4 for stride in array.strides]
+        storage = (b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text(str(key))
+                   + text("cuda:0") + number(array.size) + b"tQ")
+        return (b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + number(0)
+                + numbers(array.shape) + numbers(strides) + b"\x89NtR")
+
+    score = pickle.dumps(np.float64(1.5), 2).replace(b"numpy._core", b"numpy.core")[2:-1]
+    lightning = b"cpytorch_lightning.callbacks.model_checkpoint\nModelCheckpoint\n"
+    named = b"".join(
+        text(name) + tensor(key, array) + b"s" for key, (name, array) in enumerate(arrays.items())
+    )
+    data = (b"\x80\x02}" + text("epoch") + number(3) + b"s"
+            + text("callbacks") + b"}" + lightning + b"}" + text("best") + score + b"sss"
+            + text("state_dict") + b"}" + named + b"s.")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", data)
+        for key, array in enumerate(arrays.values()):
+            archive.writestr(f"archive/data/{key}", array.tobytes())
+
+
 def test_names_by_hand():
     assert {name for name in unet_file()} >= set(PAIRS.values())
     found = single_file.unet_names({n: n for n in PAIRS.values()}, examples.CONFIGS["unet"])
@@ -121,9 +150,13 @@ def test_names_of_full_size():
         assert modules[original_place] == ours
 
 
-def test_a_file_gives_the_same_networks(tmp_path):
-    path = tmp_path / "model.safetensors"
-    safetensors.numpy.save_file(whole_file(), path)
+@pytest.mark.parametrize("name, write", [
+    ("model.safetensors", lambda path, arrays: safetensors.numpy.save_file(arrays, path)),
+    ("model.ckpt", write_checkpoint),
+])
+def test_a_file_gives_the_same_networks(tmp_path, name, write):
+    path = tmp_path / name
+    write(path, whole_file())
     found = single_file.load(
         path, unet=examples.CONFIGS["unet"], autoencoder=examples.CONFIGS["vae"]
     )
