@@ -83,6 +83,8 @@ def _base() -> ConfigDict:
     config.align.discard = True  # drop a map that does not raise the overlap with the place [C]
 
     config.order = ConfigDict()
+    # of which classes the loss asks for the one in front: all [P] | pair: the two at hand [R]
+    config.order.among = "all"
     config.order.pool = "whole"  # whole [R] | released (an 8 x 12 window of 8 x 16)
     # hues [R] | cityscapes [C]: in which the ordering network is shown the classes
     config.order.colours = "hues"
@@ -298,7 +300,16 @@ def demo() -> ConfigDict:
     )
     config.compose.context_classes = (0, 1, 2, 3, 4, 5, 6, 7, 8)
     config.compose.erase = "released"  # of 64 pixels the paper's bands leave little
+    # By how often each class is behind, of the pairs of the training half: 91 % of held-out pairs;
+    # by the sizes of segments it would be 75 %.
+    config.compose.prior = (
+        "sky", "brick wall", "foliage", "water", "hills", "road", "wood", "sand", "grass",
+        "person", "plant", "animal", "smoke", "glass", "object",
+    )
+    # In 400 steps 94.5 % of held-out pairs, where the loss over all classes brings 88.3 %.
+    config.order.among = "pair"
     _quick(config, steps=1_500)
+    config.evaluate.stages = ("order", "synthesis")
     # In so few steps, at so few pixels, the network learns no map: after 1,200 its segments were as
     # far from their places as those left alone.
     config.align.kind = "moments"

@@ -70,6 +70,7 @@ BOUNDS = {
     "align.kind": one_of("affine", "shift", "moments", "off"),
     "align.rounded": flag(),
     "align.discard": flag(),
+    "order.among": one_of(*ordering_network.AMONG),
     "order.pool": one_of(*ordering_network.POOLS),
     "order.colours": one_of(*layout.PALETTES),
     "order.dropout": real(0, below=1, example=0.5),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -53,6 +53,8 @@ class Order(Part):
         """Returns the cross-entropy over the pairs that are there."""
         del frozen
         logits = self.logits({"params": params}, batch, train=True, rngs={"dropout": rng})
+        if self.config.order.get("among", "all") == "pair":  # older runs do not have the key
+            logits = ordering_network.of_pair(logits, batch["pair_classes"])
         total, right = ordering_network.loss(logits, batch["front"], batch["present"])
         return total, {"loss/order": total, "accuracy": right}
 
@@ -88,18 +90,24 @@ class Order(Part):
         return OrderSamples(self.config)
 
     def evaluations(self) -> dict[str, Evaluation]:
-        """Returns how often the class in front is told rightly, beside a rule without a network.
+        """Returns how often the class in front is told rightly, beside rules without a network.
 
-        `lower edge` takes the segment that reaches further down.
+        `lower edge` takes the segment that reaches further down; `objects first` the one of
+        `data.objects` where exactly one of the two is of them, else the lower edge. The truth is
+        what the depth says (`pairs.Rule`).
         """
+        objects = tuple(self.config.data.objects)
         return {"ordering": Evaluation(
             task="order",
             prediction="probabilities",
             target="front",
             region="present",
-            metrics=("front_accuracy",),
-            own={"front_accuracy": FrontAccuracy},
-            baselines={"lower edge": self._lower_edge},
+            metrics=("front_accuracy", *(("front_accuracy_objects",) if objects else ())),
+            own={
+                "front_accuracy": FrontAccuracy,
+                "front_accuracy_objects": lambda keys: FrontAccuracy(keys, objects),
+            },
+            baselines={"lower edge": self._lower_edge, "objects first": self._objects_first},
             best=("front_accuracy", "max"),
             picture=_bars,
         )}
@@ -127,6 +135,14 @@ class Order(Part):
         )
         return np.eye(self.config.network.classes + 1, dtype=np.float32)[front]
 
+    def _objects_first(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        classes = batch["pair_classes"]
+        objects = np.isin(classes, self.config.data.objects)
+        front = np.where(objects[..., 1], classes[..., 1], classes[..., 0])
+        told = np.eye(self.config.network.classes + 1, dtype=np.float32)[front]
+        single = objects.sum(-1, keepdims=True) == 1
+        return np.where(single, told, self._lower_edge(batch))
+
 
 def _bars(probabilities: np.ndarray) -> np.ndarray:
     """Returns pictures of probabilities (N, P, C): a row for each pair, white is 1; 8 pixels each.
@@ -136,19 +152,27 @@ def _bars(probabilities: np.ndarray) -> np.ndarray:
 
 
 class FrontAccuracy(MeanMetric):
-    """The share of a picture's pairs of which the class in front is told rightly."""
+    """The share of a picture's pairs of which the class in front is told rightly.
 
-    def __init__(self, keys: Keys):
+    With `objects`, classes, only pairs whose segments are both of them count: there no rule of
+    classes helps.
+    """
+
+    def __init__(self, keys: Keys, objects: Sequence[int] = ()):
+        what = "touching pairs of objects" if objects else "touching pairs"
         super().__init__(
-            "front_accuracy", "share of pairs ordered rightly", True, "no two segments touch"
+            "front_accuracy_objects" if objects else "front_accuracy",
+            f"share of {what} ordered rightly", True, f"no {what}",
         )
-        self._keys = keys
+        self._keys, self._objects = keys, tuple(objects)
 
     def values(self, outputs, batch):
         probabilities, classes = outputs[self._keys.prediction], batch["pair_classes"]
         of_pair = np.take_along_axis(probabilities, classes, axis=-1)
         told = np.where(of_pair[..., 1] > of_pair[..., 0], classes[..., 1], classes[..., 0])
         present = batch[self._keys.region] > 0
+        if self._objects:
+            present = present & np.isin(classes, self._objects).all(-1)
         right = (told == batch[self._keys.target]) & present
         count = present.sum(-1)
         return right.sum(-1) / np.maximum(count, 1), count > 0

@@ -15,6 +15,7 @@ from jaxedit.layers.convolution import Conv
 from jaxedit.methods.sims.trunk import XAVIER, Block, Trunk
 
 POOLS = ("whole", "released")
+AMONG = ("all", "pair")
 _RELEASED_WINDOW = (8, 12)  # of a map of 8 x 16: the right quarter is not seen
 
 
@@ -74,6 +75,20 @@ def network_input(
     )
     shape = (*pair.shape, 3)
     return jnp.concatenate([first + second, jnp.broadcast_to(of_layout[:, None], shape)], axis=-1)
+
+
+def of_pair(logits: jax.Array, classes: jax.Array) -> jax.Array:
+    """Returns the logits of the two classes of a pair alone; the others are as good as impossible.
+
+    Their probabilities are then what `order.decide` compares, and the network need not learn to say
+    which two classes it was shown.
+
+    Args:
+      logits: (B, P, classes + 1).
+      classes: int (B, P, 2), of the two segments.
+    """
+    asked = jax.nn.one_hot(classes, logits.shape[-1]).max(-2) > 0
+    return jnp.where(asked, logits, -1e9)
 
 
 def loss(logits: jax.Array, front: jax.Array, present: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from configs import sims
-from jaxedit.methods.sims import alignment, ordering_network, synthesis_method, training
+from jaxedit import metrics
+from jaxedit.methods.sims import (
+    alignment,
+    order,
+    order_method,
+    ordering_network,
+    synthesis_method,
+    training,
+)
 
 
 def test_alignment_counts_inside_the_places_alone():
@@ -31,6 +39,37 @@ def test_pairs_that_are_not_there_count_nothing():
         np.testing.assert_allclose(found, (wanted, right), rtol=1e-6)
     gradient = jax.grad(lambda x: ordering_network.loss(x, front, jnp.asarray([[1, 0]]))[0])(logits)
     assert not np.asarray(gradient)[0, 1].any() and np.asarray(gradient)[0, 0].all()
+
+
+def test_between_the_two_of_a_pair_the_others_count_nothing():
+    logits = jnp.asarray([[[1.0, 5.0, 2.0]]])
+    of_pair = ordering_network.of_pair(logits, jnp.asarray([[[2, 0]]]))
+    loss, right = ordering_network.loss(of_pair, jnp.asarray([[2]]), jnp.ones((1, 1)))
+    assert loss == pytest.approx(np.log1p(np.exp(-1))) and right == 1
+    told = np.asarray(jax.nn.softmax(logits))[0]
+    edge = order.decide([2, 0], [9, 9], [(0, 1)], {(0, 1): told[0]})[0]
+    assert edge.front == 0 and edge.confidence == pytest.approx(np.exp(-loss))
+
+
+def test_orders_that_need_no_network():
+    config = sims.get_config("demo")
+    with config.unlocked():
+        config.network.classes, config.data.objects = 3, (1, 2)
+    pair = np.zeros((1, 3, 4, 4), np.uint8)
+    pair[0, :, :2], pair[0, :, 2:] = 1, 2  # the second always reaches further down
+    classes = np.asarray([[[0, 1], [1, 0], [2, 1]]])
+    batch = {"pair": pair, "pair_classes": classes, "front": np.asarray([[0, 1, 2]]),
+             "present": np.ones((1, 3))}
+    measured = order_method.Order(config).evaluations()["ordering"]
+    front = {name: rule(batch).argmax(-1).tolist() for name, rule in measured.baselines.items()}
+    assert front == {"lower edge": [[1, 0, 1]], "objects first": [[1, 1, 1]]}
+    keys = metrics.Keys("probabilities", "front", "present")
+    outputs = {"probabilities": measured.baselines["objects first"](batch)}
+    for name, value in (("front_accuracy", 1 / 3), ("front_accuracy_objects", 0)):
+        found, counted = measured.own[name](keys).values(outputs, batch)
+        assert found == pytest.approx(value) and counted.all()
+    batch["pair_classes"] = classes[:, :2].repeat(2, 1)[:, :3]
+    assert not measured.own["front_accuracy_objects"](keys).values(outputs, batch)[1].any()
 
 
 def test_what_the_ordering_network_is_shown():

@@ -56,7 +56,7 @@ def scenes(folder, count=24):
 @pytest.mark.parametrize(
     ("stage", "systems", "metric"),
     [("align", {"model", "unaligned", "moments"}, "l1"),
-     ("order", {"model", "lower edge"}, "front_accuracy"),
+     ("order", {"model", "lower edge", "objects first"}, "front_accuracy"),
      ("synthesis", {"model", "canvas", "parametric"}, "psnr")],
 )
 def test_parts_are_trained_and_measured(demo, stage, systems, metric):
