@@ -7,7 +7,7 @@ import shutil
 
 from jaxedit import config as config_lib
 from jaxedit.errors import UserError
-from jaxedit.host import atomic, locks, origin
+from jaxedit.host import atomic, json_text, locks, origin
 from jaxedit.run import artifacts, checkpoint, rows, sharding, stages
 
 _FILES = (
@@ -24,12 +24,7 @@ def check(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> bool:
     """
     if run_dir.exists() and not run_dir.is_dir():
         raise UserError(f"{run_dir} is a file, not a folder. Choose another --workdir.")
-    if patterns := sorted(set("*?[") & set(str(run_dir.resolve()))):
-        raise UserError(
-            f"The run directory {run_dir.resolve()} has {' '.join(patterns)} in its path, which "
-            "Orbax takes for a pattern: its checkpoints could not be read back. Choose another "
-            "--workdir."
-        )
+    check_path(run_dir)
     if (run_dir / "config.json").exists():
         lines = differences(config, run_dir)
         # A run that never reached a checkpoint holds nothing to protect: a first try with a
@@ -46,6 +41,21 @@ def check(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> bool:
             f"{run_dir} is not empty and holds no run (no config.json). Choose another --workdir."
         )
     return False
+
+
+def check_path(run_dir: pathlib.Path) -> None:
+    """Raises UserError where no checkpoint could be written or read, for the folder's path."""
+    path = str(run_dir.resolve())
+    reason = ""
+    if patterns := sorted(set("*?[") & set(path)):
+        reason = f"has {' '.join(patterns)} in its path, which Orbax takes for a pattern"
+    elif json_text.shown(path) != path:
+        reason = "has bytes in its path that are no UTF-8, which Orbax cannot name"
+    if reason:
+        raise UserError(
+            f"The run directory {path} {reason}: its checkpoints could not be read back. Choose "
+            "another --workdir, or give the folder another name."
+        )
 
 
 def check_places(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> None:

@@ -9,7 +9,7 @@ from jaxedit import method as method_lib
 from jaxedit.errors import UserError
 from jaxedit.host import origin
 from jaxedit.method import Method, State
-from jaxedit.run import artifacts, checkpoint, frozen, sharding, stages, starting
+from jaxedit.run import artifacts, checkpoint, directory, frozen, sharding, stages, starting
 from jaxedit.run.checkpoint import Checkpointer
 
 # What inference needs; optimizer states are the larger half.
@@ -36,6 +36,7 @@ def load_run(
       UserError: no run, no checkpoint, no such step or stage, or code that is not trusted.
     """
     run_dir = pathlib.Path(run_dir)
+    directory.check_path(run_dir)
     every = stages.read(checkpoint.read_run_config(run_dir))
     if not trust_code:
         _check_code(run_dir, every)

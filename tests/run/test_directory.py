@@ -1,10 +1,12 @@
 """The run directory: what stands in the way is named before anything runs."""
 
+import os
+
 import pytest
 
 from jaxedit.errors import UserError
 from jaxedit.host import atomic
-from jaxedit.run import directory
+from jaxedit.run import directory, readers
 from tests.run.test_train import toy
 
 
@@ -34,3 +36,14 @@ def test_every_place_that_is_written_to_is_tried(tmp_path, monkeypatch):
     for name in ("", "checkpoints/train", "events", "pictures", "metrics.jsonl"):
         assert tmp_path / "run" / name in tried
     assert tmp_path / "run/artifacts/train" not in tried
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    (b"caf\xe9", "no UTF-8"), (b"run[1]", "takes for a pattern"),
+])
+def test_folders_that_checkpoints_cannot_have_are_refused(tmp_path, name, words):
+    run = tmp_path / os.fsdecode(name)
+    for use in (lambda: directory.check(toy(), run), lambda: readers.load_run(run)):
+        with pytest.raises(UserError, match=words):
+            use()
+    assert not list(tmp_path.iterdir())
