@@ -127,6 +127,7 @@ def sample(
     """
     times = jnp.asarray(schedule.timesteps(steps))
     moves = jnp.asarray(steps if moves is None else moves, jnp.int32)
+    latents = jnp.asarray(latents, jnp.float32)  # whatever the network computes in
 
     def move(latents: jax.Array, time: jax.Array, level: jax.Array | None):
         before = time - schedule.stride(steps)
@@ -162,6 +163,7 @@ def invert(
     """
     times = jnp.asarray(schedule.timesteps(steps)[::-1].copy())
     moves = jnp.asarray(steps if moves is None else moves, jnp.int32)
+    latents = jnp.asarray(latents, jnp.float32)  # whatever the network computes in
 
     def step(latents: jax.Array, inputs):
         index, time = inputs
@@ -193,9 +195,9 @@ def noised_levels(
     schedule: Schedule, latents: jax.Array, noise: jax.Array, steps: int
 ) -> jax.Array:
     """Returns z_0 with the one noise, at the level after each step, (N, B, ...); z_0 at the end."""
-    after = schedule.timesteps(steps)[:-1] - schedule.stride(steps)
-    noised = [schedule.add_noise(latents, noise, jnp.int32(time)) for time in after]
-    return jnp.stack([*noised, latents])
+    after = jnp.asarray(schedule.timesteps(steps)[:-1] - schedule.stride(steps))
+    noised = jax.vmap(lambda time: schedule.add_noise(latents, noise, time))(after)
+    return jnp.concatenate([noised, jnp.asarray(latents)[None]])
 
 
 def inverted_levels(latents: jax.Array, inversion: Moves) -> jax.Array:
@@ -206,7 +208,7 @@ def inverted_levels(latents: jax.Array, inversion: Moves) -> jax.Array:
 
 def _move(schedule, predict, latents, time, level, target, blend, elsewhere):
     """One step: the network at step `time`, from the level of step `level` to that of `target`."""
-    prediction = predict(latents, jnp.broadcast_to(time, latents.shape[:1]))
+    prediction = predict(latents, jnp.broadcast_to(time, latents.shape[:1])).astype(jnp.float32)
     clean, noise = schedule.split(prediction, latents, schedule.signal_at(level))
     share = schedule.signal_at(target)
     moved = jnp.sqrt(share) * clean + jnp.sqrt(1 - share) * noise

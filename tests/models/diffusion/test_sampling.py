@@ -123,3 +123,13 @@ def test_encoding_ratios():
                                 (0.29, 100, 29), (0.99, 10, 9), (1.5, 10, 10)):
         assert int(sampling.moves_of(ratio, steps)) == moves
         assert int(jax.jit(functools.partial(sampling.moves_of, steps=steps))(ratio)) == moves
+
+
+def test_networks_in_half_precision_are_sampled_in_float32():
+    half = lambda latents, time: (0.1 * latents).astype(jnp.bfloat16)
+    start = jnp.asarray(NOISE, jnp.bfloat16)
+    for walk in (sampling.sample, sampling.invert):
+        end, made = walk(Schedule(), half, start, STEPS)
+        assert end.dtype == made.clean.dtype == made.predictions.dtype == jnp.float32
+        exact, _ = walk(Schedule(), lambda latents, time: 0.1 * latents, start, STEPS)
+        np.testing.assert_allclose(end, exact, atol=0.02 * np.abs(exact).max())
