@@ -33,15 +33,18 @@ def add(commands) -> None:
         "OUT.donors.json names the photograph and licence behind every pasted segment.\n\n"
         "  jaxedit synthesize labels.png --run runs/sims-demo --output photo.png\n"
         "  jaxedit synthesize labels.png --run runs/sims-demo --variants 4 --output photo.png\n"
-        "  jaxedit synthesize labels/ --run runs/sims-demo --bank mine/ --output photos/",
+        "  jaxedit synthesize labels/ --run runs/sims-demo --bank mine/ --output photos/\n"
+        "  jaxedit synthesize labels.png --bank scenes.bank --output photo.png",
     )
     parser.add_argument("labels", type=pathlib.Path, metavar="LABELS",
                         help="a label map, or a folder of them")
-    parser.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY", required=True,
-                        help="a run directory that `python -m jaxedit.main` made")
+    parser.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY",
+                        help="a run directory that `python -m jaxedit.main` made (default: the "
+                        "networks that come with jaxedit, with --bank)")
     network.add_trust(parser)
     parser.add_argument("--bank", type=pathlib.Path, metavar="DIRECTORY",
-                        help="another memory bank, of the same classes, see `jaxedit bank`")
+                        help="another memory bank than the run's, of the same classes, see "
+                        "`jaxedit bank`")
     parser.add_argument("--variants", type=int, default=1, metavar="N",
                         help="so many different results; from the second on donors are drawn "
                         "among the best instead of taking the best")
@@ -141,11 +144,13 @@ def collect(
 
 
 def load(arguments: argparse.Namespace) -> Chain:
-    """Returns the networks and the bank of a run.
+    """Returns the networks and the bank of a run; without `--run` those that come with jaxedit.
 
     Raises:
       UserError: the run has no synthesis network or no bank, or `--bank` has other classes.
     """
+    if arguments.run is None:
+        return _shipped(arguments)
     from jaxedit.apply import applier
     from jaxedit.methods.sims import align_method, compose_stage, composition
     from jaxedit.methods.sims import bank as bank_lib
@@ -199,6 +204,59 @@ def load(arguments: argparse.Namespace) -> Chain:
         align = by_masks or task("align", "align")
     settings = composition.settings_of(config, bank)
     return Chain(composition.Composer(bank, settings, align, order), synthesise)
+
+
+def _shipped(arguments: argparse.Namespace) -> Chain:
+    """Returns the networks that come with jaxedit on the bank of `--bank`.
+
+    Raises:
+      UserError: none come with it, or there is no bank of the classes that they know.
+    """
+    from jaxedit.apply import applier
+    from jaxedit.methods.sims import align_method, compose_stage, composition
+    from jaxedit.methods.sims import bank as bank_lib
+    from jaxedit.run import sharding
+    from jaxedit.state import State
+    from jaxedit.weights import shipped
+
+    names = {task: shipped.default(task) for task in ("synthesize", "order")}
+    if names["synthesize"] is None:
+        raise UserError("Name a run: --run DIRECTORY. No networks for it come with jaxedit.")
+    if arguments.bank is None:
+        raise UserError(
+            "Name a memory bank, --bank DIRECTORY (`jaxedit bank build` makes one), or a run that "
+            "has one, --run DIRECTORY."
+        )
+    sharding.enable_compilation_cache()
+    found = {
+        task: applier.from_weights(name, task, bucket=1, say=command.tell)
+        for task, name in names.items()
+        if name is not None and (task, arguments.order) != ("order", "prior")
+    }
+    used = ", ".join(repr(names[task]) for task in found)
+    command.tell(f"using the weights {used}, which come with jaxedit")
+    config = found["synthesize"].method.config
+    bank = bank_lib.opened(arguments.bank)
+    known = config.compose.prior
+    if bank.classes.count != config.network.classes or set(known) - set(bank.classes.names):
+        raise UserError(
+            f"The bank {bank.folder} has other classes than the {config.network.classes} that the "
+            f"networks in jaxedit know: {', '.join(known)}. Train on your own: "
+            "python -m jaxedit.main --config=configs/sims.py."
+        )
+    order = found.get("order")
+    if order is not None and tuple(order.method.config.image_size) != tuple(bank.size):
+        height, width = order.method.config.image_size
+        raise UserError(
+            f"The bank {bank.folder} compares segments at {bank.size[1]} x {bank.size[0]} pixels; "
+            f"the ordering network in jaxedit knows {width} x {height}. Build the bank with --size "
+            f"{width}x{height}, or give --order prior."
+        )
+    align = None
+    if not arguments.no_align:
+        align = compose_stage.applied(align_method.Align(config), State(0), "align")
+    settings = composition.settings_of(config, bank)
+    return Chain(composition.Composer(bank, settings, align, order), found["synthesize"])
 
 
 def _synthesise(

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments import ship
 from jaxedit import cli
+from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.apply.applier import Applier
 from jaxedit.data import sources
@@ -148,6 +150,36 @@ def test_label_maps_become_photographs(demo, tmp_path, capsys):
         assert go(*words) == 2
         assert message in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_networks_that_come_with_jaxedit_need_a_bank_alone(demo, tmp_path, monkeypatch, capsys):
+    go = lambda *words: cli.main(["synthesize", *map(str, words), "--output", str(out)])
+    out, labels = tmp_path / "out.png", tmp_path / "labels.png"
+    label = sources.create("scenes:several:64", "eval")[0]["label"].astype(np.uint8)
+    Image.fromarray(label).save(labels)
+    monkeypatch.setattr(shipped, "folder", lambda: tmp_path)
+    bank = demo / "artifacts" / "bank"
+
+    def refused(*words):
+        assert go(labels, *words) == 2 and not out.exists()
+        return capsys.readouterr().err
+
+    assert "--run DIRECTORY. No networks" in refused("--bank", bank)
+    for stage, task in (("synthesis", "synthesize"), ("order", "order")):
+        config, _, state = readers.load_run(demo, stage=stage)
+        card = {key: "" for key in shipped.REQUIRED} | {
+            "config": json.loads(config_lib.to_json(config)), "default_for": [task],
+        }
+        shipped.write(tmp_path, stage, ship.variables(state), card)
+    assert "Name a memory bank, --bank" in refused()
+    cards = banks.make(tmp_path / "other", banks.Layouts(4))
+    assert cards.classes.count != 15
+    assert "has other classes than the 15" in refused("--bank", tmp_path / "other")
+    assert go(labels, "--bank", bank) == 0
+    assert "using the weights 'synthesis', 'order'" in capsys.readouterr().err
+    shipped_one = np.asarray(Image.open(out)).astype(int)
+    assert go(labels, "--run", demo, "--overwrite") == 0
+    assert np.abs(shipped_one - np.asarray(Image.open(out))).max() <= 2  # float16
 
 
 def synthesis(name="synthesis", **changes):
