@@ -40,12 +40,12 @@ def description(config: ml_collections.ConfigDict) -> AutoencoderConfig:
     Its scale is 1: that of one's own latents is measured, see `latent_scale`.
     """
     autoencoder = config.autoencoder
-    levels_count = len(autoencoder.channels)
+    count = len(autoencoder.channels)
     return AutoencoderConfig(
         latent_channels=autoencoder.latent_channels,
         block_out_channels=tuple(autoencoder.channels),
-        down_block_types=("DownEncoderBlock2D",) * levels_count,
-        up_block_types=("UpDecoderBlock2D",) * levels_count,
+        down_block_types=("DownEncoderBlock2D",) * count,
+        up_block_types=("UpDecoderBlock2D",) * count,
         layers_per_block=autoencoder.layers,
         norm_num_groups=autoencoder.groups,
         scaling_factor=1.0,
@@ -147,11 +147,10 @@ class Autoencoder(Method):
     ) -> tuple[State, Sums]:
         if phase == "judge":
             return self._update_judge(state, batch, rng)
-        return self._update_autoencoder(state, batch, rng, adversarial=phase == "adversarial")
+        return self._update_autoencoder(state, batch, rng, judged=phase == "adversarial")
 
-    def _update_autoencoder(self, state, batch, rng, *, adversarial):
-        run = lambda params, carried, part: self._gradient(state, params, carried, part,
-                                                           adversarial)
+    def _update_autoencoder(self, state, batch, rng, *, judged):
+        run = lambda params, carried, part: self._gradient(state, params, carried, part, judged)
         group = _group(state.params)
         (terms, (_, measured)), gradient = gradients.accumulate(
             run, group, (rng, state.extra["latents"]), dict(batch), self.config.train.accumulate
@@ -175,7 +174,7 @@ class Autoencoder(Method):
         terms |= {f"grad_norm/{NETWORK}": gradients.norm(gradient), "latent_scale": scale}
         return state, _once(terms)
 
-    def _gradient(self, state, params, carried, batch, adversarial_):
+    def _gradient(self, state, params, carried, batch, judged):
         """Returns ((terms, carried), gradients) of one micro-batch.
 
         The decoder runs backwards once: the weight of the adversarial term is found in its last
@@ -198,7 +197,7 @@ class Autoencoder(Method):
             lambda moments: autoencoder_kl.divergence(moments).mean()
         )(moments)
         terms |= {"reconstruction": total, "kl": kl, "log_variance": params[SCALAR]["value"]}
-        if adversarial_:
+        if judged:
             deceive = lambda made: adversarial.generator_loss("hinge", self._judge(state, made)[0])
             terms["adversarial"], of_judged = jax.value_and_grad(deceive)(made)
             kernel = params[NETWORK]["decoder"]["conv_out"]["kernel"]

@@ -42,6 +42,8 @@ def test_it_trains_on_the_autoencoders_latents_and_is_measured(run):
     result = evaluate.evaluate(method, stage, state, run, evaluation="denoising")
     table = result.table["model"]["all"]
     assert 0 < table["noise_error"] < 10 and np.isfinite(table["psnr"])
+    samples = evaluate.evaluate(method, stage, state, run, evaluation="samples").table["model"]
+    assert np.isfinite(samples["all"]["psnr"])
     rows = list(map(json.loads, (run / "metrics.jsonl").read_text().splitlines()))
     first = next(row for row in rows if row["stage"] == "diffusion" and "loss/total" in row)
     assert 0.8 < first["loss/total"] < 1.2  # fresh, it predicts nothing of a target of variance 1
