@@ -9,10 +9,13 @@ Cityscapes' unless marked [R].
 Presets:
   demo        the embedded scenes of several subjects at 64 pixels, a quarter of the width
   cityscapes  256 x 512, 512 x 1024 and 1024 x 2048, each grown from the one before [C]
+  released256, released512, released1024  trains nothing: a bank for the published weights [C]
   nyu         indoor photographs with measured depth
   ade20k      outdoor photographs, depth predicted by a network of one's own choice
   camvid      320 photographs of roads at 192 x 256, without depth: for two cores [R]
 """
+
+import functools
 
 from ml_collections import ConfigDict
 
@@ -230,6 +233,29 @@ def cityscapes() -> ConfigDict:
     return config
 
 
+def released(height: int) -> ConfigDict:
+    """Returns what applies the published weights as they are, at a height of 256, 512 or 1024 [C].
+
+    It builds a bank; `jaxedit weights list` says what `sims-align` and the others are.
+    """
+    config = cityscapes()
+    config.image_size = (height, 2 * height)
+    config.network.stages = (height // 256).bit_length()
+    config.train.steps, config.loss.features = 0, "random_features"  # nothing is trained
+    config.align.update(shrink=height // 256, rule="released")
+    config.order.update(pool="released", colours="cityscapes")
+    config.compose.update(context=False, erase="released")
+    parts = (("align", "sims-align", "alignment", {"part": "align"}),
+             ("order", "sims-order", "ordering", {"part": "order", "image_size": (256, 512)}),
+             ("synthesis", f"sims-{height}", "synthesis", {}))
+    config.stages = (_bank(bank={"scale": height // 256}), *(
+        {"name": name, "overrides": overrides,
+         "start": ((f"weights:{weights}:params", f"params/{network}"),)}
+        for name, weights, network, overrides in parts
+    ))
+    return config
+
+
 def nyu() -> ConfigDict:
     """Returns the indoor recipe: measured depth, and alignment, which matters most here [P]."""
     config = _base()
@@ -363,6 +389,7 @@ def _quick_stage(name: str, part: str, steps: int) -> dict:
 
 PRESETS = {
     "demo": demo, "cityscapes": cityscapes, "nyu": nyu, "ade20k": ade20k, "camvid": camvid,
+    **{f"released{side}": functools.partial(released, side) for side in (256, 512, 1024)},
 }
 
 

@@ -11,7 +11,8 @@ import argparse
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,10 @@ from jaxedit.commands import command, network
 from jaxedit.data import images
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, levels
+from jaxedit.host.names import check_choice
+
+SMALLEST, LARGEST = 16, 8192  # pixels a side of a result
+STRETCH = 0.02  # that nobody sees
 
 
 def add(commands) -> None:
@@ -29,10 +34,12 @@ def add(commands) -> None:
     parser = command.add(
         commands, "synthesize", main, "turn label maps into photographs",
         "LABELS is a PNG whose values, palette indices or colours are the classes of the run's\n"
-        "memory bank. It is scaled to the run's size by its nearest pixels. Beside OUT.png,\n"
-        "OUT.donors.json names the photograph and licence behind every pasted segment.\n\n"
+        "memory bank. It is scaled to the size of the result by its nearest pixels. Beside\n"
+        "OUT.png, OUT.donors.json names the photograph and licence behind every pasted segment.\n"
+        "A colour profile that all of these photographs have is the result's.\n\n"
         "  jaxedit synthesize labels.png --run runs/sims-demo --output photo.png\n"
         "  jaxedit synthesize labels.png --run runs/sims-demo --variants 4 --output photo.png\n"
+        "  jaxedit synthesize labels.png --run runs/cityscapes --size 1024x512 --output photo.png\n"
         "  jaxedit synthesize labels/ --run runs/sims-demo --bank mine/ --output photos/\n"
         "  jaxedit synthesize labels.png --bank scenes.bank --output photo.png",
     )
@@ -45,6 +52,12 @@ def add(commands) -> None:
     parser.add_argument("--bank", type=pathlib.Path, metavar="DIRECTORY",
                         help="another memory bank than the run's, of the same classes, see "
                         "`jaxedit bank`")
+    parser.add_argument("--stage", metavar="NAME",
+                        help="of a run that trained from coarse to fine, the stage whose network "
+                        "paints (default: the last one that was trained)")
+    parser.add_argument("--size", metavar="WxH",
+                        help="pixels of the result (default: of the stage's training pictures; "
+                        "with --bank, of its colours); names the stage of that size too")
     parser.add_argument("--variants", type=int, default=1, metavar="N",
                         help="so many different results; from the second on donors are drawn "
                         "among the best instead of taking the best")
@@ -147,10 +160,12 @@ def load(arguments: argparse.Namespace) -> Chain:
     """Returns the networks and the bank of a run; without `--run` those that come with jaxedit.
 
     Raises:
-      UserError: the run has no synthesis network or no bank, or `--bank` has other classes.
+      UserError: the run has no such synthesis network or no bank, `--bank` has other classes, or
+        `--size` is none.
     """
+    size = None if arguments.size is None else _size(arguments.size)
     if arguments.run is None:
-        return _shipped(arguments)
+        return _shipped(arguments, size)
     from jaxedit.apply import applier
     from jaxedit.methods.sims import align_method, compose_stage, composition
     from jaxedit.methods.sims import bank as bank_lib
@@ -161,29 +176,20 @@ def load(arguments: argparse.Namespace) -> Chain:
     every = stages.read(checkpoint.read_run_config(arguments.run))
     if every[-1].config.method != "sims":
         raise UserError(f"{arguments.run} is a run of {every[-1].config.method!r}, not of sims.")
+    is_trained = lambda stage: checkpoint.has_checkpoint(
+        arguments.run / "checkpoints" / stage.name
+    )
+    task = lambda stage, name: applier.from_run(
+        arguments.run, name, stage=stage.name, trust_code=arguments.trust_run_code, bucket=1,
+        say=command.tell,
+    )
     places = {stage.config.part: stage for stage in every}
-    with_canvas = [s for s in every
-                   if s.config.part == "synthesis" and s.config.data.canvas != "none"]
-
-    def task(part: str, name: str, stage: stages.Stage | None = None):
-        stage = stage or places.get(part)
-        if stage is None or not checkpoint.has_checkpoint(
-            arguments.run / "checkpoints" / stage.name
-        ):
-            return None
-        return applier.from_run(
-            arguments.run, name, stage=stage.name, trust_code=arguments.trust_run_code, bucket=1,
-            say=command.tell,
-        )
-
-    synthesise = task("synthesis", "synthesize", with_canvas[-1]) if with_canvas else None
-    if synthesise is None:
-        raise UserError(
-            f"{arguments.run} has no synthesis network that was trained on canvases yet."
-        )
-    config = with_canvas[-1].config
+    helper = lambda part: places[part] if part in places and is_trained(places[part]) else None
+    painter = _painter(every, is_trained, arguments, size)
+    config = painter.config
     if arguments.bank is not None:
         bank = bank_lib.opened(arguments.bank)
+        size = size or tuple(side * bank.scale for side in bank.size)
     elif "bank" in places and places["bank"].build:
         bank = bank_lib.opened(
             artifacts.load(arguments.run, places["bank"].name).folder, verify=False
@@ -195,18 +201,57 @@ def load(arguments: argparse.Namespace) -> Chain:
             f"The bank {bank.folder} has {bank.classes.count} classes and the networks of "
             f"{arguments.run} have {config.network.classes}. Build one of the same classes."
         )
-    order = None if arguments.order == "prior" else task("order", "order")
+    order = None if arguments.order == "prior" else helper("order")
     if order is None and arguments.order == "network":
         raise UserError(f"{arguments.run} has no ordering network. Use --order prior.")
-    align = None
+    # By the masks alone, where the run's configuration says so; else by the network, if it has one.
+    align, learned = None, None
     if not arguments.no_align:
-        by_masks = compose_stage.applied(align_method.Align(config), State(0), "align")
-        align = by_masks or task("align", "align")
-    settings = composition.settings_of(config, bank)
-    return Chain(composition.Composer(bank, settings, align, order), synthesise)
+        align = compose_stage.applied(align_method.Align(config), State(0), "align")
+        learned = None if align else helper("align")
+    return Chain(
+        composition.Composer(
+            bank, composition.settings_of(config, bank),
+            task(learned, "align") if learned else align, order and task(order, "order"),
+            size=size or tuple(config.image_size),
+            align_size=learned and tuple(learned.config.image_size),
+            order_size=order and tuple(order.config.image_size),
+        ),
+        task(painter, "synthesize"),
+    )
 
 
-def _shipped(arguments: argparse.Namespace) -> Chain:
+def _painter(
+    every: Sequence[Any], is_trained: Callable[[Any], bool], arguments: argparse.Namespace,
+    size: tuple[int, int] | None,
+) -> Any:
+    """Returns the stage of a run whose synthesis network paints."""
+    able = [s for s in every
+            if s.config.part == "synthesis" and s.config.data.canvas != "none" and is_trained(s)]
+    if not able:
+        raise UserError(
+            f"{arguments.run} has no synthesis network that was trained on canvases yet."
+        )
+    named = {stage.name: stage for stage in able}
+    if arguments.stage is not None:
+        check_choice("--stage", arguments.stage, list(named))
+        return named[arguments.stage]
+    return next((s for s in reversed(able) if tuple(s.config.image_size) == size), able[-1])
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Returns (height, width) of WIDTHxHEIGHT."""
+    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    width, height = map(int, found.groups()) if found else (0, 0)
+    if not SMALLEST <= min(width, height) <= max(width, height) <= LARGEST:
+        raise UserError(
+            f"--size {text} is not WIDTHxHEIGHT, such as 1024x512, of {SMALLEST} to {LARGEST} "
+            "pixels a side."
+        )
+    return height, width
+
+
+def _shipped(arguments: argparse.Namespace, size: tuple[int, int] | None) -> Chain:
     """Returns the networks that come with jaxedit on the bank of `--bank`.
 
     Raises:
@@ -222,6 +267,8 @@ def _shipped(arguments: argparse.Namespace) -> Chain:
     names = {task: shipped.default(task) for task in ("synthesize", "order")}
     if names["synthesize"] is None:
         raise UserError("Name a run: --run DIRECTORY. No networks for it come with jaxedit.")
+    if arguments.stage is not None:
+        raise UserError("--stage is one of a run: name that, --run DIRECTORY.")
     if arguments.bank is None:
         raise UserError(
             "Name a memory bank, --bank DIRECTORY (`jaxedit bank build` makes one), or a run that "
@@ -256,7 +303,8 @@ def _shipped(arguments: argparse.Namespace) -> Chain:
     if not arguments.no_align:
         align = compose_stage.applied(align_method.Align(config), State(0), "align")
     settings = composition.settings_of(config, bank)
-    return Chain(composition.Composer(bank, settings, align, order), found["synthesize"])
+    composer = composition.Composer(bank, settings, align, order, size=size)
+    return Chain(composer, found["synthesize"])
 
 
 def _synthesise(
@@ -265,8 +313,9 @@ def _synthesise(
     from jaxedit.methods.sims import composition, scaling
 
     composer = chain.composer
-    label = scaling.nearest(composer.bank.classes.read(job.labels), composer.size)
-    lines = []
+    label = composer.bank.classes.read(job.labels)
+    lines = _stretched(job.labels, label.shape, composer.size)
+    label = scaling.nearest(label, composer.size)
     for number, output in enumerate(job.outputs):
         made = composer(
             label, allowed=allowed, rng=np.random.default_rng((arguments.seed, number)),
@@ -276,9 +325,11 @@ def _synthesise(
             layout=made.layout, canvas=made.canvas, presence=made.presence
         )["image"]
         output.parent.mkdir(parents=True, exist_ok=True)
-        _write(output, picture)
+        profiles = composer.bank.profiles(one.number for one in made.pasted)
+        profile = next(iter(profiles)) if len(profiles) == 1 else None
+        _write(output, picture, profile)
         if arguments.save_canvas:
-            _write(output.with_suffix(".canvas.png"), 2 * made.canvas - 1)
+            _write(output.with_suffix(".canvas.png"), 2 * made.canvas - 1, profile)
         donors = output.with_suffix(".donors.json")
         donated = composition.provenance(made, composer.bank)
         atomic.write_text(donors, json.dumps({"segments": donated}, indent=1) + "\n")
@@ -288,11 +339,23 @@ def _synthesise(
             f"{len({one.donor.image for one in made.pasted})} photographs, "
             f"{made.presence.mean():.0%} pasted; {donors.name} names them"
         )
+        if len(profiles) > 1:
+            lines.append(f"warning: {output} has no colour profile: those of its donors differ.")
         if made.empty:
             names = sorted({composer.bank.classes.names[s.label] for s in made.empty})
             lines.append(f"warning: the bank has nothing for {', '.join(names)} there.")
     return lines
 
 
-def _write(path: pathlib.Path, picture: np.ndarray) -> None:
-    photograph.write(path, Photograph(levels.of_picture(picture), metadata=images.Metadata()))
+def _stretched(path: pathlib.Path, old: tuple[int, int], new: tuple[int, int]) -> list[str]:
+    """Returns a warning where a label map gets another shape."""
+    share = old[1] * new[0] / (old[0] * new[1])
+    if max(share, 1 / share) <= 1 + STRETCH:
+        return []
+    return [f"warning: {path} has {old[1]} x {old[0]} pixels and is stretched to {new[1]} x "
+            f"{new[0]}. --size keeps its shape, for example --size {old[1]}x{old[0]}."]
+
+
+def _write(path: pathlib.Path, picture: np.ndarray, profile: bytes | None) -> None:
+    metadata = images.Metadata(icc_profile=profile)
+    photograph.write(path, Photograph(levels.of_picture(picture), metadata=metadata))

@@ -13,6 +13,7 @@ together again (`Bank.picture`). Colours may be finer than the frame by a whole 
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,7 @@ from jaxedit.methods.sims import segments, shards
 from jaxedit.methods.sims.segments import Segment
 
 FORMAT = 1
+PROFILE = "profile"  # of a picture's facts: its colour profile (ICC) in base 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,6 +163,11 @@ class Bank:
         image = self.images[self.image[number]]
         return Donor(image["id"], image["licence"], image["source"],
                      tuple(self.box[number].tolist()))
+
+    def profiles(self, numbers: Iterable[int]) -> set[bytes | None]:
+        """Returns the colour profiles (ICC) of the pictures that segments are of; None for none."""
+        found = {self.images[int(self.image[number])].get(PROFILE) for number in numbers}
+        return {None if one is None else base64.b64decode(one) for one in found}
 
     def picture_number(self, image: str) -> int:
         """Returns the number of the picture with that id.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import math
 import pathlib
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxedit.data import images
 from jaxedit.data.classes import Classes
 from jaxedit.data.sources import BadRecord, Record, Source
 from jaxedit.errors import UserError
@@ -139,10 +141,10 @@ def _facts(folder: pathlib.Path, names: Sequence[str], settings: Settings) -> di
 
 def _counts(folder: pathlib.Path, names: Sequence[str]) -> dict[str, Any]:
     read = [shards.read(folder / name) for name in names]
-    images = [image for shard in read for image in shard.images]
-    licences = Counter(image["licence"] or "unknown" for image in images)
+    pictures = [picture for shard in read for picture in shard.images]
+    licences = Counter(picture["licence"] or "unknown" for picture in pictures)
     return {
-        "images": len(images),
+        "images": len(pictures),
         "segments": sum(len(shard.label) for shard in read),
         "licences": dict(sorted(licences.items())),
     }
@@ -157,6 +159,7 @@ def _picture(source: Source, index: int, settings: Settings) -> shards.Picture |
         "id": record["id"],
         "licence": record.get("licence", settings.licence),
         "source": record.get("source", ""),
+        **_profile(source.name(index)),
     }
     if settings.licences and facts["licence"] not in settings.licences:
         return None
@@ -171,6 +174,14 @@ def _picture(source: Source, index: int, settings: Settings) -> shards.Picture |
         thin=settings.thin, above=segments.smallest_area(settings.size, settings.above_share),
     )
     return shards.Picture(facts, layout, colours, found)
+
+
+def _profile(name: str) -> dict[str, str]:
+    """Returns the colour profile of a picture's file; nothing where it has none or is no file."""
+    if not pathlib.Path(name).is_file():
+        return {}
+    profile = images.read_metadata(name).icc_profile
+    return {} if profile is None else {bank_lib.PROFILE: base64.b64encode(profile).decode()}
 
 
 def layout_of(

@@ -129,14 +129,16 @@ class Composer:
       order: the ordering network's task `order`; None orders by the prior of the classes.
       size: (height, width) of layouts and canvases; None is that of the bank's colours.
       align_size: (height, width) that the alignment network is asked at; None is `size`.
+      order_size: the same of the ordering network; None is the frame of the bank.
     """
 
     def __init__(
         self, bank: Bank, settings: Settings, align: Applier | None = None,
         order: Applier | None = None, *, size: tuple[int, int] | None = None,
-        align_size: tuple[int, int] | None = None,
+        align_size: tuple[int, int] | None = None, order_size: tuple[int, int] | None = None,
     ):
         self.bank, self.settings = bank, settings
+        self._order_size = tuple(order_size or bank.size)
         self.size = tuple(size or (side * bank.scale for side in bank.size))
         self._order = order if settings.order == "network" else None
         self._place = placing.Placer(bank, self.size, align, align_size, settings.flaws)
@@ -245,15 +247,17 @@ class Composer:
             return {}
         # Always as many at a time, so that one program serves every layout.
         rounds = -(-len(asked) // _PAIRS)
-        maps = np.zeros((rounds * _PAIRS, *self.bank.size), np.uint8)
+        maps = np.zeros((rounds * _PAIRS, *self._order_size), np.uint8)
         classes = np.zeros((rounds * _PAIRS, 2), np.int32)
         # As the network was trained: the two segments of the layout, which never overlap.
         for place, pair in enumerate(asked):
             for number, one in zip((1, 2), pair, strict=True):
-                maps[place][wanted[one].placed(self.bank.size)] = number
+                mask = wanted[one].placed(self.bank.size)
+                maps[place][scaling.nearest(mask, self._order_size)] = number
                 classes[place, number - 1] = wanted[one].label
+        label = scaling.nearest(frame, self._order_size)
         found = [
-            self._order(label=frame, pair=some, pair_classes=of)["probabilities"]
+            self._order(label=label, pair=some, pair_classes=of)["probabilities"]
             for some, of in zip(
                 np.split(maps, rounds), np.split(classes, rounds), strict=True
             )

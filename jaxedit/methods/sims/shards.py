@@ -1,6 +1,6 @@
 """A part of a memory bank on disk: the segments of some pictures.
 
-    images.json         of each picture {"id", "licence", "source"}
+    images.json         of each picture {"id", "licence", "source"}, and "profile" if it has one
     layouts.npy         uint8 (pictures, H, W), 255 = unlabelled
     segments.npz        per segment: image (of this shard), label, area, box, context_box,
                         context_area
@@ -74,7 +74,7 @@ class Picture:
     """A picture to be put into a bank.
 
     Attributes:
-      facts: {"id", "licence", "source"}.
+      facts: {"id", "licence", "source"}, and "profile" if it has one.
       layout: uint8 (H, W), UNLABELLED where there is no class.
       colours: uint8 (H scale, W scale, 3).
       found: its segments.

@@ -5,7 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image, ImageCms
 
+from jaxedit.data import sources
 from jaxedit.errors import UserError
 from jaxedit.methods.sims import bank as bank_lib
 from jaxedit.methods.sims import bank_building, segments
@@ -15,6 +17,24 @@ from tests.methods.sims import banks
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory):
     return banks.make(tmp_path_factory.mktemp("bank") / "bank", banks.Layouts(40))  # two shards
+
+
+def test_colour_profiles_are_kept(tmp_path):
+    """Of pictures in files; a picture without one and two that differ are told apart."""
+    for name in ("images", "labels"):
+        (tmp_path / "folder" / name).mkdir(parents=True)
+    (tmp_path / "folder" / "classes.json").write_text(json.dumps(banks.CLASSES.describe()))
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for number, record in enumerate(banks.Layouts(4)):
+        options = {"icc_profile": srgb} if number < 2 else {}
+        place = lambda key, number=number: tmp_path / "folder" / key / f"{number}.png"
+        Image.fromarray(record["image"]).save(place("images"), **options)
+        Image.fromarray(record["label"].astype(np.uint8)).save(place("labels"))
+    bank = banks.make(tmp_path / "bank", sources.create(f"folder:{tmp_path / 'folder'}", "all"))
+    of = lambda *pictures: bank.profiles(
+        n for p in pictures for n in bank.of_picture(bank.picture_number(str(p)))
+    )
+    assert of(0, 1) == {srgb} and of(2, 3) == {None} and of(1, 2) == {srgb, None}
 
 
 def test_what_goes_in_comes_out(bank):

@@ -135,11 +135,17 @@ def test_label_maps_become_photographs(demo, tmp_path, capsys):
         (tmp_path / "all" / "a.donors.json").read_text())["segments"]}
     assert only == donor
     capsys.readouterr()
+    assert go(*start, "--size", "100x70", "--output", tmp_path / "wide.png") == 0
+    assert Image.open(tmp_path / "wide.png").size == (100, 70)  # sides that 64 does not divide
+    assert "is stretched to 100 x 70. --size keeps its shape" in capsys.readouterr().err
     Image.fromarray(np.full((64, 64), 77, np.uint8)).save(place / "b.png")
     for words, message in (
         ((*start, "--output", tmp_path / "out-1.png"), "already exists"),
         ((*start, "--variants", 0, "--output", out), "--variants is 0"),
         ((*start, "--seed", -1, "--output", out), "--seed is -1"),
+        ((*start, "--size", "64", "--output", out), "--size 64 is not WIDTHxHEIGHT"),
+        ((*start, "--size", "9000x64", "--output", out), "of 16 to 8192 pixels a side"),
+        ((*start, "--stage", "parametric", "--output", out), "use one of 'synthesis'"),
         ((*start, "--donor", "nobody", "--output", out), "has no picture 'nobody'"),
         ((*start, "--licence", "CC0", "--output", out), "No picture of the bank is under CC0"),
         ((*start, "--bank", place, "--output", out), "is no memory bank"),
