@@ -51,6 +51,7 @@ setup(
         "test": [
             "hypothesis>=6.100", "matplotlib>=3.8", "pymatting>=1.1.12", "pytest>=8.0",
             "pytest-xdist>=3.5", "ruff>=0.6", "tifffile>=2023.1",
+            "ipykernel>=6.29", "nbclient>=0.10",  # the notebooks are executed
         ],
         "matting": ["pymatting>=1.1.12"],  # classical mattes to compare with, foreground colours
         "plots": ["matplotlib>=3.8"],
