@@ -3,7 +3,7 @@
 import pytest
 
 from jaxedit.errors import PretrainedWeightsMissing
-from jaxedit.weights import catalogue, convert, manifest
+from jaxedit.weights import catalogue, convert, manifest, shipped
 from tests.weights.examples import FOLDER, heads, published
 
 
@@ -38,7 +38,7 @@ def test_list_rows(tmp_path, monkeypatch):
         "lpips-alex", published(tmp_path, heads()), weights_dir=tmp_path, verify=False
     )
     rows = {row["name"]: row for row in catalogue.list_rows(tmp_path)}
-    assert set(rows) == set(manifest.entries())
+    assert set(rows) == {*manifest.entries(), *shipped.names()}
     assert [name for name, row in rows.items() if row["state"] == "ready"] == ["lpips-alex"]
     assert rows["vgg19"]["digest"] == "SHA-256 begins with dcbb9e9d"
     assert rows["scat-celeba"]["digest"] == "not published"
@@ -46,7 +46,8 @@ def test_list_rows(tmp_path, monkeypatch):
     assert rows["vgg16"]["get"] == "jaxedit weights get vgg16"
     assert "press Download" in rows["scat-celeba"]["get"]
     assert rows["lpips-alex"]["path"] == str(tmp_path / "lpips-alex.safetensors")
-    assert all(row["licence"] and row["address"].startswith("https://") for row in rows.values())
+    others = [row for name, row in rows.items() if name not in shipped.names()]
+    assert all(row["licence"] and row["address"].startswith("https://") for row in others)
 
 
 def test_the_default_folder(monkeypatch, tmp_path):

@@ -5,7 +5,8 @@ Qi et al., CVPR 2018, section 6, compare mean power spectra by eye; the distance
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -55,22 +56,30 @@ def copied(prediction: np.ndarray, canvas: np.ndarray, epsilon: float = CLOSE) -
     return (present & close).mean((1, 2))
 
 
-def of_layouts(judge: by_segmenter.Judge) -> tuple[base.Metric, ...]:
-    """Returns what a judge measures: agreement with both layouts, and likeness to photographs.
+def judged(name: str, classes: int) -> dict[str, Callable[[base.Keys], base.Metric]]:
+    """Returns name -> maker of what a judge measures: layouts followed, likeness to photographs.
 
-    `_by_segmenter` is against the layout that was asked for, `_of_canvas_by_segmenter` against the
-    one that the network was shown, rewritten to the shapes that were pasted.
+    Figures `_by_segmenter` are against the layout that was asked for, `_of_canvas_by_segmenter`
+    against the one that the network was shown, rewritten to the shapes that were pasted. The judge
+    is read when a maker is called, so a run can be used where it is not.
+
+    Args:
+      name, classes: of the judge, see `by_segmenter.load`.
     """
-    agreement = [
-        by_segmenter.LayoutAgreement(
-            judge.network, judge.variables, base.Keys("image", target), suffix
+    judge = functools.cache(lambda: by_segmenter.load(name, classes))
+
+    def agreement(target: str, suffix: str) -> Callable[[base.Keys], base.Metric]:
+        return lambda keys: by_segmenter.LayoutAgreement(
+            judge().network, judge().variables, base.Keys(keys.prediction, target), suffix
         )
-        for target, suffix in (("label", "_by_segmenter"), ("layout", "_of_canvas_by_segmenter"))
-    ]
-    likeness = by_segmenter.frechet_distance(
-        judge.network, judge.variables, base.Keys("image", "image")
-    )
-    return (*agreement, likeness)
+
+    return {
+        "layout_by_segmenter": agreement("label", "_by_segmenter"),
+        "layout_of_canvas_by_segmenter": agreement("layout", "_of_canvas_by_segmenter"),
+        "frechet_segmenter": lambda keys: by_segmenter.frechet_distance(
+            judge().network, judge().variables, keys
+        ),
+    }
 
 
 class CopyRate(base.MeanMetric):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -18,11 +18,11 @@ from jaxedit.host import levels
 from jaxedit.layers.resampling import resize_bilinear
 from jaxedit.method import Batch, State, Task
 from jaxedit.methods.sims import features, growth, layout, synthesis
-from jaxedit.methods.sims.metrics import CopyRate, SpectrumDistance, of_layouts
+from jaxedit.methods.sims.metrics import CopyRate, SpectrumDistance, judged
 from jaxedit.methods.sims.samples import SynthesisSamples
 from jaxedit.methods.sims.synthesis import SynthesisNetwork
 from jaxedit.methods.sims.training import Part
-from jaxedit.metrics import by_segmenter
+from jaxedit.metrics import Keys, Metric
 from jaxedit.models import vgg
 from jaxedit.state import StartingValue
 from jaxedit.task import Image, Labels, Mask
@@ -163,6 +163,7 @@ class Synthesis(Part):
         """
         evaluate = self.config.evaluate
         metrics, baselines, best = tuple(evaluate.metrics), {}, None
+        makers: dict[str, Callable[[Keys], Metric]] = {}
         if self._sees:
             baselines["canvas"] = lambda batch: 2 * batch["canvas"] - 1
             metrics += (CopyRate("image"),)
@@ -171,8 +172,8 @@ class Synthesis(Part):
         if "psnr" in metrics:
             best = "psnr", "max"
         if evaluate.get("judge", ""):
-            judge = by_segmenter.load(evaluate.judge, self.config.network.classes)
-            metrics += of_layouts(judge)
+            makers |= judged(evaluate.judge, self.config.network.classes)
+            metrics += tuple(makers)
             baselines["photograph"] = lambda batch: batch["image"]
             best = "mean_iou_by_segmenter", "max"
         return {"synthesis": Evaluation(
@@ -180,7 +181,7 @@ class Synthesis(Part):
             prediction="image",
             target="image",
             metrics=metrics,
-            own={"spectrum_distance": SpectrumDistance},
+            own={"spectrum_distance": SpectrumDistance, **makers},
             baselines=baselines,
             best=best,
         )}

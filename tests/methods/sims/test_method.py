@@ -16,7 +16,6 @@ from jaxedit.apply.applier import Applier
 from jaxedit.data import sources
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.methods.sims import compose_stage, composition
-from jaxedit.models import segmenter
 from jaxedit.run import evaluate, readers, starting, train
 from jaxedit.state import StartingValue
 from jaxedit.weights import shipped
@@ -77,20 +76,12 @@ def test_parts_are_trained_and_measured(demo, stage, systems, metric):
         assert len(set(figures.values())) == 3
 
 
-def test_a_judge_says_how_well_layouts_are_followed(demo, tmp_path, monkeypatch):
+def test_a_judge_says_how_well_layouts_are_followed(demo):
     """Beside the nearest whole picture and the photographs themselves, which are the ceiling."""
-    monkeypatch.setattr(shipped, "folder", lambda: tmp_path)
-    network = segmenter.Segmenter(15, (8, 8))
-    variables = network.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
-    card = {key: "" for key in shipped.REQUIRED} | {"config": {
-        "method": "segmentation", "network": {"channels": [8, 8]},
-        "classes": {"names": list(map(str, range(15)))},
-    }}
-    shipped.write(tmp_path, "judge", {"params": {"segmenter": variables["params"]}}, card)
     stage, method, state = readers.load_run(demo, stage="synthesis")
+    assert stage.evaluate.judge == "scenes-judge"  # the one that comes with the package
     for config in (stage, method.config):
         with config.unlocked():
-            config.evaluate.judge = "judge"
             config.evaluate.metrics = ("l1", "spectrum_distance")
     table = evaluate.evaluate(method, stage, state, demo).table
     assert set(table) == {"model", "canvas", "parametric", "nearest picture", "photograph"}
