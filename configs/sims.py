@@ -319,9 +319,7 @@ def demo() -> ConfigDict:
     config = _base()
     config.image_size = (64, 64)
     config.network.update(classes=15, width=16)
-    # The other half is what the judge has learned from; it gives photographs of the evaluation part
-    # a mean IoU of .55, the ceiling.
-    config.evaluate.judge = "scenes-judge"
+    config.evaluate.judge = "scenes-judge"  # it has learned from the other half
     config.data.source = "half:first:scenes:several:64"
     config.data.update(
         segments=4, pairs=4, flat=(2, 3, 4, 5), objects=(9, 10, 11, 12, 13, 14)
