@@ -30,6 +30,7 @@ HEAVY = (
     "run/test_train.py",
     "run/test_multiprocess.py",
     "parity/test_matting_network.py",
+    "parity/test_sdic_inversion.py",
     "run/test_export.py",
     "methods/scat/test_method.py",
     "run/test_artifacts.py",

@@ -79,7 +79,9 @@ def _features(backbone: str, variables: Any, images: jax.Array) -> dict[str, jax
 
 
 def _normalise(features: jax.Array) -> jax.Array:
-    norm = jnp.sqrt(jnp.sum(jnp.square(features), axis=-1, keepdims=True))
+    squares = jnp.sum(jnp.square(features), axis=-1, keepdims=True)
+    # As a loss, too: the root's gradient at nothing is infinite.
+    norm = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
     return features / (norm + _EPSILON)
 
 
