@@ -166,8 +166,8 @@ class Autoencoder(Method):
             extra={"latents": measured, "latent_scale": scale},
         )
         if self.config.optim.ema:
-            average = optax.incremental_update(
-                group[NETWORK], state.ema[NETWORK], step_size=1 - self.config.optim.ema
+            average = optimization.average(
+                state.ema[NETWORK], group[NETWORK], self.config.optim.ema, state.step
             )
             state = state.replace(ema={NETWORK: average})
         terms = {f"loss/{name}": value for name, value in terms.items()}

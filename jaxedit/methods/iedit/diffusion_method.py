@@ -161,8 +161,8 @@ class Diffusion(Method):
         params = optax.apply_updates(dict(state.params), updates)
         state = state.replace(params=params, opt={OPTIMIZER: opt})
         if self.config.optim.ema:
-            state = state.replace(ema=optax.incremental_update(
-                params, dict(state.ema), step_size=1 - self.config.optim.ema
+            state = state.replace(ema=optimization.average(
+                dict(state.ema), params, self.config.optim.ema, state.step
             ))
         sums = {name: (value, jnp.ones((), jnp.float32)) for name, value in terms.items()
                 if not name.startswith("parts/")}
