@@ -1,3 +1,26 @@
-"""jaxedit: generative image editing papers in JAX, on one small shared core."""
+"""jaxedit: generative image editing papers in JAX, on one small shared core.
+
+    import jaxedit
+    jaxedit.inpaint(photo, mask, run="runs/scat-demo")
+    jaxedit.matte(photo, mask=coarse, classical="closed-form")
+    jaxedit.synthesize(labels, run="runs/sims-demo")
+
+See `jaxedit.api`. Nothing heavy, JAX above all, is imported before the first call.
+"""
+
+from typing import Any
 
 __version__ = "0.1.0"
+__all__ = ["inpaint", "matte", "synthesize"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from jaxedit import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'jaxedit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -32,6 +32,7 @@ LEVELS = (
     ("apply",),
     ("commands",),
     ("main", "cli"),
+    ("api",),
 )
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 

@@ -11,18 +11,22 @@ from jaxedit.data.trimaps import BACKGROUND, FOREGROUND, LEVELS, UNKNOWN
 from jaxedit.errors import UserError
 
 
-def read(path: str | os.PathLike, *, by_thresholds: bool = False) -> np.ndarray:
+def read(
+    file: str | os.PathLike | bytes, *, by_thresholds: bool = False, name: str | None = None
+) -> np.ndarray:
     """Returns the labels uint8 (H, W) of the trimap in a file.
 
     Args:
-      path: a grey image, or a colour image of grey values.
+      file: a grey image, or a colour image of grey values; a path, or the bytes of a file.
       by_thresholds: other values are understood as the loaders of published data sets understand
         them: below 85 is background, from 170 on foreground, unknown between.
+      name: what messages call it; by default the path.
 
     Raises:
       UserError: unreadable, coloured, or values that a trimap does not have.
     """
-    rgb, opacity = images.read_image_and_alpha(path)
+    path = name or file
+    rgb, opacity = images.read_image_and_alpha(file, name=name)
     if opacity.min() < 255:
         raise UserError(
             f"The trimap {path} has transparent pixels. Save it without an alpha channel, as a "

@@ -1,0 +1,255 @@
+"""The verbs as functions on pictures in memory: what `jaxedit inpaint` does is `jaxedit.inpaint`.
+
+A picture is a PIL image or an array, uint8 (H, W, 3), (H, W, 4) or (H, W), or uint16 (H, W); what
+comes back is of the same kind. A mask is a PIL image or an array (H, W), bool, or white (255 or 1)
+and black. Networks are read at the first call and compiled at the first picture of a size; both are
+kept for the calls that follow, until `forget()`. What is wrong is a `jaxedit.errors.UserError`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import io
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from jaxedit import cli
+from jaxedit.apply import trimap as trimap_files
+from jaxedit.apply.photograph import Photograph
+from jaxedit.commands import command, network
+from jaxedit.commands import inpaint as inpaint_verb
+from jaxedit.commands import matte as matte_verb
+from jaxedit.commands import synthesize as synthesize_verb
+from jaxedit.data import images, trimaps
+from jaxedit.errors import UserError
+from jaxedit.host import levels
+from jaxedit.host.names import check_choice
+
+Picture = Image.Image | np.ndarray
+# Modes of PIL images that no file holds, and what they are kept as.
+_STORED = {"HSV": "RGB", "RGBX": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "I": "I;16"}
+Path = str | pathlib.Path
+
+
+def inpaint(
+    image: Picture, mask: Picture, *, run: Path | None = None, weights: str | None = None,
+    classical: str | None = None, step: int | str | None = None,
+    context: int | str | None = None, resolution: int | None = None,
+) -> Picture:
+    """Returns the picture with its hole filled; every other pixel stays as it was.
+
+    Args:
+      image: any size.
+      mask: of the same size, True or white in the hole.
+      run: a run directory.
+      weights: published weights, see `jaxedit weights list`; where nothing is named, those that
+        come with jaxedit.
+      classical: "telea" or "biharmonic", which have learned nothing.
+      step: of the run, or "last" or "best".
+      context: pixels around each part of the hole that the network sees, or "whole".
+      resolution: longest side of what it sees at once, in pixels.
+
+    Raises:
+      UserError: sizes that differ, a mask that marks nothing or everything, no such network.
+    """
+    photo, hole = _photograph(image), _mask(mask, "mask")
+    _check_size(photo, hole.shape, "mask")
+    if not hole.any() or hole.all():
+        raise UserError(f"The mask marks {'everything' if hole.any() else 'nothing'} as a hole.")
+    applier = _applier("inpaint", _text(run), weights, classical, _text(step))
+    filled = inpaint_verb.fill(applier, photo, hole, context=context, resolution=resolution)
+    return _like(image, filled)
+
+
+def matte(
+    image: Picture, *, trimap: Picture | None = None, mask: Picture | None = None,
+    run: Path | None = None, weights: str | None = None, classical: str | None = None,
+    step: int | str | None = None, background: Picture | None = None, alpha_only: bool = False,
+    premultiplied: bool = False, keep_colours: bool = False, trimap_width: float | None = None,
+    tile: int | None = None,
+) -> Picture:
+    """Returns the subject in its own colours with transparency around it.
+
+    Args:
+      image: any size.
+      trimap: of the same size: 0 background, 128 unknown, 255 foreground; or
+      mask: coarse, True or white on the subject; a trimap is made around its outline.
+      run, weights, step: as in `inpaint`.
+      classical: "closed-form" or "knn".
+      background: the result is the subject before it, without transparency.
+      alpha_only: the result is the matte, grey.
+      premultiplied, keep_colours, trimap_width, tile: as in `commands.matte.Options`.
+
+    Raises:
+      UserError: sizes that differ, both or neither of trimap and mask, nothing to estimate, options
+        that contradict each other, no such network.
+    """
+    if (trimap is None) == (mask is None):
+        raise UserError("Give either a trimap or a coarse mask of the subject.")
+    options = matte_verb.Options(
+        from_mask=mask is not None, trimap_width=trimap_width, alpha_only=alpha_only,
+        premultiplied=premultiplied, keep_colours=keep_colours,
+        tile=0 if classical and tile is None else tile,
+        background=None if background is None else pathlib.Path("background"),
+    )
+    options.check()
+    photo = _photograph(image)
+    if mask is not None:
+        coarse = _mask(mask, "mask", white="subject")
+        _check_size(photo, coarse.shape, "mask")
+        share = trimaps.MASK_WIDTH if trimap_width is None else trimap_width
+        labels = trimaps.from_mask(coarse, share)
+    else:
+        labels = trimap_files.read(_encoded(trimap), name="given")
+        _check_size(photo, labels.shape, "trimap")
+    for doubt in trimap_files.check(labels, "The trimap"):
+        command.tell(f"warning: {doubt}")
+    applier = _applier("matte", _text(run), weights, classical, _text(step))
+    alpha = matte_verb.estimate(applier, photo, labels, tile=options.tile)
+    behind = None if background is None else _photograph(background)
+    return _like(image, matte_verb.render(photo, alpha, behind, options))
+
+
+def synthesize(
+    labels: Picture, *, run: Path | None = None, bank: Path | None = None, seed: int = 0,
+    donor: str | None = None, licence: str | None = None,
+) -> Picture:
+    """Returns a photograph of a label map.
+
+    Args:
+      labels: int (H, W), numbers of the bank's classes, or a PIL image of mode P or L with them; it
+        is scaled to the network's size by its nearest pixels.
+      run: a run directory; where it is not named, the networks that come with jaxedit.
+      bank: a memory bank; where it is not named, the run's.
+      seed: of what is drawn.
+      donor: take segments of this picture of the bank only.
+      licence: of pictures under this licence only.
+
+    Raises:
+      UserError: no such run or bank, or nothing in it may lend segments.
+    """
+    from jaxedit.methods.sims import scaling
+
+    array = np.asarray(labels)
+    if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
+        raise UserError(f"labels are {array.dtype} {array.shape}; expected whole numbers (H, W).")
+    chain = _chain(_text(run), _text(bank))
+    composer = chain.composer
+    allowed = composer.bank.allowed(
+        only=None if donor is None else [donor], licences=None if licence is None else [licence]
+    )
+    if not allowed.any():
+        raise UserError(f"No picture of the bank is under {licence}.")
+    made = composer(
+        scaling.nearest(array.astype(np.int32), composer.size), allowed=allowed,
+        rng=np.random.default_rng((seed, 0)),
+    )
+    picture = chain.synthesise(layout=made.layout, canvas=made.canvas, presence=made.presence)
+    return _like(labels, Photograph(levels.of_picture(picture["image"])))
+
+
+def forget() -> None:
+    """Lets go of the networks that were read and of what was compiled for them."""
+    for kept in (_applier, _chain):
+        kept.cache_clear()
+
+
+@functools.cache
+def _applier(
+    task: str, run: str | None, weights: str | None, classical: str | None, step: str | None
+) -> Callable:
+    """Returns what does the work, chosen as the verbs choose it."""
+    if sum(name is not None for name in (run, weights, classical)) > 1:
+        raise UserError("Name one of run, weights and classical.")
+    verb = {"inpaint": inpaint_verb, "matte": matte_verb}[task]
+    if classical is not None:
+        check_choice("classical", classical, verb.CLASSICAL)
+    arguments = argparse.Namespace(
+        run=None if run is None else pathlib.Path(run), weights=weights, classical=classical,
+        step=step, trust_run_code=False, bucket=None, has_classical=True,
+    )
+    network.check(arguments, task)
+    return network.load_applier(arguments, task, verb.solver)
+
+
+@functools.cache
+def _chain(run: str | None, bank: str | None) -> synthesize_verb.Chain:
+    """Returns the networks and the bank of a layout's synthesis, as the verb finds them."""
+    words = ["synthesize", "labels", "--output", "none.png"]
+    words += [] if run is None else ["--run", run]
+    words += [] if bank is None else ["--bank", bank]
+    return synthesize_verb.load(cli.build_parser(words).parse_args(words))
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _photograph(image: Picture) -> Photograph:
+    """Returns the pixels and the opacity of a picture, in their own depth."""
+    if isinstance(image, Image.Image):
+        file = io.BytesIO()
+        image = image.convert(_STORED.get(image.mode, image.mode))
+        # Through the reader of files, which knows palettes, opacity and the many spaces of colour.
+        image.save(file, "TIFF" if image.mode in ("CMYK", "YCbCr", "LAB", "F") else "PNG")
+        image = images.open_image(file.getvalue())
+        if image.mode.startswith("I"):
+            return Photograph(np.asarray(image).astype(np.uint16))
+        rgb, alpha = images.colours_and_opacity(image, "the picture")
+        grey = image.mode in ("1", "L", "LA")
+        return Photograph(
+            np.ascontiguousarray(rgb[..., 0]) if grey else rgb, alpha if alpha.min() < 255 else None
+        )
+    array = np.asarray(image)
+    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    known = array.dtype == np.uint8 or (array.dtype == np.uint16 and array.ndim == 2)
+    if not fits or not known or not array.size:
+        raise UserError(
+            f"The picture is {array.dtype} {array.shape}; expected uint8 (H, W, 3), (H, W, 4) or "
+            "(H, W), or uint16 (H, W). Of floats in [0, 1] make (255 * x).round().astype('uint8')."
+        )
+    if array.ndim == 3 and array.shape[2] == 4:
+        return Photograph(np.ascontiguousarray(array[..., :3]), array[..., 3])
+    return Photograph(array)
+
+
+def _mask(mask: Picture, name: str, white: str = "hole") -> np.ndarray:
+    """Returns a mask as the verbs read it from a file, bool (H, W)."""
+    return images.read_mask(_encoded(mask), name=f"the {name}", white=white)
+
+
+def _encoded(picture: Picture) -> bytes:
+    """Returns a mask or a trimap as the bytes of a PNG."""
+    if not isinstance(picture, Image.Image):
+        array = np.asarray(picture)
+        array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+        if array.ndim not in (2, 3) or array.dtype not in (np.dtype(bool), np.dtype(np.uint8)):
+            raise UserError(
+                f"A mask or trimap is {array.dtype} {array.shape}; expected bool or uint8 (H, W)."
+            )
+        picture = Image.fromarray(array)
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def _check_size(photo: Photograph, found: tuple[int, int], what: str) -> None:
+    if photo.size != tuple(found):
+        raise UserError(
+            f"The {what} has {found[1]} x {found[0]} pixels and the picture {photo.size[1]} x "
+            f"{photo.size[0]}. Make the {what} at the picture's own size."
+        )
+
+
+def _like(given: Picture, photo: Photograph) -> Picture:
+    """Returns a photograph as a PIL image or an array, as what was given."""
+    pixels = photo.pixels
+    if photo.alpha is not None:
+        colours = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+        pixels = np.dstack([colours, photo.alpha])
+    return Image.fromarray(pixels) if isinstance(given, Image.Image) else pixels

@@ -1,0 +1,138 @@
+"""The verbs as functions: what the command line writes to a file is what they return."""
+
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import jaxedit
+from jaxedit import api, cli
+from jaxedit.data import sources
+from jaxedit.errors import UserError
+from jaxedit.run import train
+from tests import shrink
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    yield
+    api.forget()
+
+
+@pytest.fixture
+def pair():
+    record = sources.create("scenes:64", "eval")[2]
+    hole = np.zeros((64, 64), bool)
+    hole[20:30, 12:40] = True
+    return record["image"], hole, record["alpha"]
+
+
+def of_the_verb(tmp_path, verb, photo, companion, *words):
+    """Returns what the command line makes of arrays."""
+    for name, array in (("photo", photo), ("companion", companion)):
+        Image.fromarray(array).save(tmp_path / f"{name}.png")
+    places = [str(tmp_path / "photo.png"), *words]
+    place = places.index("COMPANION")
+    places[place] = str(tmp_path / "companion.png")
+    out = tmp_path / "out.png"
+    assert cli.main([verb, *places, "--output", str(out)]) == 0
+    return np.asarray(Image.open(out))
+
+
+def test_nothing_heavy_is_imported_before_the_first_call():
+    code = ("import sys, jaxedit; assert 'inpaint' in dir(jaxedit); "
+            "print([n for n in ('jax', 'numpy', 'PIL', 'cv2') if n in sys.modules])")
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+    with pytest.raises(AttributeError, match="paint"):
+        jaxedit.paint  # noqa: B018
+
+
+def test_inpainting_is_that_of_the_verb(pair, tmp_path):
+    photo, hole, _ = pair
+    result = jaxedit.inpaint(photo, hole, classical="telea")
+    verb = of_the_verb(tmp_path, "inpaint", photo, hole, "COMPANION", "--classical", "telea")
+    np.testing.assert_array_equal(result, verb)
+    for given in (Image.fromarray(photo), Image.fromarray(photo).convert("RGBA")):
+        again = jaxedit.inpaint(given, Image.fromarray(hole), classical="telea")
+        assert isinstance(again, Image.Image)
+        np.testing.assert_array_equal(np.asarray(again.convert("RGB")), result)
+
+
+def test_depth_and_opacity_stay(pair):
+    photo, hole, _ = pair
+    grey = photo[..., 0].astype(np.uint16) * 257
+    result = jaxedit.inpaint(grey, hole, classical="telea")
+    assert result.dtype == np.uint16
+    np.testing.assert_array_equal(result[~hole], grey[~hole])
+    clear = np.dstack([photo, np.full(hole.shape, 99, np.uint8)])
+    result = jaxedit.inpaint(clear, hole, classical="telea")
+    assert result.shape == clear.shape and (result[..., 3] == 99).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "CMYK", "YCbCr", "HSV", "LAB", "F", "I", "PA", "RGBX"])
+def test_pil_images_of_any_mode_are_taken(pair, mode):
+    photo, hole, _ = pair
+    given = Image.fromarray(photo)
+    given = given.convert("LA").convert(mode) if mode == "PA" else given.convert(mode)
+    result = jaxedit.inpaint(given, hole, classical="telea")
+    assert isinstance(result, Image.Image) and result.size == given.size
+
+
+def test_a_run_is_read_and_compiled_once(pair, tmp_path, monkeypatch):
+    photo, hole, _ = pair
+    run = tmp_path / "run"
+    train.train(shrink.scat(**{"train.steps": "1"}), run, jax.devices()[:1])
+    result = jaxedit.inpaint(photo, hole, run=run)
+    tool = api._applier("inpaint", str(run), None, None, None)
+    np.testing.assert_array_equal(jaxedit.inpaint(photo, hole, run=str(run)), result)
+    assert len(tool.compilations) == 1
+    verb = of_the_verb(tmp_path, "inpaint", photo, hole, "COMPANION", "--run", str(run))
+    np.testing.assert_array_equal(result, verb)
+
+
+@pytest.mark.parametrize("options, words", [
+    ({}, ()), ({"alpha_only": True}, ("--alpha-only",)), ({"keep_colours": True},
+                                                          ("--keep-colours",)),
+])
+def test_matting_is_that_of_the_verb(pair, tmp_path, options, words):
+    photo, _, alpha = pair
+    coarse = alpha > 127
+    result = jaxedit.matte(photo, mask=coarse, classical="closed-form", **options)
+    verb = of_the_verb(tmp_path, "matte", photo, coarse, "--mask", "COMPANION", "--classical",
+                       "closed-form", *words)
+    np.testing.assert_array_equal(result, verb)
+
+
+def test_a_trimap_and_a_background(pair):
+    photo, _, alpha = pair
+    trimap = np.where(alpha > 250, 255, np.where(alpha < 5, 0, 128)).astype(np.uint8)
+    red = np.zeros_like(photo)
+    red[..., 0] = 200
+    result = jaxedit.matte(photo, trimap=trimap, classical="closed-form", background=red)
+    np.testing.assert_array_equal(result[trimap == 0], red[trimap == 0])
+    np.testing.assert_array_equal(result[trimap == 255], photo[trimap == 255])
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda p, m: jaxedit.inpaint(p, m[:40], classical="telea"), "64 x 40 pixels"),
+    (lambda p, m: jaxedit.inpaint(p, m & False, classical="telea"), "marks nothing"),
+    (lambda p, m: jaxedit.inpaint(p, m | True, classical="telea"), "marks everything"),
+    (lambda p, m: jaxedit.inpaint(p / 255, m, classical="telea"), "float64 .*astype"),
+    (lambda p, m: jaxedit.inpaint(p, m.astype(float), classical="telea"), "float64"),
+    (lambda p, m: jaxedit.inpaint(p, p[..., 0], classical="telea"), "grey values"),
+    (lambda p, m: jaxedit.inpaint(p, m, classical="tela"), "telea"),
+    (lambda p, m: jaxedit.inpaint(p, m, run="a", weights="b"), "one of run"),
+    (lambda p, m: jaxedit.inpaint(p, m, run="nowhere"), "no run directory"),
+    (lambda p, m: jaxedit.matte(p, classical="knn"), "either a trimap or"),
+    (lambda p, m: jaxedit.matte(p, trimap=p[..., 0], classical="knn"), "given holds"),
+    (lambda p, m: jaxedit.matte(p, trimap=m, classical="knn"), "unknown"),
+    (lambda p, m: jaxedit.synthesize(p, run="nowhere"), "whole numbers"),
+])
+def test_mistakes(pair, call, message):
+    photo, hole, _ = pair
+    with pytest.raises(UserError, match=message):
+        call(photo, hole)
