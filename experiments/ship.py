@@ -58,7 +58,9 @@ def figures(run: pathlib.Path, stage: str | None, step: int) -> dict:
             f"{run} has measured stage {found[0]!r} at step {found[1]}, not {wanted[0]!r} at "
             f"{wanted[1]}. Run it with --mode=evaluate first."
         )
-    return {"on": f"{measured['count']} of {measured['source']}", "step": measured["step"]} | {
+    built = f"array_record:{run.resolve()}/artifacts/"  # by an earlier stage of the run
+    source = measured["source"].replace(built, "artifact:")
+    return {"on": f"{measured['count']} of {source}", "step": measured["step"]} | {
         system: {name: round(value, 4) for name, value in groups["all"].items()
                  if value is not None}
         for system, groups in measured["table"].items()

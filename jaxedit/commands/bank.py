@@ -34,6 +34,9 @@ def add(commands) -> None:
     building.add_argument("folder", metavar="FOLDER",
                           help="the folder, or a data source such as scenes:several")
     building.add_argument("output", type=pathlib.Path, metavar="BANK", help="a new folder")
+    building.add_argument("--split", choices=("train", "eval", "all"), default="all",
+                          help="a part of the source alone, such as train where the other is to "
+                          "be synthesised (default: all)")
     building.add_argument("--licence", required=True, metavar="NAME",
                           help="of the pictures whose own line names none")
     building.add_argument("--only", action="append", default=[], metavar="NAME",
@@ -86,7 +89,7 @@ def build(arguments: argparse.Namespace) -> int:
         raise UserError(f"{arguments.output} already exists. Choose another name or remove it.")
     is_folder = pathlib.Path(arguments.folder).is_dir() or ":" not in arguments.folder
     name = f"folder:{arguments.folder}" if is_folder else arguments.folder
-    source = sources.create(name, "all")
+    source = sources.create(name, arguments.split)
     classes = classes_lib.of_source(source)
     for thin in arguments.thin:
         check_choice("--thin", thin, classes.names)

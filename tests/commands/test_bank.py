@@ -44,6 +44,11 @@ def test_build_inspect_remove(folder, tmp_path, capsys):
     opened = bank_lib.opened(made)
     assert opened.facts["licences"] == {"CC0-1.0": 1, "own work": 4}
     assert opened.size == (16, 32) and opened.scale == 2
+    part = tmp_path / "part.bank"
+    assert bank("build", folder, part, "--licence", "x", "--size", "32x16", "--split", "train") == 0
+    names = sources.create(f"folder:{folder}", "train")
+    assert 0 < len(bank_lib.opened(part).images) == len(names) < 5
+    capsys.readouterr()
 
     assert bank("inspect", made, "--output", page, "--per-class", 2) == 0
     shown, text = capsys.readouterr().out, page.read_text()

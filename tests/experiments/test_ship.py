@@ -54,6 +54,14 @@ def test_figures_are_those_of_the_very_network(run):
         ship.figures(run, "other", 2)
 
 
+def test_what_a_stage_has_built_is_named_without_its_place(tmp_path):
+    measured = {"stage": "a", "step": 3, "count": 7, "table": {"model": {"all": {"l1": 0.12345}}},
+                "source": f"array_record:{tmp_path}/artifacts/composed"}
+    (tmp_path / "evaluation.json").write_text(json.dumps(measured))
+    found = ship.figures(tmp_path, "a", 3)
+    assert found == {"on": "7 of artifact:composed", "step": 3, "model": {"l1": 0.1235}}
+
+
 def test_a_path_is_found_wherever_it_stands():
     text = json.dumps({"a": "folder:/home/x", "b": "half:first:folder:data/x", "c": ["/tmp/y z"],
                        "d": "python -m x --config.a=/var/z", "e": "1/2, and/or"})

@@ -179,6 +179,19 @@ def test_networks_that_come_with_jaxedit_need_a_bank_alone(demo, tmp_path, monke
     assert np.abs(shipped_one - np.asarray(Image.open(out))).max() <= 2  # float16
 
 
+def test_the_networks_in_jaxedit_make_a_photograph(demo, tmp_path):
+    """Of a run's bank, without its networks: it looks like its canvas."""
+    label = sources.create("scenes:several:64", "eval")[0]["label"].astype(np.uint8)
+    Image.fromarray(label).save(tmp_path / "labels.png")
+    assert cli.main(["synthesize", str(tmp_path / "labels.png"), "--save-canvas", "--bank",
+                     str(demo / "artifacts" / "bank"), "--output", str(tmp_path / "a.png")]) == 0
+    made, canvas = (np.asarray(Image.open(tmp_path / f"a{end}.png"), np.float32)
+                    for end in ("", ".canvas"))
+    pasted = (canvas.sum(-1) > 0) & (canvas.min(-1) < 255)
+    assert pasted.mean() > 0.3
+    assert np.corrcoef(made[pasted].ravel(), canvas[pasted].ravel())[0, 1] > 0.6
+
+
 def synthesis(name="synthesis", **changes):
     config = shrink.sims(name, **{
         "image_size": "(64, 64)", "network.stages": "1", "remat": "false", "train.accumulate": "1",
