@@ -257,7 +257,10 @@ class Method(abc.ABC):
     def pictures(
         self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """Returns column title -> uint8 images (N, H, W, 3): what a person would look at."""
+        """Returns column title -> uint8 images (N, H, W, 3): what a person would look at.
+
+        The first column is what the outputs were made from.
+        """
         del batch, outputs
         return {}
 

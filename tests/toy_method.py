@@ -222,7 +222,8 @@ class Toy(Method):
         )}
 
     def pictures(self, batch, outputs):
-        images = {"truth": batch["image"], "result": outputs["composite"]}
+        given = batch["image"] * (1 - batch["mask"])
+        images = {"given": given, "result": outputs["composite"]}
         return {name: levels.of_picture(image) for name, image in images.items()}
 
 

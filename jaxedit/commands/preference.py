@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import shlex
 
-from jaxedit.commands import command
+from jaxedit.commands import command, network
 from jaxedit.errors import UserError
 
 
@@ -15,13 +16,30 @@ def add(commands) -> None:
         "preference", help="let people compare pictures blindly, count answers",
         allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Blind comparison by people.\n\n"
-        "`sheet` writes one page that shows two systems' pictures of the same input, sides and\n"
-        "order drawn at random, and saves a judge's answers as a file. It does not know the\n"
-        "systems' names; its key, written beside it, stays with you. `tally` counts.\n\n"
+        "`pictures` writes what each system in a run's table makes of the same inputs, each into\n"
+        "a folder. `sheet` writes one page that shows two systems' pictures of the same input,\n"
+        "sides and order drawn at random, and saves a judge's answers as a file. It does not know\n"
+        "the systems' names; its key, written beside it, stays with you. `tally` counts.\n\n"
+        "  jaxedit preference pictures --run runs/mine --output study\n"
         "  jaxedit preference sheet ours=out/ours telea=out/telea --output study/sheet.html\n"
         "  jaxedit preference tally study/sheet.key.json study/answers-*.json",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    pictures = command.add(
+        actions, "pictures", write_pictures, "write a run's pictures, one folder a system",
+        "The systems are those of the run's evaluation, baselines included; with what they were\n"
+        "made from, `reference`. Says which `sheet` compares them.",
+    )
+    pictures.add_argument("--run", type=pathlib.Path, required=True, metavar="DIRECTORY",
+                          help="a run directory that `python -m jaxedit.main` made")
+    pictures.add_argument("--output", type=pathlib.Path, required=True, metavar="FOLDER",
+                          help="a new or empty folder")
+    pictures.add_argument("--stage", metavar="STAGE", help="of the run (default: the last)")
+    pictures.add_argument("--step", metavar="STEP",
+                          help="a checkpoint's step, 'last' or 'best' (default: last)")
+    pictures.add_argument("--count", type=int, default=50, metavar="N",
+                          help="inputs, the first of the evaluation (default: 50; 0: all)")
+    network.add_trust(pictures)
     sheet = command.add(
         actions, "sheet", make_sheet, "write the page and its key",
         "Pictures of the same file name belong together.",
@@ -42,6 +60,29 @@ def add(commands) -> None:
     )
     tally.add_argument("key", type=pathlib.Path, metavar="KEY.json")
     tally.add_argument("answers", nargs="+", type=pathlib.Path, metavar="ANSWERS.json")
+
+
+def write_pictures(arguments: argparse.Namespace) -> int:
+    """`jaxedit preference pictures`."""
+    from jaxedit.run import picture_folders, sharding
+
+    if arguments.count < 0:
+        raise UserError(f"--count is {arguments.count}; give the number of inputs, 0 for all.")
+    sharding.enable_compilation_cache()
+    output = arguments.output
+    systems, reference, count = picture_folders.write(
+        arguments.run, output, stage=arguments.stage, step=arguments.step, count=arguments.count,
+        trust_code=arguments.trust_run_code,
+    )
+    for folder in (*systems.values(), *([reference] if reference else [])):
+        command.tell(f"written: {folder} ({count} pictures)")
+    if len(systems) > 1:
+        words = ["jaxedit", "preference", "sheet"]
+        words += [f"{name}={folder}" for name, folder in systems.items()]
+        words += ["--reference", str(reference)] if reference else []
+        command.tell("every two of them are compared by (leave out what you do not ask about):")
+        print(shlex.join([*words, "--output", str(output / "sheet.html")]))
+    return 0
 
 
 def make_sheet(arguments: argparse.Namespace) -> int:

@@ -29,6 +29,11 @@ from jaxedit.report.tables import as_text as text_table
 __all__ = ["compare", "read_json", "text_table", "write"]
 
 Lines = dict[str, list[tuple[float, float]]]
+# Where the time of a stage goes, as manifests and summary.json have it.
+_PARTS = {
+    "build": "building", "train": "training", "compile": "compiling",
+    "evaluate": "measuring in between", "save": "saving",
+}
 _NOT_VALUES = ("stage", "step", "split")
 
 
@@ -113,11 +118,14 @@ def _facts_of(run: reading.Run) -> dict[str, Any]:
     for stage, manifest in run.artifacts.items():
         with reading.understood(run.folder / "artifacts" / stage / "manifest.json"):
             artifacts.append(_artifact(stage, manifest))
+    with reading.understood(run.folder / "summary.json"):
+        times = _times(run)
     return {
         "name": run.name,
         "about": " · ".join(str(run.config[k]) for k in ("method", "preset") if run.config.get(k)),
         "tiles": tiles,
         "artifacts": artifacts,
+        "times": times,
         "versions": flatten(run.versions),
         "costs": costs,
         "config": flatten(run.config),
@@ -169,12 +177,38 @@ def _planned_steps(run: reading.Run) -> int:
 def _costs(summary: Mapping[str, Any]) -> list[tuple[str, Any]]:
     forms = (("_seconds", wording.duration), ("_bytes", wording.bytes_of))
     facts = []
-    for key, value in flatten(summary):
+    for key, value in flatten({k: v for k, v in summary.items() if k != "stage_seconds"}):
         kind = key.partition(".")[0]
         form = next((form for end, form in forms if kind.endswith(end)), None)
         form = wording.number if kind.startswith("flops") else form
         facts.append((key, form(value) if form and tables.is_number(value) else value))
     return facts
+
+
+def _times(run: reading.Run) -> tuple[list[str], list[list[str]]] | None:
+    """Returns (heads, rows) of what each stage took; None where nothing is known yet."""
+    spent = {
+        stage: {"build": manifest["seconds"]} for stage, manifest in run.artifacts.items()
+        if manifest.get("seconds") is not None
+    }
+    spent |= run.summary.get("stage_seconds") or {}
+    if not spent:
+        return None
+    stages = run.config.get("stages") or ()
+    order = {str(stage.get("name")): place for place, stage in enumerate(stages)}
+    rows = sorted(spent.items(), key=lambda row: order.get(row[0], len(order)))
+    if len(rows) > 1:
+        rows.append(("in all", {
+            part: sum(seconds.get(part, 0.0) for seconds in spent.values()) for part in _PARTS
+        }))
+    parts = [part for part in _PARTS if any(part in seconds for seconds in spent.values())]
+    shown = lambda seconds: [
+        wording.duration(seconds[part]) if part in seconds else "" for part in parts
+    ]
+    return ["stage", *(_PARTS[part] for part in parts), "in all"], [
+        [name, *shown(seconds), wording.duration(sum(seconds.get(part, 0.0) for part in parts))]
+        for name, seconds in rows
+    ]
 
 
 def _total(value: Any) -> float:

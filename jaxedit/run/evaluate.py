@@ -97,13 +97,8 @@ class Evaluator:
         self, state: State, limit: int, baselines: bool, others: Mapping[str, State] | None,
         curves: bool,
     ) -> Result:
-        states = {MODEL: state.replace(opt={})}
-        states |= {name: other.replace(opt={}) for name, other in (others or {}).items()}
-        if self.alone:
-            states = {name: self.plan.place_state(one) for name, one in states.items()}
         fillings = self.wanted.baselines if baselines else {}
-        systems = [MODEL, *self.wanted.systems, *list(states)[1:], *fillings]
-        _check_different(systems)
+        states, systems = self._systems(state, others, fillings)
         table = Table(self.metrics, systems, self.wanted.groups)
         points = self._points(systems) if curves else []
         grids: list[dict[str, np.ndarray]] = []
@@ -144,6 +139,50 @@ class Evaluator:
             name=self.name,
             curves=self._drawn(points),
         )
+
+    def pictures(
+        self, state: State, limit: int = 0, others: Mapping[str, State] | None = None
+    ) -> Iterator[tuple[int, np.ndarray | None, dict[str, np.ndarray]]]:
+        """Yields what a person would compare, sample by sample, of every system that is measured.
+
+        Args:
+          state: global arrays.
+          limit: at most this many samples; 0 is all of them.
+          others: name -> another state of the same networks, shown beside it.
+
+        Yields:
+          The number of the sample in the source, what was given (the first of the method's
+          pictures, None where it has none) and system -> its picture; uint8 (H, W, 1 or 3).
+        """
+        fillings = self.wanted.baselines
+        states, systems = self._systems(state, others, fillings)
+        for batch, index in self._batches(limit):
+            valid = np.asarray(batch.pop("valid"), bool)
+            with formulation.preferring(self.method.convolution):
+                outputs = self._outputs(states, fillings, batch, index, valid)
+            kept = {key: _rows(value, valid) for key, value in batch.items()}
+            given = next(iter(self.method.pictures(kept, outputs[MODEL]).values()), None)
+            shown = {
+                name: self.wanted.picture(outputs[name][self.wanted.prediction])
+                for name in systems
+            }
+            for row, number in enumerate(index[valid].tolist()):
+                yield (
+                    number, None if given is None else given[row],
+                    {name: images[row] for name, images in shown.items()},
+                )
+
+    def _systems(
+        self, state: State, others: Mapping[str, State] | None, fillings: Mapping[str, Any]
+    ) -> tuple[dict[str, State], list[str]]:
+        """Returns (name -> state that predicts, the names of all systems, the model first)."""
+        states = {MODEL: state.replace(opt={})}
+        states |= {name: other.replace(opt={}) for name, other in (others or {}).items()}
+        if self.alone:
+            states = {name: self.plan.place_state(one) for name, one in states.items()}
+        systems = [MODEL, *self.wanted.systems, *list(states)[1:], *fillings]
+        _check_different(systems)
+        return states, systems
 
     def _outputs(
         self, states: Mapping[str, State], fillings: Mapping[str, Any],

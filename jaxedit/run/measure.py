@@ -89,7 +89,7 @@ def measure_state(
     """
     if not method.evaluations():
         raise UserError(f"Method {config.method!r} defines no evaluation for stage {stage!r}.")
-    compare = tuple(n for n in config.evaluate.compare if is_main or n in _earlier(run_dir, stage))
+    compare = tuple(n for n in config.evaluate.compare if is_main or n in earlier(run_dir, stage))
     for number, name in enumerate(method.evaluations()):
         first = number == 0 and is_main
         stem = f"evaluations/{stage}" + (f"-{name}" if number else "")
@@ -120,6 +120,7 @@ def last_saved_stage(run_dir: pathlib.Path) -> str | None:
     return saved[-1] if saved else None
 
 
-def _earlier(run_dir: pathlib.Path, stage: str) -> tuple[str, ...]:
+def earlier(run_dir: pathlib.Path, stage: str) -> tuple[str, ...]:
+    """Returns the names of the stages before `stage`, in order."""
     names = [known.name for known in stages.read(checkpoint.read_run_config(run_dir))]
     return tuple(names[: names.index(stage)])

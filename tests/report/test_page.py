@@ -192,6 +192,27 @@ def test_what_host_stages_made(run):
         assert wanted in words, wanted
 
 
+def test_the_time_of_each_stage(run):
+    """Stages that build and stages that train in one table, in their order, and their sums."""
+    change(run / "config.json", stages=[
+        {"name": "bank", "build": True}, {"name": "first"}, {"name": "train"},
+    ])
+    folder = run / "artifacts" / "bank"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text('{"seconds": 61.0, "files": {}}')
+    change(run / "summary.json", stage_seconds={
+        "train": {"train": 100.0, "compile": 20.5}, "first": {"train": 30.0, "compile": 9.0},
+    })
+    page = Page(report.write(run).read_text())
+    expected = (
+        "stage building training compiling in all bank 1 min 01 s 1 min 01 s "
+        "first 30.0 s 9.0 s 39.0 s train 1 min 40 s 20.5 s 2 min 00 s "
+        "in all 1 min 01 s 2 min 10 s 29.5 s 3 min 40 s"
+    )
+    assert f"Time of each stage {expected}" in page.words
+    assert "stage_seconds" not in page.words
+
+
 def test_two_runs_side_by_side(run, tmp_path):
     other = fake_run.write(tmp_path / "sweep" / "full" / "seed-3", 21.0, seed=3)
     pictures.record(other / "pictures", "only-here", 5, np.zeros((9, 9, 3), np.uint8))
@@ -280,7 +301,8 @@ def test_damaged_files_are_named(run, name):
     if name == "config.json":
         damages += [b'{"train": 3}', b'{"train": {"steps": "many"}}', b'{"stages": [4]}']
     if name == "summary.json":
-        damages += [b'{"parameters": 3}', b'{"peak_memory_bytes": "x"}', b'{"flops_per_step": [1]}']
+        damages += [b'{"parameters": 3}', b'{"peak_memory_bytes": "x"}', b'{"flops_per_step": [1]}',
+                    b'{"stage_seconds": 3}', b'{"stage_seconds": {"a": {"train": "x"}}}']
     if name == "artifacts/bank/manifest.json":
         damages += [b'{"files": [1]}', b'{"files": {"a": {}}}', b'{"seconds": "x"}']
     if name.endswith(".jsonl"):
