@@ -292,18 +292,14 @@ def _shipped(arguments: argparse.Namespace, size: tuple[int, int] | None) -> Cha
             "python -m jaxedit.main --config=configs/sims.py."
         )
     order = found.get("order")
-    if order is not None and tuple(order.method.config.image_size) != tuple(bank.size):
-        height, width = order.method.config.image_size
-        raise UserError(
-            f"The bank {bank.folder} compares segments at {bank.size[1]} x {bank.size[0]} pixels; "
-            f"the ordering network in jaxedit knows {width} x {height}. Build the bank with --size "
-            f"{width}x{height}, or give --order prior."
-        )
     align = None
     if not arguments.no_align:
         align = compose_stage.applied(align_method.Align(config), State(0), "align")
     settings = composition.settings_of(config, bank)
-    composer = composition.Composer(bank, settings, align, order, size=size)
+    composer = composition.Composer(
+        bank, settings, align, order, size=size,
+        order_size=order and tuple(order.method.config.image_size),
+    )
     return Chain(composer, found["synthesize"])
 
 
