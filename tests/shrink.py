@@ -9,6 +9,7 @@ SCAT = str(ROOT / "configs" / "scat.py")
 MATTING = str(ROOT / "configs" / "matting.py")
 SEGMENTATION = str(ROOT / "configs" / "segmentation.py")
 SIMS = str(ROOT / "configs" / "sims.py")
+SDIC = str(ROOT / "configs" / "sdic.py")
 IEDIT = str(ROOT / "configs" / "iedit.py")
 
 # name -> (preset, overrides): every branch of the method that lowers to another program.
@@ -243,3 +244,39 @@ def iedit(preset: str, **overrides: str) -> config_lib.ConfigDict:
             for stage in config.stages
         )
     return config
+
+
+_TINY_SDIC = {
+    "image_size": "(32, 32)",
+    "remat": "false",
+    "network.weights": "",
+    "network.size": "16",
+    "network.style_width": "32",
+    "network.mapping_layers": "1",
+    "network.channel_multiplier": "0.01",
+    "network.most_channels": "6",
+    "network.tap": "8",
+    "network.encoder_blocks": "(1, 1, 1, 1)",
+    "network.encoder_width": "4",
+    "loss.features": "random_features",
+    "loss.feature_channels": "2",
+    "loss.identity_network": "none",
+    "layers.convolution": "xla",
+    "train.batch_size": "2",
+    "train.steps": "2",
+    "train.log_every": "1",
+    "train.evaluate_every": "0",
+    "train.checkpoint_every": "2",
+    "evaluate.batch_size": "8",
+    "evaluate.limit": "8",
+    "evaluate.limit_in_training": "2",
+    "evaluate.metrics": "('psnr', 'l1')",
+    "data.source": "photos",
+    "data.workers": "0",
+    "data.fit": "crop",
+}
+
+
+def sdic(preset: str = "paper_faces", **overrides: str) -> config_lib.ConfigDict:
+    """Returns a preset of SDIC at a size for tests, with networks that nobody has trained."""
+    return config_lib.load(f"{SDIC}:{preset}", [*{**_TINY_SDIC, **overrides}.items()])

@@ -6,9 +6,12 @@ apart, as ArcFace's tell faces. Module names are torchvision's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxedit.layers.convolution import Conv
@@ -19,6 +22,7 @@ from jaxedit.weights.table import Entry
 
 BLOCKS = (3, 4, 6, 3)
 _EXPANSION = 4
+_QUERY = "encoder_q."
 _SIDE = 224  # pixels that MoCo's features are taken at
 
 
@@ -96,3 +100,12 @@ def conversion_table(blocks: tuple[int, ...] = BLOCKS) -> dict[str, Entry]:
                 table |= torch_names.convolution(f"{name}.downsample.0", (path, "downsample_0"))
                 table |= torch_names.batch_norm(f"{name}.downsample.1", (path, "downsample_1"))
     return table
+
+
+def of_moco(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the trained encoder's arrays of a file of MoCo's, without its projection `fc`."""
+    named = {name.removeprefix("module."): array for name, array in arrays.items()}
+    if any(name.startswith(_QUERY) for name in named):
+        # The rest is the momentum encoder, and the queue of negatives.
+        named = {n.removeprefix(_QUERY): a for n, a in named.items() if n.startswith(_QUERY)}
+    return {name: array for name, array in named.items() if not name.startswith("fc.")}

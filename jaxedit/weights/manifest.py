@@ -158,6 +158,30 @@ _SHARED = (
         ignore=("*.num_batches_tracked", "fc.*"),
     ),
     Published(
+        name="arcface",
+        what="ArcFace IR-SE-50: whether two pictures show one person",
+        address="https://drive.google.com/file/d/1KW7bjndL3QG3sxBbZxreGHigcCCpsDgn/view",
+        licence="MIT is the publishing code's; none is stated for the weights",
+        table=Lazy("jaxedit.models.arcface:conversion_table"),
+        network=Lazy("jaxedit.models.arcface:ArcFace"),
+        inputs=((1, 112, 112, 3),),
+        ignore=("*.num_batches_tracked",),
+        by_hand="Google Drive: a person has to press Download",
+    ),
+    Published(
+        name="moco-v2",
+        what="ResNet-50 by MoCo v2, ImageNet, 800 epochs: whether two pictures show one thing",
+        address="https://dl.fbaipublicfiles.com/moco/moco_checkpoints/moco_v2_800ep/"
+        "moco_v2_800ep_pretrain.pth.tar",
+        licence="CC-BY-NC 4.0 is the publishing code's; none is stated for the weights",
+        table=Lazy("jaxedit.models.resnet50:conversion_table"),
+        network=Lazy("jaxedit.models.resnet50:ResNet50"),
+        inputs=((1, 64, 64, 3),),
+        nested=("state_dict",),
+        prepare=Lazy("jaxedit.models.resnet50:of_moco"),
+        ignore=("*.num_batches_tracked",),
+    ),
+    Published(
         name="swin-tiny",
         what="Swin-T backbone, ImageNet-1k, 224 pixels",
         address="https://github.com/SwinTransformer/storage/releases/download/v1.0.0/"

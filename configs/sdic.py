@@ -1,0 +1,95 @@
+"""SDIC: discrepancy compensation for GAN inversion (Zhang et al., AAAI 2024, arXiv 2312.07079).
+
+Sources: [C] the released code; [R] ours. The paper's tables and appendix could not be read.
+
+Presets:
+  paper_faces  a generator of 1024 pixels and e4e's encoder, on aligned faces at 256 pixels
+  paper_cars   a generator of 512 pixels, pictures of 192 x 256; the handling of their shape is [R]
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+from jaxedit.config import choose_preset
+
+
+def paper_faces() -> ConfigDict:
+    """Returns the released recipe for faces; say where they lie in data.source."""
+    config = common.base()
+    config.method = "sdic"
+    config.part = "inversion"
+    config.image_size = (256, 256)  # height and width; the width is 4 times the tap [C]
+    config.remat = True  # volumes of 25 million floats a picture are computed twice [R]
+
+    config.data.source = "folder:data/ffhq"  # aligned
+    config.data.workers = 4  # [R]
+    config.data.fit = "scale"  # scale: the whole picture to image_size [C] | crop: its middle
+    config.data.flip = True  # mirror half of the pictures [C]
+
+    config.network = ConfigDict()
+    # encoder, generator and average code: e4e-ffhq | e4e-cars | "": of earlier stages
+    config.network.weights = "e4e-ffhq"
+    config.network.size = 1024  # of the generator, in pixels [C]
+    config.network.style_width = 512  # [C]
+    config.network.mapping_layers = 8  # [C]
+    config.network.channel_multiplier = 2.0  # of the generator above 64 pixels [C]
+    config.network.most_channels = 512  # [C]
+    config.network.tap = 64  # side of the map that is compensated [C]
+    config.network.encoder_blocks = (3, 4, 14, 3)  # IR-SE-50 [C]
+    config.network.encoder_width = 64  # [C]
+    # running: statistics of the encoder's file [R] | batch: the batch's, which drift [C]
+    config.network.encoder_norm = "running"
+    config.network.noise = "random"  # in training and evaluation [C] | stored
+    config.network.discrepancy = "dipn"  # [C] | residual: the difference as it is
+    config.network.attention = "original"  # [C] | both | none
+    config.network.shared_down = False  # both pictures go down one branch
+    config.network.parts = "both"  # [C] | codes | feature
+    config.network.gate = True  # of what is added to the map [C]
+
+    config.loss = ConfigDict()
+    config.loss.l2 = 1.0  # [C]
+    config.loss.perceptual = 0.8  # [C]
+    config.loss.identity = 0.1  # [C]
+    config.loss.compensation = 0.5  # holds the corrections small [C]
+    config.loss.feature_share = 0.8  # of it, the map's; the codes have the rest [C]
+    config.loss.residual = 0.0  # of the discrepancy to the difference as it is [C]
+    config.loss.features = "lpips_alex"  # [C] | random_features (a stand-in, needs no weights)
+    config.loss.feature_channels = 16  # width of the random features' first block [R]
+    config.loss.identity_network = "arcface"  # faces [C] | moco: anything | none
+
+    config.optim = ConfigDict()  # Ranger [C]
+    config.optim.lr = 1e-3  # constant [C]
+    config.optim.betas = (0.95, 0.999)  # [C]
+    config.optim.eps = 1e-5  # [C]
+    config.optim.weight_decay = 0.0  # [C]
+    config.optim.lookahead = 6  # steps between returns to the slow parameters; 0: never [C]
+
+    config.train.batch_size = 2  # [C]
+    config.train.steps = 100_000  # the file that the evaluation script names [C]
+    config.train.evaluate_every = 5_000  # [R]
+    config.train.checkpoint_every = 2_500  # [R]
+    config.evaluate.metrics = ("psnr", "ssim", "l1", "lpips_alex")  # [R]
+    config.evaluate.batch_size = 4  # [R]
+    return config
+
+
+def paper_cars() -> ConfigDict:
+    """Returns the recipe for cars: what is generated is cropped to the rows of the pictures [R]."""
+    config = paper_faces()
+    config.image_size = (192, 256)  # [C]
+    config.data.source = "folder:data/cars"
+    config.network.weights = "e4e-cars"
+    config.network.size = 512  # [C]
+    config.loss.identity = 0.5  # e4e's for other domains than faces [C]
+    config.loss.identity_network = "moco"  # [C]
+    return config
+
+
+PRESETS = {"paper_faces": paper_faces, "paper_cars": paper_cars}
+
+
+def get_config(preset: str = "paper_faces") -> ConfigDict:
+    """Returns the configuration of a preset: paper_faces or paper_cars."""
+    config = choose_preset(PRESETS, preset)()
+    config.preset = preset
+    return config.lock()

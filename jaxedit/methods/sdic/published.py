@@ -1,0 +1,115 @@
+"""Public weights of e4e (Tov et al., 2021) and of SDIC (Zhang et al., 2024).
+
+A file of e4e's holds encoder, generator and average code; one of SDIC's also the two networks that
+it trains, and an encoder whose batch statistics may have drifted from e4e's.
+"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from jaxedit.weights.entry import Bundle, File, Lazy, Network
+from jaxedit.weights.table import Entry
+
+_NESTED = ("state_dict",)
+_COUNTERS = "*num_batches_tracked"
+
+
+def _average(codes: int) -> dict:
+    return {"codes": jax.ShapeDtypeStruct((codes, 512), np.float32)}
+
+
+def _parts(size: int, codes: int) -> tuple[Network, ...]:
+    """Returns the networks of a file with a generator of `size` pixels."""
+    return (
+        Network(
+            name="encoder",
+            table=Lazy("jaxedit.methods.sdic.e4e:encoder_table", codes=codes),
+            network=Lazy("jaxedit.methods.sdic.e4e:Encoder", codes=codes),
+            inputs=((1, 64, 64, 3),),
+            nested=_NESTED,
+            starts=("encoder.",),
+            ignore=(_COUNTERS,),
+        ),
+        Network(
+            name="generator",
+            table=Lazy("jaxedit.models.stylegan2.tables:generator_table", size=size),
+            network=Lazy("jaxedit.models.stylegan2.generator:Generator", size=size),
+            inputs=((1, 512),),
+            nested=_NESTED,
+            starts=("decoder.",),
+            prepare=Lazy("jaxedit.models.stylegan2.tables:prepare_generator"),
+        ),
+        Network(
+            name="average",
+            table=lambda: {"latent_avg": Entry(("codes",))},
+            network=lambda: _average(codes),
+            ignore=("opts", "opts.*", "opts/*"),
+        ),
+    )
+
+
+def _compensation(codes: int) -> tuple[Network, ...]:
+    """Returns the two networks that SDIC trains; older files have other names of them."""
+    shape = (1, codes, 512)
+    return (
+        Network(
+            name="dipn",
+            table=Lazy("jaxedit.methods.sdic.weights:dipn_table"),
+            network=Lazy("jaxedit.methods.sdic.dipn:DIPN"),
+            inputs=((1, 64, 64, 3), (1, 64, 64, 3)),
+            nested=_NESTED,
+            starts=("DIP.", "CGI."),
+            prepare=Lazy("jaxedit.methods.sdic.weights:prepare_dipn"),
+        ),
+        Network(
+            name="dicn",
+            table=Lazy("jaxedit.methods.sdic.weights:dicn_table"),
+            network=Lazy("jaxedit.methods.sdic.dicn:DICN"),
+            inputs=((1, 256, 256, 3), (1, 64, 64, 512), shape),
+            nested=_NESTED,
+            starts=("SAF.", "residue."),
+            ignore=("lpips_loss.*", "id_loss.*", "moco_loss.*"),  # copies of loss networks
+            prepare=Lazy("jaxedit.methods.sdic.weights:prepare_dicn"),
+        ),
+    )
+
+
+def _sdic(name: str, what: str, size: int, codes: int) -> Bundle:
+    page = "https://github.com/ZzqLKED/SDIC"
+    return Bundle(
+        name=name,
+        what=what,
+        address=page,
+        licence="none stated by the publishing repository",
+        files=(File(page, f"{name}.pt"),),
+        networks=(*_parts(size, codes), *_compensation(codes)),
+        by_hand="the page says where the file is; a person has to press Download",
+    )
+
+
+def _e4e(name: str, what: str, identifier: str, size: int, codes: int) -> Bundle:
+    return Bundle(
+        name=name,
+        what=what,
+        address="https://github.com/omertov/encoder4editing",
+        licence="MIT is the publishing code's; none is stated for the weights",
+        files=(File(f"https://drive.google.com/file/d/{identifier}/view", f"{name}.pt"),),
+        networks=_parts(size, codes),
+        by_hand="Google Drive: a person has to press Download",
+    )
+
+
+ENTRIES = (
+    _e4e(
+        "e4e-ffhq", "e4e encoder and StyleGAN2 generator of faces, 1024 pixels",
+        "1cUv_reLE6k3604or78EranS7XzuVMWeO", 1024, 18,
+    ),
+    _e4e(
+        "e4e-cars", "e4e encoder and StyleGAN2 generator of cars, 512 pixels",
+        "17faPqBce2m1AQeLCLHUVXaDfxMRU2QcV", 512, 16,
+    ),
+    _sdic("sdic-ffhq", "SDIC of faces: e4e, generator, DIPN and DICN, 1024 pixels", 1024, 18),
+    _sdic("sdic-cars", "SDIC of cars: e4e, generator, DIPN and DICN, 512 pixels", 512, 16),
+)
