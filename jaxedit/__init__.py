@@ -1,9 +1,9 @@
 """jaxedit: generative image editing papers in JAX, on one small shared core.
 
     import jaxedit
-    jaxedit.inpaint(photo, mask, run="runs/scat-demo")
+    jaxedit.inpaint(photo, mask, run="runs/mine")
     jaxedit.matte(photo, mask=coarse, classical="closed-form")
-    jaxedit.synthesize(labels, run="runs/sims-demo")
+    jaxedit.synthesize(labels, bank="scenes.bank")
 
 See `jaxedit.api`. Nothing heavy, JAX above all, is imported before the first call.
 """

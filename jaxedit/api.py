@@ -133,8 +133,6 @@ def synthesize(
     Raises:
       UserError: no such run or bank, or nothing in it may lend segments.
     """
-    from jaxedit.methods.sims import scaling
-
     array = np.asarray(labels)
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
         raise UserError(f"labels are {array.dtype} {array.shape}; expected whole numbers (H, W).")
@@ -146,7 +144,7 @@ def synthesize(
     if not allowed.any():
         raise UserError(f"No picture of the bank is under {licence}.")
     made = composer(
-        scaling.nearest(array.astype(np.int32), composer.size), allowed=allowed,
+        chain.fitted(array.astype(np.int32)), allowed=allowed,
         rng=np.random.default_rng((seed, 0)),
     )
     picture = chain.synthesise(layout=made.layout, canvas=made.canvas, presence=made.presence)

@@ -125,6 +125,12 @@ class Chain:
     composer: Any
     synthesise: Callable[..., Mapping[str, np.ndarray]]
 
+    def fitted(self, label: np.ndarray) -> np.ndarray:
+        """Returns a layout, int (H, W), at the size of the results, by its nearest pixels."""
+        from jaxedit.methods.sims import scaling
+
+        return scaling.nearest(label, self.composer.size)
+
 
 def collect(
     labels: pathlib.Path, output: pathlib.Path, variants: int, overwrite: bool
@@ -306,12 +312,12 @@ def _shipped(arguments: argparse.Namespace, size: tuple[int, int] | None) -> Cha
 def _synthesise(
     chain: Chain, job: Job, allowed: np.ndarray, arguments: argparse.Namespace
 ) -> list[str]:
-    from jaxedit.methods.sims import composition, scaling
+    from jaxedit.methods.sims import composition
 
     composer = chain.composer
     label = composer.bank.classes.read(job.labels)
     lines = _stretched(job.labels, label.shape, composer.size)
-    label = scaling.nearest(label, composer.size)
+    label = chain.fitted(label)
     for number, output in enumerate(job.outputs):
         made = composer(
             label, allowed=allowed, rng=np.random.default_rng((arguments.seed, number)),
