@@ -1,4 +1,4 @@
-"""Measures of SIMS: mean power spectra, which show grid artefacts, and how much is merely copied.
+"""Measures of SIMS: power spectra, which show grid artefacts, what is copied, what is made up.
 
 Qi et al., CVPR 2018, section 6, compare mean power spectra by eye; the distance is ours.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxedit.errors import UserError
 from jaxedit.metrics import base, by_segmenter
-from jaxedit.metrics.image import to_255
+from jaxedit.metrics.image import l1, to_255
 
 _LUMA = (0.299, 0.587, 0.114)
 CLOSE = 2 / 255  # of [0, 1]: what differs by less in every channel was copied
@@ -92,6 +92,25 @@ class CopyRate(base.MeanMetric):
     def values(self, outputs, batch):
         values = copied((outputs[self._prediction] + 1) / 2, batch[self._canvas])
         return values, np.ones(len(values), bool)
+
+
+class MissingL1(base.MeanMetric):
+    """The mean absolute error where the canvas is empty: of what the network had to make up.
+
+    It says something where canvas and photograph belong together, as simulated canvases do.
+    """
+
+    def __init__(self, keys: base.Keys = base.PLAIN_KEYS, presence: str = "presence"):
+        title = "L1 where the canvas is empty, on the [-1, 1] scale"
+        super().__init__("l1_missing", title, False, "no canvas is empty anywhere")
+        self.keys, self._presence = keys, presence
+
+    def values(self, outputs, batch):
+        prediction, target, _ = self.keys.read(outputs, batch)
+        missing = 1 - batch[self._presence]
+        base.check(prediction, target, missing)
+        values = l1(prediction, target, missing)
+        return values, base.has_value(values, prediction, target)
 
 
 class SpectrumDistance(base.Metric):

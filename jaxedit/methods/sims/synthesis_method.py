@@ -18,7 +18,7 @@ from jaxedit.host import levels
 from jaxedit.layers.resampling import resize_bilinear
 from jaxedit.method import Batch, State, Task
 from jaxedit.methods.sims import features, growth, layout, synthesis
-from jaxedit.methods.sims.metrics import CopyRate, SpectrumDistance, judged
+from jaxedit.methods.sims.metrics import CopyRate, MissingL1, SpectrumDistance, judged
 from jaxedit.methods.sims.samples import SynthesisSamples
 from jaxedit.methods.sims.synthesis import SynthesisNetwork
 from jaxedit.methods.sims.training import Part
@@ -181,7 +181,7 @@ class Synthesis(Part):
             prediction="image",
             target="image",
             metrics=metrics,
-            own={"spectrum_distance": SpectrumDistance, **makers},
+            own={"spectrum_distance": SpectrumDistance, "l1_missing": MissingL1, **makers},
             baselines=baselines,
             best=best,
         )}

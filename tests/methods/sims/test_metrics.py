@@ -18,6 +18,21 @@ def test_copy_rate():
     assert accumulator.result() == {"copy_rate": 0.25}
 
 
+def test_missing_pixels_are_measured_alone():
+    """The second picture has nothing missing, and does not count."""
+    presence = np.ones((2, 2, 2, 1), np.float32)
+    presence[0, 0] = 0
+    picture = np.zeros((2, 2, 2, 3), np.float32)
+    made = picture + 1 - 0.75 * (1 - presence)  # .25 off where the canvas is empty, else 1
+    accumulator = metrics.MissingL1(Keys("out", "image")).new()
+    accumulator.update({"out": made}, {"image": picture, "presence": presence})
+    assert accumulator.result() == {"l1_missing": 0.25}
+    accumulator = metrics.MissingL1(Keys("out", "image")).new()
+    accumulator.update({"out": made[1:]}, {"image": picture[1:], "presence": presence[1:]})
+    assert np.isnan(accumulator.result()["l1_missing"])
+    assert "no canvas is empty anywhere" in accumulator.notes()["l1_missing"]
+
+
 def test_spectrum_distance_is_of_sets():
     rng = np.random.default_rng(0)
     pictures = rng.uniform(-1, 1, (4, 16, 24, 3)).astype(np.float32)
