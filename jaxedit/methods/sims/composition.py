@@ -303,8 +303,12 @@ def settings_of(config: Any, bank: Bank) -> Settings:
     """
     compose, data = config.compose, config.data
     context = tuple(compose.context_classes)
-    for name in compose.prior:
-        check_choice("compose.prior", name, bank.classes.names)
+    if other := sorted(set(compose.prior) - set(bank.classes.names)):
+        raise UserError(
+            f"compose.prior orders {', '.join(other)}, which the bank {bank.folder} does not have. "
+            'Name its own classes, most often behind first, or have them ordered by their sizes: '
+            '--config.compose.prior="()". It has: ' + ", ".join(bank.classes.names) + "."
+        )
     # Keys that older runs do not have are asked for with what those did.
     return Settings(
         candidates=compose.candidates, context=compose.context, search=compose.search,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import jaxedit
 from experiments import ship
 from jaxedit import cli
 from jaxedit import config as config_lib
@@ -303,3 +304,17 @@ def test_missing_weights_of_the_feature_loss_are_named(monkeypatch, tmp_path):
     _, method = synthesis(**{"loss.features": "vgg19"})
     with pytest.raises(PretrainedWeightsMissing, match="vgg19"):
         starting.read(method.starting_values(), {})
+
+
+def test_the_function_of_python_gives_what_the_verb_writes(demo, tmp_path):
+    label = sources.create("scenes:several:64", "eval")[1]["label"].astype(np.uint8)
+    Image.fromarray(label).save(tmp_path / "a.png")
+    out = tmp_path / "out.png"
+    words = ("synthesize", tmp_path / "a.png", "--run", demo, "--output", out)
+    assert cli.main(list(map(str, words))) == 0
+    for given in (label, Image.fromarray(label)):
+        made = jaxedit.synthesize(given, run=demo)
+        assert isinstance(made, type(given)) or isinstance(made, Image.Image)
+        np.testing.assert_array_equal(np.asarray(made), np.asarray(Image.open(out)))
+    with pytest.raises(UserError, match="under nothing"):
+        jaxedit.synthesize(label, run=demo, licence="nothing")
