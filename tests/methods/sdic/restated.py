@@ -30,7 +30,7 @@ def transposed(x, kernel, pad):
 
 
 def leaky(x, slope=0.01):
-    # Where the discrepancy is padded, x is exactly 0: there the gradient is that of above, as JAX's.
+    # Padded, the discrepancy is exactly 0: there the gradient is that above it, as in JAX.
     return jnp.where(x >= 0, x, slope * x)
 
 

@@ -1,4 +1,9 @@
-"""A whole training step against the same in double precision (`restated`), by published names."""
+"""A whole training step against the same in plain operators (`restated`), by published names."""
+
+import json
+import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -38,50 +43,65 @@ def loss(trained, frozen, average, image, side, tap):
             + WEIGHTS["residual"] * jnp.abs(discrepancy - (image - initial)).mean())
 
 
-def test_whole_step():
+def gaps():
+    """Prints JSON: the losses of both, and how far each parameter's step is from the restated one.
+
+    Runs in a process of its own, in which every float32 of jaxedit is a float64: normalising by two
+    samples, layer upon layer, makes DIPN's first gradients so sensitive to rounding that in single
+    precision the restatement itself is up to 5 % off.
+    """
     config = shrink.sdic(**{
         "loss.perceptual": "0.0", "loss.residual": "0.1", "network.noise": "stored",
         "optim.lr": "0.5", "image_size": "(16, 32)",
     })
     method = method_lib.create(config)
-    state = jax.jit(lambda key: method.init(key, method.spec(2)))(jax.random.key(3))
+    double = lambda tree: jax.tree.map(
+        lambda x: jnp.asarray(np.asarray(x), jnp.float64)
+        if jnp.issubdtype(x.dtype, jnp.floating) else x, tree
+    )
+    state = double(jax.jit(lambda key: method.init(key, method.spec(2)))(jax.random.key(3)))
     rng = np.random.default_rng(1)
-    image = np.tanh(rng.standard_normal((2, 16, 32, 3))).astype(np.float32)
-    average = 0.3 * rng.standard_normal(state.frozen["average"].shape).astype(np.float32)
-    state = state.replace(frozen={**state.frozen, "average": jnp.asarray(average)})
+    image = jnp.asarray(np.tanh(rng.standard_normal((2, 16, 32, 3))))
+    average = 0.3 * jnp.asarray(rng.standard_normal(state.frozen["average"].shape))
+    state = state.replace(frozen={**state.frozen, "average": average})
     before = {name: published(name, state.params, state.stats) for name in TABLES}
     after, sums = jax.jit(lambda state, batch, key: method.update(
         state, batch, key, phase="step"
-    ))(state, {"image": jnp.asarray(image)}, jax.random.key(0))
-
+    ))(state, {"image": image}, jax.random.key(0))
     inversion = method.inversion
     names = (e4e.encoder_table(inversion.encoder.codes, (1, 1, 1, 1)),
              tables.generator_table(16, 1))
-    parts = [table.to_published(n, state.frozen[part])
+    parts = [double(table.to_published(n, state.frozen[part]))
              for n, part in zip(names, ("encoder", "generator"), strict=True)]
-    with jax.enable_x64(True):
-        double = lambda tree: jax.tree.map(lambda x: jnp.asarray(np.asarray(x), jnp.float64), tree)
-        value, gradient = jax.jit(jax.value_and_grad(loss), static_argnums=(4, 5))(
-            double(before), double(parts), double(average),
-            double(image.transpose(0, 3, 1, 2)), 32, 8,
-        )
-    np.testing.assert_allclose(sums["loss/total"][0], np.asarray(value), rtol=1e-5)
-    # Ranger's first step is along the centralised gradient, at the rate itself. Normalising by two
-    # samples, layer upon layer, makes gradients at the beginning of DIPN sensitive to rounding.
-    gaps = {}
+    value, gradient = jax.jit(jax.value_and_grad(loss), static_argnums=(4, 5))(
+        double(before), parts, average, image.transpose(0, 3, 1, 2), 32, 8
+    )
+    found = {}
     for name in TABLES:
         now = published(name, after.params, after.stats)
         for key, start in before[name].items():
-            moved = (now[key] - start).astype(np.float64)
+            moved = now[key] - start
             if "running" in key:
                 assert np.abs(moved).max() > 0
                 continue
+            # Ranger's first step is along the centralised gradient, at the rate itself.
             g = np.asarray(gradient[name][key])
             if g.ndim > 1:
-                g = g - g.mean(tuple(range(1, g.ndim)), keepdims=True)  # as PyTorch's
-            size = np.linalg.norm(0.5 * g)
-            gaps[f"{name}.{key}"] = np.linalg.norm(moved + 0.5 * g) / (size + 1e-4)
-    import sys
-    print(sorted(gaps.items(), key=lambda p: -p[1])[:12], np.median(list(gaps.values())), file=sys.stderr)
-    assert max(gaps.values()) < 0.02 and np.median(list(gaps.values())) < 1e-3
+                g = g - g.mean(tuple(range(1, g.ndim)), keepdims=True)
+            found[f"{name}.{key}"] = float(
+                np.linalg.norm(moved + 0.5 * g) / (np.linalg.norm(0.5 * g) + 1e-4)
+            )
+    print(json.dumps({"loss": [float(sums["loss/total"][0]), float(value)], "gaps": found}))
 
+
+def test_whole_step():
+    code = ("import jax.numpy as jnp; jnp.float32 = jnp.float64; "
+            "from tests.methods.sdic import test_update; test_update.gaps()")
+    environment = {**os.environ, "JAX_ENABLE_X64": "1", "PYTHONPATH": str(shrink.ROOT)}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, cwd=shrink.ROOT,
+                         capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    found = json.loads(ran.stdout.splitlines()[-1])
+    here, there = found["loss"]
+    assert abs(here - there) < 1e-10 * there
+    assert len(found["gaps"]) > 100 and max(found["gaps"].values()) < 1e-9
