@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import json
@@ -170,20 +171,31 @@ def train_iterator(
         batches = dataset.to_iter_dataset(_read_options(threads, prefetch))
     opened = (source, *sources.open_all(transform))
     total = {} if total is None else total
-    iterator = iter(batches.map(_Handed(opened, total, copied=workers > 0)))
+    with _starting(workers):  # in threads that begin here
+        iterator = iter(batches.map(_Handed(opened, total, copied=workers > 0)))
     # Threads and workers that outlive the interpreter's modules die noisily.
     atexit.register(_close, weakref.ref(iterator))
     return iterator
 
 
-def following(batches: Iterator[Batch]) -> Batch:
-    """Returns the next batch.
+def resume(batches: grain.DatasetIterator, position: Any, workers: int = 0) -> None:
+    """Puts an iterator of `workers` worker processes where it was."""
+    with _starting(workers):
+        batches.set_state(position)
+
+
+def following(batches: Iterator[Batch], workers: int = 0) -> Batch:
+    """Returns the next batch of an iterator of `workers` worker processes.
+
+    Each worker starts when its first batch is asked for. A signal that comes meanwhile is answered
+    when the batch is there.
 
     Raises:
       UserError: a worker process was ended from outside, for example for want of memory.
     """
     try:
-        return next(batches)
+        with _starting(workers):
+            return next(batches)
     except RuntimeError as error:
         if "Worker process was terminated" not in str(error):
             raise
@@ -194,6 +206,10 @@ def following(batches: Iterator[Batch]) -> Batch:
             "data.workers=0 need less. Start the same command again to go on from the last "
             "checkpoint."
         ) from error
+
+
+def _starting(workers: int) -> contextlib.AbstractContextManager:
+    return parent.starting_workers() if workers else contextlib.nullcontext()
 
 
 def _with_workers(dataset: grain.MapDataset, workers: int, prefetch: int) -> grain.IterDataset:

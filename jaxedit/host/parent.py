@@ -44,8 +44,9 @@ def starting_workers() -> Iterator[None]:
     """Starts processes that no request to stop can reach before `start_worker` has prepared them.
 
     A new process imports for a second or more before it runs `start_worker`, and a Ctrl-C or a
-    SIGTERM in that time would end it. It inherits from this thread that the signals are held back;
-    this process gets a signal that came meanwhile when the block ends.
+    SIGTERM in that time would end it. It inherits from the thread that starts it that the signals
+    are held back, and that from this one, if it began within the block. This process gets a signal
+    that came meanwhile when the block ends.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield

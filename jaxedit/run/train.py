@@ -20,7 +20,6 @@ from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.data import joined, pipeline, skipped, sources
 from jaxedit.errors import UserError
-from jaxedit.host import parent
 from jaxedit.method import Method, State
 from jaxedit.run import (
     artifacts,
@@ -176,7 +175,7 @@ def _train_stage(
         names = starting.frozen_names(method, stage.start, abstract)
         networks = frozen.load(run_dir, stage.name, plan.replicated, names)
         state = state.replace(frozen=networks)
-        batches.set_state(meta["data"])
+        pipeline.resume(batches, meta["data"], config.data.workers)
         sums.restore(meta["sums"])
         output.rewind(stage.name, int(state.step), meta["rows"])
         output.purge_events_after(int(state.step))
@@ -239,8 +238,7 @@ def _train_stage(
     if context.stop.asked and start < total:
         raise Preempted(f"Asked to stop at step {start} of {total}.", context.stop.exit_code)
     for step in range(start, total):
-        with parent.starting_workers() if step == start else contextlib.nullcontext():
-            batch = plan.place_batch(pipeline.following(batches))
+        batch = plan.place_batch(pipeline.following(batches, config.data.workers))
         phases = method.phases(step)
         for phase in phases:
             pause = contextlib.nullcontext() if run_phase.compiled(phase) else progress.pause()

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -25,12 +26,12 @@ SWEEP = (
 WORKERS = (
     "import multiprocessing, sys, time, numpy\n"
     "from jaxedit.data import pipeline\n"
-    "from jaxedit.host import parent\n"
     "from tests.host.test_parent import Numbers, transform\n"
     "if __name__ == '__main__':\n"
-    "    batches = iter(pipeline.train_iterator(Numbers(), transform, 2, 0, workers=2))\n"
-    "    with parent.starting_workers(): next(batches)\n"
-    "    children = multiprocessing.active_children()\n"
+    "    batches = pipeline.train_iterator(Numbers(), transform, 2, 0, workers=2)\n"
+    "    pipeline.resume(batches, batches.get_state(), 2)\n"
+    "    while len(children := multiprocessing.active_children()) < 2:\n"
+    "        pipeline.following(batches, 2)\n"
     "    print(*(p.pid for p in children), flush=True)\n"
     "    sys.stdin.readline(); children[0].terminate(); children[0].join(10)\n"
     "    print(children[0].exitcode, flush=True); time.sleep(60)"
@@ -71,6 +72,11 @@ def test_children_of_a_killed_parent_end(kind, tmp_path):
     )
     children = [int(word) for word in process.stdout.readline().split()]
     assert len(children) == (1 if kind == "run of a sweep" else 2)
+    if kind == "data workers":  # from the beginning, not only once they are prepared
+        for child in children:
+            status = pathlib.Path(f"/proc/{child}/status").read_text()
+            blocked = int(re.search(r"SigBlk:\s*(\w+)", status)[1], 16)
+            assert blocked >> (signal.SIGINT - 1) & blocked >> (signal.SIGTERM - 1) & 1
     # A terminal's Ctrl-C and a scheduler's SIGTERM go to the workers too, which the run still
     # needs; they may come while the second one still starts.
     if kind == "data workers":
