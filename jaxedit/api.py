@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import functools
 import io
+import numbers
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +33,8 @@ from jaxedit.host.names import check_choice
 
 Picture = Image.Image | np.ndarray
 # Modes of PIL images that no file holds, and what they are kept as.
-_STORED = {"HSV": "RGB", "RGBX": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "I": "I;16"}
+_STORED = {"HSV": "RGB", "RGBX": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
+_MASKS = ("1", "L", "P", "RGB", "RGBA", "LA", "I;16")  # modes of masks and trimaps
 Path = str | pathlib.Path
 
 
@@ -57,6 +59,9 @@ def inpaint(
     Raises:
       UserError: sizes that differ, a mask that marks nothing or everything, no such network.
     """
+    inpaint_verb.check_cutting(argparse.Namespace(
+        context=context, resolution=resolution, classical=classical
+    ))
     photo, hole = _photograph(image), _mask(mask, "mask")
     _check_size(photo, hole.shape, "mask")
     if not hole.any() or hole.all():
@@ -98,6 +103,9 @@ def matte(
         background=None if background is None else pathlib.Path("background"),
     )
     options.check()
+    for name, number in (("trimap_width", trimap_width), ("tile", tile)):
+        if number is not None and not isinstance(number, numbers.Real):
+            raise UserError(f"{name} is {number!r}; expected a number.")
     photo = _photograph(image)
     if mask is not None:
         coarse = _mask(mask, "mask", white="subject")
@@ -136,15 +144,21 @@ def synthesize(
     array = np.asarray(labels)
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
         raise UserError(f"labels are {array.dtype} {array.shape}; expected whole numbers (H, W).")
+    whole = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 2**32:
+        raise UserError(f"seed is {seed!r}; it must be a whole number from 0 to 4294967295.")
+    if licence is not None and not isinstance(licence, str):
+        raise UserError(f"licence is {licence!r}; expected one name.")
     chain = _chain(_text(run), _text(bank))
     composer = chain.composer
+    label = composer.bank.classes.normalise(array, "labels")
     allowed = composer.bank.allowed(
         only=None if donor is None else [donor], licences=None if licence is None else [licence]
     )
     if not allowed.any():
         raise UserError(f"No picture of the bank is under {licence}.")
     made = composer(
-        chain.fitted(array.astype(np.int32)), allowed=allowed,
+        chain.fitted(label), allowed=allowed,
         rng=np.random.default_rng((seed, 0)),
     )
     picture = chain.synthesise(layout=made.layout, canvas=made.canvas, presence=made.presence)
@@ -192,9 +206,14 @@ def _photograph(image: Picture) -> Photograph:
     """Returns the pixels and the opacity of a picture, in their own depth."""
     if isinstance(image, Image.Image):
         file = io.BytesIO()
+        if image.mode in ("I", "F"):
+            raise UserError(
+                f"The picture is of mode {image.mode}, which has no fixed range. Make it uint8 "
+                "(H, W, 3) or uint16 (H, W)."
+            )
         image = image.convert(_STORED.get(image.mode, image.mode))
         # Through the reader of files, which knows palettes, opacity and the many spaces of colour.
-        image.save(file, "TIFF" if image.mode in ("CMYK", "YCbCr", "LAB", "F") else "PNG")
+        image.save(file, "TIFF" if image.mode in ("CMYK", "YCbCr", "LAB") else "PNG")
         image = images.open_image(file.getvalue())
         if image.mode.startswith("I"):
             return Photograph(np.asarray(image).astype(np.uint16))
@@ -226,11 +245,17 @@ def _encoded(picture: Picture) -> bytes:
     if not isinstance(picture, Image.Image):
         array = np.asarray(picture)
         array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
-        if array.ndim not in (2, 3) or array.dtype not in (np.dtype(bool), np.dtype(np.uint8)):
+        colours = array.ndim == 3 and array.shape[2] in (3, 4) and array.dtype == np.uint8
+        known = array.ndim == 2 and array.dtype in (np.dtype(bool), np.dtype(np.uint8))
+        if not array.size or not (known or colours):
             raise UserError(
                 f"A mask or trimap is {array.dtype} {array.shape}; expected bool or uint8 (H, W)."
             )
         picture = Image.fromarray(array)
+    if picture.mode not in _MASKS:
+        raise UserError(
+            f"A mask or trimap is of mode {picture.mode}; expected one of {', '.join(_MASKS)}."
+        )
     file = io.BytesIO()
     picture.save(file, "PNG")
     return file.getvalue()

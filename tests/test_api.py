@@ -73,7 +73,7 @@ def test_depth_and_opacity_stay(pair):
     assert result.shape == clear.shape and (result[..., 3] == 99).all()
 
 
-@pytest.mark.parametrize("mode", ["1", "P", "CMYK", "YCbCr", "HSV", "LAB", "F", "I", "PA", "RGBX"])
+@pytest.mark.parametrize("mode", ["1", "P", "CMYK", "YCbCr", "HSV", "LAB", "PA", "RGBX"])
 def test_pil_images_of_any_mode_are_taken(pair, mode):
     photo, hole, _ = pair
     given = Image.fromarray(photo)
@@ -131,6 +131,19 @@ def test_a_trimap_and_a_background(pair):
     (lambda p, m: jaxedit.matte(p, trimap=p[..., 0], classical="knn"), "given holds"),
     (lambda p, m: jaxedit.matte(p, trimap=m, classical="knn"), "unknown"),
     (lambda p, m: jaxedit.synthesize(p, run="nowhere"), "whole numbers"),
+    (lambda p, m: jaxedit.synthesize(m.astype(int), run="nowhere", seed=-1), "seed is -1"),
+    (lambda p, m: jaxedit.synthesize(m.astype(int), run="nowhere", licence=[]), "one name"),
+    (lambda p, m: jaxedit.inpaint(p, m, run="x", resolution=-64), "at least 64"),
+    (lambda p, m: jaxedit.inpaint(p, m, run="x", resolution=100.5), "at least 64"),
+    (lambda p, m: jaxedit.inpaint(p, m, run="x", context="20"), "from 1, or 'whole'"),
+    (lambda p, m: jaxedit.inpaint(p, m, run="x", context=0), "from 1, or 'whole'"),
+    (lambda p, m: jaxedit.inpaint(p, m, run="x", context=True), "from 1, or 'whole'"),
+    (lambda p, m: jaxedit.inpaint(p, m, classical="telea", context=5), "is for networks"),
+    (lambda p, m: jaxedit.inpaint(Image.fromarray(p).convert("F"), m, run="x"), "mode F"),
+    (lambda p, m: jaxedit.inpaint(p, Image.fromarray(p).convert("HSV"), run="x"), "mode HSV"),
+    (lambda p, m: jaxedit.inpaint(p, np.repeat(m[..., None], 3, 2), run="x"), "expected bool"),
+    (lambda p, m: jaxedit.inpaint(p, m[:0], run="x"), "expected bool"),
+    (lambda p, m: jaxedit.matte(p, mask=m, trimap_width="x", classical="knn"), "a number"),
 ])
 def test_mistakes(pair, call, message):
     photo, hole, _ = pair

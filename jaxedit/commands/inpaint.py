@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import numbers
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -111,18 +112,18 @@ def of_alpha(arguments: argparse.Namespace) -> bool:
 
 def check_cutting(arguments: argparse.Namespace) -> None:
     """Raises UserError where --context or --resolution says nothing of use."""
-    given = [
-        f"--{name}" for name in ("context", "resolution")
-        if getattr(arguments, name) is not None
-    ]
+    context, resolution = arguments.context, arguments.resolution
+    given = [f"--{name}" for name in ("context", "resolution")
+             if getattr(arguments, name) is not None]
     if given and arguments.classical:
         raise UserError(f"{given[0]} is for networks; {arguments.classical} needs no choice.")
-    if arguments.resolution is not None and arguments.resolution < _SMALLEST_RESOLUTION:
+    if context is not None and context != WHOLE and not _is_whole(context, 1):
+        raise UserError(f"--context is {context!r}; expected pixels, from 1, or {WHOLE!r}.")
+    if resolution is not None and not _is_whole(resolution, _SMALLEST_RESOLUTION):
         raise UserError(
-            f"--resolution is {arguments.resolution}; expected at least {_SMALLEST_RESOLUTION} "
-            "pixels."
+            f"--resolution is {resolution!r}; expected at least {_SMALLEST_RESOLUTION} pixels."
         )
-    if arguments.resolution is not None and arguments.context == WHOLE:
+    if resolution is not None and context == WHOLE:
         raise UserError("--resolution limits crops, and --context whole asks for none.")
 
 
@@ -284,6 +285,11 @@ def _check_hole(
             f"warning: {job.companion} marks {share:.0%} of the photo as a hole. If it marks what "
             f"to keep instead, {'leave out' if invert else 'add'} --invert-mask."
         )
+
+
+def _is_whole(value: object, least: int) -> bool:
+    number = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return number and value >= least
 
 
 def _context(word: str) -> int | str:

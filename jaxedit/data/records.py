@@ -126,6 +126,13 @@ def _read_label(
             f"{name or file} is not a label map: it holds {array.dtype} {array.shape}, where "
             "whole numbers (H, W) are expected."
         )
+    # Before the conversion, which would make another class of what does not fit.
+    bounds = np.iinfo(np.int32)
+    if array.size and (array.min() < bounds.min or array.max() > bounds.max):
+        raise UserError(
+            f"{name or file} holds the class number {max(array.max(), -array.min())}, which is "
+            "none."
+        )
     return array.astype(np.int32)
 
 

@@ -153,3 +153,13 @@ def test_a_paper_declares_in_its_own_module(monkeypatch, tmp_path):
     )
     records._load_papers.cache_clear()
     assert records.declared()["edit_prompt"].kind == "text"
+
+
+@pytest.mark.parametrize("number", [2**33, -(2**40), 2**63])
+def test_a_class_number_that_would_wrap_round_is_refused(tmp_path, number):
+    """2**33 would become class 0."""
+    labels = np.zeros((3, 3), np.uint64 if number > 2**62 else np.int64)
+    labels[1, 1] = number
+    np.save(tmp_path / "a.npy", labels)
+    with pytest.raises(UserError, match=f"class number {abs(number)}"):
+        records.KINDS["label"].read(tmp_path / "a.npy")

@@ -316,5 +316,8 @@ def test_the_function_of_python_gives_what_the_verb_writes(demo, tmp_path):
         made = jaxedit.synthesize(given, run=demo)
         assert isinstance(made, type(given)) or isinstance(made, Image.Image)
         np.testing.assert_array_equal(np.asarray(made), np.asarray(Image.open(out)))
+    for wrong in (label.astype(int) - 1, label.astype(int) + 2**32, label[:0]):
+        with pytest.raises(UserError, match="class number|without pixels"):
+            jaxedit.synthesize(wrong, run=demo)
     with pytest.raises(UserError, match="under nothing"):
         jaxedit.synthesize(label, run=demo, licence="nothing")
