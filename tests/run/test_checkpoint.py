@@ -169,12 +169,12 @@ def test_parameters_that_are_not_finite_are_never_saved_and_never_used(
 
 def test_a_reader_falls_back_and_moves_nothing(run, capsys):
     flip(largest(folder(run) / "params"))
-    _, _, state = readers.load_run(run)
+    _, _, state = readers.load_run(run, trust_code=True)
     message = capsys.readouterr().err
     assert int(state.step) == 2 and "cannot be read" in message and "is left where it is" in message
     assert untouched(run)
     with pytest.raises(UserError, match=r"train/3 cannot be read .* others, of step 1, 2\."):
-        readers.load_run(run, 3)
+        readers.load_run(run, 3, trust_code=True)
 
 
 def test_a_reader_beside_a_run_that_replaces_its_checkpoints(run, untrained):
@@ -195,7 +195,7 @@ def test_a_stage_that_has_saved_nothing_hides_no_other(run):
     (run / "checkpoints" / "next").mkdir()
     (run / "checkpoints" / "next" / "4.orbax-checkpoint-tmp").mkdir()
     assert [s.name for s in stages.read(config)] == ["train", "next"]
-    assert int(readers.load_run(run)[2].step) == 3
+    assert int(readers.load_run(run, trust_code=True)[2].step) == 3
 
 
 @pytest.mark.parametrize("metrics", [{"l1": 0.5}, {"psnr": math.nan}, {"psnr": None}, {}])

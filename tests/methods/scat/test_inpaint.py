@@ -38,7 +38,7 @@ def test_each_publication_has_its_own_upsampling(name, upsample, monkeypatch):
 
 def test_the_smallest_picture_is_the_smallest():
     generator = SMALL(rates=(1, 3))
-    least = inpaint.task(generator).minimum
+    least = inpaint.task(generator, 64).minimum
     shapes = [(1, side, side, c) for side in (least, least - 4) for c in (3, 1)]
     init = lambda *arrays: jax.eval_shape(generator.init, jax.random.key(0), *arrays)
     init(np.zeros(shapes[0], np.float32), np.zeros(shapes[1], np.float32))
