@@ -339,7 +339,7 @@ def demo() -> ConfigDict:
     # far from their places as those left alone.
     config.align.kind = "moments"
     config.stages = (
-        _bank(), _canvases(), _quick_stage("order", "order", 400), _composed("ordering"),
+        _bank(), _canvases(), _quick_order(400), _composed("ordering"),
         *_compared(),
     )
     return config
@@ -377,9 +377,9 @@ def _composed(*networks: str) -> dict:
     return {"name": "composed", "build": True, "overrides": {"part": "compose"}, "start": start}
 
 
-def _quick_stage(name: str, part: str, steps: int) -> dict:
-    return {"name": name, "overrides": {
-        "part": part,
+def _quick_order(steps: int) -> dict:
+    return {"name": "order", "overrides": {
+        "part": "order",
         "train": {"steps": steps, "evaluate_every": 0},
         "optim": {"lr": 3e-4},
         "evaluate": {"batch_size": 8},

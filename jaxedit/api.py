@@ -150,19 +150,12 @@ def synthesize(
     if licence is not None and not isinstance(licence, str):
         raise UserError(f"licence is {licence!r}; expected one name.")
     chain = _chain(_text(run), _text(bank))
-    composer = chain.composer
-    label = composer.bank.classes.normalise(array, "labels")
-    allowed = composer.bank.allowed(
-        only=None if donor is None else [donor], licences=None if licence is None else [licence]
+    label = chain.composer.bank.classes.normalise(array, "labels")
+    allowed = chain.allowed(
+        None if donor is None else [donor], None if licence is None else [licence]
     )
-    if not allowed.any():
-        raise UserError(f"No picture of the bank is under {licence}.")
-    made = composer(
-        chain.fitted(label), allowed=allowed,
-        rng=np.random.default_rng((seed, 0)),
-    )
-    picture = chain.synthesise(layout=made.layout, canvas=made.canvas, presence=made.presence)
-    return _like(labels, Photograph(levels.of_picture(picture["image"])))
+    _, picture = chain.make(label, allowed, seed)
+    return _like(labels, Photograph(levels.of_picture(picture)))
 
 
 def forget() -> None:

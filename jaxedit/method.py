@@ -292,6 +292,20 @@ def create(
     return module.create(config, axis_name)
 
 
+def of_part(
+    parts: Mapping[str, str], config: ml_collections.ConfigDict, axis_name: str | None = None,
+    artifacts: Mapping[str, Artifact] | None = None,
+) -> Method:
+    """Returns the part of a paper that `config.part` names, for the `create` of such a paper.
+
+    Args:
+      parts: the part's name -> "module:class", imported when it is needed.
+      config, axis_name, artifacts: as of `create`.
+    """
+    module, name = parts[config.part].split(":")
+    return getattr(importlib.import_module(module), name)(config, axis_name, artifacts)
+
+
 def bounds(config: ml_collections.ConfigDict) -> dict[str, bounds_lib.Rule]:
     """Returns dotted key -> rule, of the keys of the core and of those of `config.method`.
 

@@ -156,8 +156,9 @@ def test_readme_command_is_understood(line):
             if flags.config and flags.config != "...":
                 config = config_lib.load(str(ROOT / flags.config), overrides)
                 assert method_lib.create(config).networks()
-            elif flags.mode == "evaluate":
-                config = config_lib.load(str(ROOT / "configs/scat.py"), overrides)
+            elif flags.mode == "evaluate":  # of runs/CONFIG-PRESET
+                name = flags.workdir.name.partition("-")[0]
+                assert config_lib.load(str(ROOT / f"configs/{name}.py"), overrides)
         elif words and words[0] == "jaxedit":
             cli.build_parser(words[1:]).parse_args(words[1:])
 

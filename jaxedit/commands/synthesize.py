@@ -86,12 +86,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError(f"--seed is {arguments.seed}; it must be from 0 to 4294967295.")
     jobs = collect(arguments.labels, arguments.output, arguments.variants, arguments.overwrite)
     chain = load(arguments)
-    allowed = chain.composer.bank.allowed(only=arguments.donor, licences=arguments.licence)
-    if not allowed.any():
-        raise UserError(
-            f"No picture of the bank is under {' or '.join(arguments.licence)}. It has: "
-            f"{', '.join(chain.composer.bank.facts['licences'])}."
-        )
+    allowed = chain.allowed(arguments.donor, arguments.licence)
     failures = []
     for job in jobs:
         try:
@@ -125,11 +120,42 @@ class Chain:
     composer: Any
     synthesise: Callable[..., Mapping[str, np.ndarray]]
 
-    def fitted(self, label: np.ndarray) -> np.ndarray:
-        """Returns a layout, int (H, W), at the size of the results, by its nearest pixels."""
+    def make(
+        self, label: np.ndarray, allowed: np.ndarray, seed: int, variant: int = 0
+    ) -> tuple[Any, np.ndarray]:
+        """Returns (composition, picture float32 (H, W, 3) in [-1, 1]) of a layout.
+
+        Args:
+          label: int (h, w) of the bank's classes, scaled by its nearest pixels.
+          allowed: bool (pictures,), which pictures of the bank may lend segments.
+          seed: of what is drawn.
+          variant: from 1 on donors are drawn among the best instead of taking the best.
+        """
         from jaxedit.methods.sims import scaling
 
-        return scaling.nearest(label, self.composer.size)
+        made = self.composer(
+            scaling.nearest(label, self.composer.size), allowed=allowed,
+            rng=np.random.default_rng((seed, variant)), vary=variant > 0,
+        )
+        outputs = self.synthesise(layout=made.layout, canvas=made.canvas, presence=made.presence)
+        return made, outputs["image"]
+
+    def allowed(
+        self, donors: Sequence[str] | None, licences: Sequence[str] | None
+    ) -> np.ndarray:
+        """Returns which pictures of the bank may lend segments, bool (pictures,).
+
+        Raises:
+          UserError: none may.
+        """
+        bank = self.composer.bank
+        allowed = bank.allowed(only=donors, licences=licences)
+        if not allowed.any():
+            raise UserError(
+                f"No picture of the bank is under {' or '.join(licences)}. It has: "
+                f"{', '.join(bank.facts['licences'])}."
+            )
+        return allowed
 
 
 def collect(
@@ -317,15 +343,8 @@ def _synthesise(
     composer = chain.composer
     label = composer.bank.classes.read(job.labels)
     lines = _stretched(job.labels, label.shape, composer.size)
-    label = chain.fitted(label)
     for number, output in enumerate(job.outputs):
-        made = composer(
-            label, allowed=allowed, rng=np.random.default_rng((arguments.seed, number)),
-            vary=number > 0,
-        )
-        picture = chain.synthesise(
-            layout=made.layout, canvas=made.canvas, presence=made.presence
-        )["image"]
+        made, picture = chain.make(label, allowed, arguments.seed, number)
         output.parent.mkdir(parents=True, exist_ok=True)
         profiles = composer.bank.profiles(one.number for one in made.pasted)
         profile = next(iter(profiles)) if len(profiles) == 1 else None

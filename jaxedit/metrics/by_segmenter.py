@@ -26,18 +26,10 @@ from jaxedit.weights import shipped
 
 @dataclasses.dataclass(frozen=True)
 class Judge:
-    """A segmenter that judges.
+    """A segmenter that judges, and its variables."""
 
-    Attributes:
-      name: of its weights.
-      network, variables: of the segmenter.
-      classes: names, in the order of their numbers.
-    """
-
-    name: str
     network: Segmenter
     variables: Any
-    classes: tuple[str, ...]
 
 
 def load(name: str, classes: int) -> Judge:
@@ -57,15 +49,15 @@ def load(name: str, classes: int) -> Judge:
     check_choice("The judge", name, segmenters)
     weights = shipped.get(name)
     config = weights.card["config"]
-    names = tuple(config["classes"]["names"])
-    if len(names) != classes:
+    known = len(config["classes"]["names"])
+    if known != classes:
         raise UserError(
-            f"The judge {name!r} knows {len(names)} classes and the layouts have {classes}. Choose "
+            f"The judge {name!r} knows {known} classes and the layouts have {classes}. Choose "
             'another with --config.evaluate.judge=NAME, or none: --config.evaluate.judge="".'
         )
-    network = Segmenter(len(names), tuple(config["network"]["channels"]))
+    network = Segmenter(known, tuple(config["network"]["channels"]))
     variables = {"params": shipped.load(weights)["params"]["segmenter"]}
-    return Judge(name, network, variables, names)
+    return Judge(network, variables)
 
 
 class LayoutAgreement(SegmentationMetric):

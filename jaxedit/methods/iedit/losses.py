@@ -177,22 +177,6 @@ def latent_mask(
     return lax.reduce_window(mask, -jnp.inf, lax.max, window, (1,) * 4, "SAME")
 
 
-def by_quarter(
-    values: jax.Array, time: jax.Array, steps: int
-) -> dict[str, tuple[jax.Array, jax.Array]]:
-    """Returns sums and counts of values (B,) by the quarter of the schedule that steps lie in.
-
-    Args:
-      values: of the paired term.
-      time: steps (B,), from 0.
-      steps: of the whole schedule.
-    """
-    quarter = time * 4 // steps
-    in_it = {number: (quarter == number).astype(values.dtype) for number in range(4)}
-    return {f"pair/quarter_{number + 1}": (jnp.sum(within * values), within.sum())
-            for number, within in in_it.items()}
-
-
 def perceptual(
     made: Sequence[jax.Array], source: Sequence[jax.Array], target: Sequence[jax.Array],
     mask: jax.Array, used: jax.Array,

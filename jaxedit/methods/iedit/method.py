@@ -5,20 +5,19 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 
 import ml_collections
 
-from jaxedit.method import Method
+from jaxedit.method import Method, of_part
 from jaxedit.methods.iedit import bounds
 from jaxedit.state import Artifact
 
 BOUNDS = bounds.BOUNDS
 # config.part -> module and class.
 PARTS = {
-    "autoencoder": ("autoencoder_method", "Autoencoder"),
-    "diffusion": ("diffusion_method", "Diffusion"),
+    "autoencoder": "jaxedit.methods.iedit.autoencoder_method:Autoencoder",
+    "diffusion": "jaxedit.methods.iedit.diffusion_method:Diffusion",
 }
 
 
@@ -28,6 +27,4 @@ def create(
     artifacts: Mapping[str, Artifact] | None = None,
 ) -> Method:
     """Returns the method; raises UserError for a configuration that cannot be run."""
-    module, name = PARTS[config.part]
-    made = getattr(importlib.import_module(f"jaxedit.methods.iedit.{module}"), name)
-    return made(config, axis_name, artifacts)
+    return of_part(PARTS, config, axis_name, artifacts)

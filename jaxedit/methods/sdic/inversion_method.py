@@ -42,8 +42,11 @@ class InversionMethod(Method):
     where `network.weights` names them, those of earlier stages where `config.stages` says so.
     """
 
-    def __init__(self, config: ml_collections.ConfigDict, axis_name: str | None = None):
-        super().__init__(config, axis_name)
+    def __init__(
+        self, config: ml_collections.ConfigDict, axis_name: str | None = None,
+        artifacts: Mapping[str, Any] | None = None,
+    ):
+        super().__init__(config, axis_name, artifacts)
         _check(config)
         loss = config.loss
         self.settings = losses.Settings(

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Mapping
 
 import ml_collections
 
 from jaxedit.bounds import one_of
-from jaxedit.method import Method
+from jaxedit.method import Method, of_part
 from jaxedit.methods.sdic import bounds
+from jaxedit.state import Artifact
 
 # config.part -> module and class.
-PARTS = {"inversion": ("inversion_method", "InversionMethod")}
+PARTS = {
+    "inversion": "jaxedit.methods.sdic.inversion_method:InversionMethod",
+}
 BOUNDS = {"part": one_of(*PARTS), **bounds.BOUNDS}
 
 
-def create(config: ml_collections.ConfigDict, axis_name: str | None = None) -> Method:
+def create(
+    config: ml_collections.ConfigDict,
+    axis_name: str | None = None,
+    artifacts: Mapping[str, Artifact] | None = None,
+) -> Method:
     """Returns the method; raises UserError for a configuration that cannot be run."""
-    module, name = PARTS[config.part]
-    made = getattr(importlib.import_module(f"jaxedit.methods.sdic.{module}"), name)
-    return made(config, axis_name)
+    return of_part(PARTS, config, axis_name, artifacts)

@@ -90,12 +90,13 @@ def _sdic(name: str, what: str, size: int, codes: int) -> Bundle:
 
 
 def _e4e(name: str, what: str, identifier: str, size: int, codes: int) -> Bundle:
+    address = f"https://drive.google.com/file/d/{identifier}/view"
     return Bundle(
         name=name,
         what=what,
-        address="https://github.com/omertov/encoder4editing",
+        address=address,
         licence="MIT is the publishing code's; none is stated for the weights",
-        files=(File(f"https://drive.google.com/file/d/{identifier}/view", f"{name}.pt"),),
+        files=(File(address, f"{name}.pt"),),
         networks=_parts(size, codes),
         by_hand="Google Drive: a person has to press Download",
     )

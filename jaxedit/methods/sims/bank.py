@@ -236,7 +236,13 @@ def opened(folder: pathlib.Path, *, verify: bool = True) -> Bank:
       UserError: there is no bank, it is of another version, empty, or damaged.
     """
     folder = pathlib.Path(folder)
-    facts = manifests.about_of(folder).get("facts") if folder.is_dir() else None
+    about = manifests.about_of(folder) if folder.is_dir() else {}
+    facts = about.get("facts")
+    if not about and manifests.is_sealed(folder):
+        raise UserError(
+            f"The bank {folder} is damaged: its {manifests.NAME} cannot be read. Put it back from "
+            "a copy, or remove the folder and build it again."
+        )
     if not isinstance(facts, Mapping) or "shards" not in facts or "bank" not in facts:
         raise UserError(
             f"{folder} is no memory bank: no manifest.json there says that it is one. Make one "

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 
 import ml_collections
 
-from jaxedit.method import Method
+from jaxedit.method import Method, of_part
 from jaxedit.methods.sims import bounds
 from jaxedit.state import Artifact
 
 BOUNDS = bounds.BOUNDS
 # config.part -> module and class.
 PARTS = {
-    "bank": ("bank_stage", "BankStage"),
-    "canvases": ("canvas_stage", "CanvasStage"),
-    "compose": ("compose_stage", "ComposeStage"),
-    "align": ("align_method", "Align"),
-    "order": ("order_method", "Order"),
-    "synthesis": ("synthesis_method", "Synthesis"),
+    "bank": "jaxedit.methods.sims.bank_stage:BankStage",
+    "canvases": "jaxedit.methods.sims.canvas_stage:CanvasStage",
+    "compose": "jaxedit.methods.sims.compose_stage:ComposeStage",
+    "align": "jaxedit.methods.sims.align_method:Align",
+    "order": "jaxedit.methods.sims.order_method:Order",
+    "synthesis": "jaxedit.methods.sims.synthesis_method:Synthesis",
 }
 
 
@@ -29,6 +28,4 @@ def create(
     artifacts: Mapping[str, Artifact] | None = None,
 ) -> Method:
     """Returns the method; raises UserError for a configuration that cannot be run."""
-    module, name = PARTS[config.part]
-    made = getattr(importlib.import_module(f"jaxedit.methods.sims.{module}"), name)
-    return made(config, axis_name, artifacts)
+    return of_part(PARTS, config, axis_name, artifacts)

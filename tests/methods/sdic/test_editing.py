@@ -1,5 +1,7 @@
 """Directions and edits: the plane that was planted is found, SeFa's order, StyleCLIP's formula."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -92,3 +94,15 @@ def test_styles_are_numbered_as_the_generator_numbers_them():
     offsets = editing.style_offsets(moves, (1, 2, 4), 8, edited=2)
     assert list(offsets) == [0, 2]
     np.testing.assert_array_equal(offsets[2], [1, 2])
+
+
+def test_closed_form_takes_the_modulations_of_a_generator():
+    """In the order of the layers' codes: conv1, then the two of each larger resolution."""
+    generator = Generator(size=16, style_width=8, mapping_layers=1, most_channels=6)
+    params = generator.init(jax.random.key(0), jnp.zeros((1, 8)))["params"]
+    kernels = editing.modulation_kernels(params, range(5))
+    assert [kernel.shape for kernel in kernels] == [(8, 6)] * 5
+    np.testing.assert_array_equal(kernels[0], params["conv1"]["conv"]["modulation"]["kernel"])
+    np.testing.assert_array_equal(kernels[4], params["convs_3"]["conv"]["modulation"]["kernel"])
+    found = editing.closed_form(kernels, 2)
+    assert found.shape == (2, 8) and abs(found[0] @ found[1]) < 1e-5

@@ -104,7 +104,11 @@ def test_damaged_foreign_and_empty_banks_are_named(bank, tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
         bank_lib.opened(copy, verify=False)
     manifest = copy / "manifest.json"
-    about = json.loads(manifest.read_text())
+    whole = manifest.read_text()
+    manifest.write_text(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="damaged: its manifest.json cannot be read"):
+        bank_lib.opened(copy)
+    about = json.loads(whole)
     for change, message in (({"bank": 9}, "version 9"), ({"segments": 0}, "empty")):
         manifest.write_text(json.dumps({"facts": {**about["facts"], **change}, "files": {}}))
         with pytest.raises(UserError, match=message):
