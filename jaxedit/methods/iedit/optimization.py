@@ -9,21 +9,15 @@ import jax.numpy as jnp
 import ml_collections
 import optax
 
-
-def rate(optim: ml_collections.ConfigDict, total_steps: int) -> optax.Schedule:
-    """Returns step (from 0) -> rate: a linear warm-up, then constant, or a cosine to 0."""
-    rest = optax.constant_schedule(optim.lr)
-    if optim.schedule == "cosine":
-        rest = optax.cosine_decay_schedule(optim.lr, max(1, total_steps - optim.warmup))
-    ramp = optax.linear_schedule(optim.lr / (optim.warmup + 1), optim.lr, optim.warmup)
-    return optax.join_schedules([ramp, rest], [optim.warmup]) if optim.warmup else rest
+from jaxedit.optim import schedules
 
 
 def adamw(optim: ml_collections.ConfigDict, total_steps: int) -> optax.GradientTransformation:
     """Returns the optimizer that `config.optim` describes; a clip of 0 does not clip."""
     b1, b2 = optim.betas
+    rate = schedules.warmed_up(optim.schedule, optim.lr, optim.warmup, total_steps)
     adam = optax.adamw(
-        rate(optim, total_steps), b1=b1, b2=b2, eps=optim.eps, weight_decay=optim.weight_decay
+        rate, b1=b1, b2=b2, eps=optim.eps, weight_decay=optim.weight_decay
     )
     return optax.chain(optax.clip_by_global_norm(optim.clip), adam) if optim.clip else adam
 

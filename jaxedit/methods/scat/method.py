@@ -30,6 +30,7 @@ from jaxedit.methods.scat.generator import Generator
 from jaxedit.methods.scat.objectives import Settings
 from jaxedit.methods.scat.patch_discriminator import PatchDiscriminator
 from jaxedit.models.vgg import VGG, random_features
+from jaxedit.optim import schedules
 
 PyTree = Any
 BOUNDS = bounds.BOUNDS
@@ -193,14 +194,10 @@ def create(config: ml_collections.ConfigDict, axis_name: str | None = None) -> S
 
 
 def _schedule(kind: str, lr: float, warmup: int, total_steps: int) -> float | optax.Schedule:
-    """Returns a constant rate, or a linear warm-up followed by a constant or cosine schedule."""
-    rest = optax.cosine_decay_schedule(lr, max(1, total_steps - warmup))
-    if kind == "constant":
-        if not warmup:
-            return lr
-        rest = optax.constant_schedule(lr)
-    ramp = optax.linear_schedule(lr / (warmup + 1), lr, warmup)
-    return optax.join_schedules([ramp, rest], [warmup])
+    """Returns a rate; one that never changes is a number, of which Adam keeps no count of steps."""
+    if kind == "constant" and not warmup:
+        return lr
+    return schedules.warmed_up(kind, lr, warmup, total_steps)
 
 
 def _settings(config: ml_collections.ConfigDict) -> Settings:

@@ -17,7 +17,7 @@ import ml_collections
 import optax
 
 from jaxedit.method import Batch, Method, State, Sums
-from jaxedit.optim import gradients
+from jaxedit.optim import gradients, schedules
 
 PyTree = Any
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -106,8 +106,7 @@ def schedule(optim: ml_collections.ConfigDict, total_steps: int) -> optax.Schedu
     """Returns step (from 0) -> rate.
 
     `epochs`, as published: start * growth^(epoch - 1), at most `lr` up to epoch `drop_epoch` and at
-    most `lr_late` after it; epochs count from 1. `constant`: `lr`. `cosine`: from `lr` to 0 at the
-    last step. Both of the latter begin with `warmup` steps in which the rate rises linearly.
+    most `lr_late` after it; epochs count from 1. `constant`, `cosine`: see `schedules.warmed_up`.
 
     Args:
       optim: schedule, lr, lr_start, growth, drop_epoch (0: never), lr_late, steps_per_epoch and
@@ -124,8 +123,4 @@ def schedule(optim: ml_collections.ConfigDict, total_steps: int) -> optax.Schedu
             return jnp.minimum(optim.lr_start * optim.growth ** jnp.minimum(epoch, 400.0), most)
 
         return rate
-    rest = optax.constant_schedule(optim.lr)
-    if optim.schedule == "cosine":
-        rest = optax.cosine_decay_schedule(optim.lr, max(1, total_steps - optim.warmup))
-    ramp = optax.linear_schedule(optim.lr / (optim.warmup + 1), optim.lr, optim.warmup)
-    return optax.join_schedules([ramp, rest], [optim.warmup]) if optim.warmup else rest
+    return schedules.warmed_up(optim.schedule, optim.lr, optim.warmup, total_steps)
