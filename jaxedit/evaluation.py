@@ -43,7 +43,7 @@ class Evaluation:
       metrics: names of metrics in `jaxedit.metrics` or in `own`, and metrics that are made already
         (see `metrics.create`).
       region: the batch key of the mask where figures of a region count, such as `psnr_hole`.
-      own: name -> maker, of metrics that only this paper knows.
+      own: figure -> maker, of metrics that only this paper knows; one of those that it yields.
       systems: name -> another output key that is measured in the place of `prediction`, as a system
         of its own beside the model ("encoder alone").
       groups: ordered group labels; every table has a column group for each and one for `all`.

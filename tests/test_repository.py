@@ -12,6 +12,7 @@ import pytest
 from jaxedit import cli, main
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
+from jaxedit.run import evaluate, stages
 
 ROOT = pathlib.Path(__file__).parent.parent
 FOLDERS = ("jaxedit", "configs", "experiments", "tests")
@@ -173,3 +174,7 @@ def test_every_preset_is_a_sound_configuration(name):
         assert config_lib.differences(config, again) == []
         method = method_lib.create(config)
         assert method.networks() and method.optimizers(10)
+        # As a training does before the first step of each stage.
+        for stage in stages.read(config):
+            if not stage.build:
+                evaluate.check_best(method_lib.create(stage.config), stage.config)

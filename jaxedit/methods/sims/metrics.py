@@ -57,7 +57,7 @@ def copied(prediction: np.ndarray, canvas: np.ndarray, epsilon: float = CLOSE) -
 
 
 def judged(name: str, classes: int) -> dict[str, Callable[[base.Keys], base.Metric]]:
-    """Returns name -> maker of what a judge measures: layouts followed, likeness to photographs.
+    """Returns figure -> maker of what a judge measures: layouts followed, likeness to photographs.
 
     Figures `_by_segmenter` are against the layout that was asked for, `_of_canvas_by_segmenter`
     against the one that the network was shown, rewritten to the shapes that were pasted. The judge
@@ -74,8 +74,8 @@ def judged(name: str, classes: int) -> dict[str, Callable[[base.Keys], base.Metr
         )
 
     return {
-        "layout_by_segmenter": agreement("label", "_by_segmenter"),
-        "layout_of_canvas_by_segmenter": agreement("layout", "_of_canvas_by_segmenter"),
+        "mean_iou_by_segmenter": agreement("label", "_by_segmenter"),
+        "mean_iou_of_canvas_by_segmenter": agreement("layout", "_of_canvas_by_segmenter"),
         "frechet_segmenter": lambda keys: by_segmenter.frechet_distance(
             judge().network, judge().variables, keys
         ),
