@@ -34,6 +34,10 @@ distances, which hide one another. Each record:
 
 `render_group(group)` makes any other one, `group.replace_member(place, colour="red")` the same one
 with one thing changed.
+
+`scenes:world`, or `scenes:world:SIZE`: the small world of `world.py`, with the records of a single
+subject; captions say its colour and what it stands before, and nothing else. `world.edited` and
+`render` make the true result of an edit.
 """
 
 from __future__ import annotations
@@ -45,17 +49,19 @@ import numpy as np
 from jaxedit.data.records import check_keys
 from jaxedit.data.sources import Record, Source
 from jaxedit.errors import UserError
+from jaxedit.scenes import world
 from jaxedit.scenes.group_rendering import finish_group, render_group, render_group_layers
 from jaxedit.scenes.groups import Group, Member, sample_group
 from jaxedit.scenes.parameters import CLASSES, KINDS, Parameters, sample_parameters
 from jaxedit.scenes.rendering import finish, render, render_layers
 
 __all__ = ["CLASSES", "KINDS", "OPTIONS", "Group", "GroupSource", "Member", "Parameters",
-           "SceneSource", "create", "render", "render_group", "sample_parameters"]  # fmt: skip
+           "SceneSource", "WorldSource", "create", "render", "render_group",
+           "sample_parameters"]  # fmt: skip
 
 OPTIONS = ("keys", "train_count", "eval_count", "cache_mb")
 DEFAULT_SIZE = 160
-SEVERAL = "several"
+SEVERAL, WORLD = "several", "world"
 _SMALLEST, _LARGEST = 64, 2048
 _PARTS = ("train", "eval")
 _KEYS = frozenset(
@@ -179,17 +185,47 @@ class GroupSource(SceneSource):
         return finish_group(parameters, layers)
 
 
+class WorldSource(SceneSource):
+    """The scenes of the small world of a part; see `SceneSource` for its arguments."""
+
+    form = WORLD
+
+    def __init__(self, size: int, split: str, *, train_count: int = 2000, eval_count: int = 400,
+                 **options: Any):
+        super().__init__(
+            size, split, train_count=train_count, eval_count=eval_count, **options
+        )
+
+    def parameters(self, index: int) -> Parameters:
+        """Returns what record `index` shows."""
+        return world.world_parameters(*self._places[range(len(self))[index]])
+
+    def parameters_of(self, name: str) -> Parameters:
+        """Returns what the record with the id `name` shows."""
+        _, _, part, number = name.split("-")
+        return world.world_parameters(part, int(number))
+
+    def _finish(self, parameters: Parameters, layers: dict[str, np.ndarray]) -> Record:
+        return finish(parameters, layers) | {"caption": world.caption(parameters)}
+
+
+# Form -> its source and the keys of its records.
+_FORMS = {
+    "": (SceneSource, _KEYS), SEVERAL: (GroupSource, _GROUP_KEYS), WORLD: (WorldSource, _KEYS),
+}  # fmt: skip
+
+
 def create(argument: str, split: str, **options: Any) -> SceneSource:
-    """Returns the source; `argument` is SIZE, `several`, `several:SIZE` or empty.
+    """Returns the source; `argument` is SIZE, `several`, `world`, either with :SIZE, or empty.
 
     Raises:
       UserError: the side is not a whole number within bounds, or an option is wrong.
     """
-    several = argument.partition(":")[0] == SEVERAL
-    named, known = "scenes", _KEYS
-    if several:
-        named, known = f"scenes:{SEVERAL}", _GROUP_KEYS
-        argument = argument.removeprefix(SEVERAL).removeprefix(":")
+    form = argument.partition(":")[0]
+    form = form if form in _FORMS else ""
+    kind, known = _FORMS[form]
+    named = f"scenes:{form}" if form else "scenes"
+    argument = argument.removeprefix(form).removeprefix(":") if form else argument
     lacking = (check_keys(options.get("keys")) or set()) - known
     if lacking:
         raise UserError(
@@ -204,14 +240,14 @@ def create(argument: str, split: str, **options: Any) -> SceneSource:
             raise UserError(
                 f"{named}:{argument} names no size: write the side of the pictures in pixels, "
                 f"{_SMALLEST} to {_LARGEST}, such as {named}:{DEFAULT_SIZE}"
-                + ("." if several else f", or scenes:{SEVERAL} for pictures of several subjects.")
+                + ("." if form else f", or scenes:{SEVERAL} for pictures of several subjects.")
             )
         size = int(argument)
     for name in ("train_count", "eval_count"):
         count = options.get(name, 1)
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise UserError(f"{name} of scenes is {count!r}; it must be a whole number above 0.")
-    return (GroupSource if several else SceneSource)(size, split, **options)
+    return kind(size, split, **options)
 
 
 def scene_parameters(part: str, index: int) -> Parameters:
