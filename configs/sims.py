@@ -7,7 +7,7 @@ and ADE20K are trained on in the paper [P], but nothing was released for them: t
 Cityscapes' unless marked [R].
 
 Presets:
-  demo        the embedded scenes of several subjects at 64 pixels, a quarter of the width
+  demo        the embedded scenes of several subjects at 64 pixels, about a quarter of the width
   cityscapes  256 x 512, 512 x 1024 and 1024 x 2048, each grown from the one before [C]
   released256, released512, released1024  trains nothing: a bank for the published weights [C]
   nyu         indoor photographs with measured depth
@@ -317,7 +317,7 @@ def demo() -> ConfigDict:
     """
     config = _base()
     config.image_size = (64, 64)
-    config.network.update(classes=15, width=16)
+    config.network.update(classes=15, width=15)  # of 16, what comes with jaxedit is over 8 MB
     config.evaluate.judge = "scenes-judge"  # it has learned from the other half
     config.data.source = "half:first:scenes:several:64"
     config.data.update(
@@ -339,7 +339,7 @@ def demo() -> ConfigDict:
     # far from their places as those left alone.
     config.align.kind = "moments"
     config.stages = (
-        _bank(), _canvases(), _quick_order(400), _composed("ordering"),
+        _bank(), _canvases(), _quick_order(400, width=8), _composed("ordering", width=8),
         *_compared(),
     )
     return config
@@ -370,19 +370,19 @@ def _compared() -> tuple[dict, dict]:
     )
 
 
-def _composed(*networks: str) -> dict:
+def _composed(*networks: str, **network) -> dict:
     """Returns the host stage that makes canvases for the evaluation part's layouts, section 3."""
     stage = {"alignment": "align", "ordering": "order"}
     start = tuple((f"{stage[name]}:ema/{name}", f"params/{name}") for name in networks)
-    return {"name": "composed", "build": True, "overrides": {"part": "compose"}, "start": start}
+    overrides = {"part": "compose", "network": network}
+    return {"name": "composed", "build": True, "overrides": overrides, "start": start}
 
 
-def _quick_order(steps: int) -> dict:
+def _quick_order(steps: int, **network) -> dict:
     return {"name": "order", "overrides": {
-        "part": "order",
+        "part": "order", "network": network,
         "train": {"steps": steps, "evaluate_every": 0},
-        "optim": {"lr": 3e-4},
-        "evaluate": {"batch_size": 8},
+        "optim": {"lr": 3e-4}, "evaluate": {"batch_size": 8},
     }}
 
 
