@@ -73,6 +73,26 @@ def learning_rate(example: float) -> Rule:
     return real(0, 100, example=example)
 
 
+def loss_weight(example: float = 1.0) -> Rule:
+    """A term's factor in a loss: 0 leaves it out; far above any that a sum of terms survives."""
+    return real(0, 1e6, example=example)
+
+
+def channels(example: int) -> Rule:
+    """The width of a layer."""
+    return whole(1, 2**14, example=example)
+
+
+def epsilon(example: float) -> Rule:
+    """What an optimizer adds to a divisor; above 1 it is no longer a guard but the divisor."""
+    return real(0, 1, example=example)
+
+
+def weight_decay(example: float) -> Rule:
+    """A share of the parameters that is taken off, times the learning rate."""
+    return real(0, 1, example=example)
+
+
 def flag() -> Rule:
     """True or False."""
     return Rule("true or false", True, lambda value: isinstance(value, bool))

@@ -102,6 +102,8 @@ OWN = [
     (SCAT, "data.brush_width", (3.0,), "a sequence of 2, each a finite number above 0"),
     (SCAT, "loss.l1", -1.0, "at least 0"),
     (SCAT, "loss.l1", 1e39, "a finite number"),
+    (SCAT, "loss.global_adversarial", 1e20, "at most 1e+06"),
+    (SCAT, "optim.eps", 1e8, "at least 0 and at most 1"),
     (SCAT, "optim.lr", 1e20, "at most 100, for example 0.0001"),
     (SCAT, "loss.semantic_temperature", 0.0, "above 0"),
     (SCAT, "loss.semantic_negatives", "many", "use one of 'batch', 'own'"),
@@ -116,6 +118,7 @@ OWN = [
     (MATTING, "loss.regions", "everywhere", "use one of 'pretrain', 'self_guided', 'whole'"),
     (MATTING, "network.depths", (2, 2, 6), "a sequence of 4"),
     (MATTING, "optim.lr", float("inf"), "a finite number"),
+    (MATTING, "optim.weight_decay", 50.0, "at least 0 and at most 1"),
 ]
 
 

@@ -1,11 +1,23 @@
 """What the values of iEdit's own configuration keys may be, see `jaxedit.bounds`."""
 
-from jaxedit.bounds import flag, learning_rate, one_of, real, several, text, whole
+from jaxedit.bounds import (
+    channels,
+    epsilon,
+    flag,
+    learning_rate,
+    loss_weight,
+    one_of,
+    real,
+    several,
+    text,
+    weight_decay,
+    whole,
+)
 from jaxedit.methods.iedit import text_states
 from jaxedit.models.diffusion import schedule
 
-_CHANNELS = whole(1, 2**14, example=64)
-_WEIGHT = real(0, example=1.0)
+_CHANNELS = channels(64)
+_WEIGHT = loss_weight()
 
 BOUNDS = {
     "part": one_of("autoencoder", "diffusion"),
@@ -53,8 +65,8 @@ BOUNDS = {
     "optim.schedule": one_of("constant", "cosine"),
     "optim.warmup": whole(0, example=500),
     "optim.betas": several(real(0, below=1, example=0.9), 2, example=(0.9, 0.999)),
-    "optim.eps": real(0, example=1e-8),
-    "optim.weight_decay": real(0, example=1e-2),
+    "optim.eps": epsilon(1e-8),
+    "optim.weight_decay": weight_decay(1e-2),
     "optim.clip": real(0, example=1.0),
     "optim.ema": real(0, below=1, example=0.9999),
 }

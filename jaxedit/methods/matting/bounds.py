@@ -1,11 +1,23 @@
 """What the values of matting's own configuration keys may be, see `jaxedit.bounds`."""
 
-from jaxedit.bounds import flag, learning_rate, one_of, real, several, text, whole
+from jaxedit.bounds import (
+    channels,
+    epsilon,
+    flag,
+    learning_rate,
+    loss_weight,
+    one_of,
+    real,
+    several,
+    text,
+    weight_decay,
+    whole,
+)
 
-_CHANNELS = whole(1, 2**14, example=32)
+_CHANNELS = channels(32)
 _PIXELS = whole(1, 2**16, example=640)
 _SHARE = real(0, 1, example=0.5)
-_WEIGHT = real(0, example=1.0)
+_WEIGHT = loss_weight()
 _FOUR = several(whole(1, 1024, example=2), 4, example=(2, 2, 6, 2))
 
 BOUNDS = {
@@ -46,8 +58,8 @@ BOUNDS = {
     "optim.kind": one_of("adamw", "adam"),
     "optim.lr": learning_rate(1e-3),
     "optim.betas": several(real(0, below=1, example=0.9), 2, example=(0.9, 0.95)),
-    "optim.eps": real(0, example=1e-8),
-    "optim.weight_decay": real(0, example=0.05),
+    "optim.eps": epsilon(1e-8),
+    "optim.weight_decay": weight_decay(0.05),
     "optim.schedule": one_of("epochs", "steps"),
     "optim.warmup": whole(0, example=10),
     "optim.total": whole(0, example=100),

@@ -1,12 +1,23 @@
 """What the values of SCAT's own configuration keys may be, see `jaxedit.bounds`."""
 
-from jaxedit.bounds import flag, learning_rate, one_of, real, several, text, whole
+from jaxedit.bounds import (
+    channels,
+    epsilon,
+    flag,
+    learning_rate,
+    loss_weight,
+    one_of,
+    real,
+    several,
+    text,
+    whole,
+)
 from jaxedit.data import mask_files
 from jaxedit.losses import adversarial
 
 CROPS = ("random_resized", "centre", "resize_and_crop")
-_CHANNELS = whole(1, 2**14, example=64)
-_WEIGHT = real(0, example=1.0)
+_CHANNELS = channels(64)
+_WEIGHT = loss_weight()
 _GAN = one_of(*adversarial.KINDS)
 
 BOUNDS = {
@@ -54,7 +65,7 @@ BOUNDS = {
     "optim.lr": learning_rate(1e-4),
     "optim.lr_discriminator": learning_rate(1e-4),
     "optim.betas": several(real(0, below=1, example=0), 2, example=(0.0, 0.99)),
-    "optim.eps": real(0, example=1e-8),
+    "optim.eps": epsilon(1e-8),
     "optim.schedule": one_of("constant", "cosine"),
     "optim.warmup": whole(0, example=100),
     "optim.ema": real(0, below=1, example=0.995),

@@ -1,10 +1,22 @@
 """What the values of SDIC's own configuration keys may be, see `jaxedit.bounds`."""
 
-from jaxedit.bounds import flag, one_of, real, several, text, whole
+from jaxedit.bounds import (
+    channels,
+    epsilon,
+    flag,
+    learning_rate,
+    loss_weight,
+    one_of,
+    real,
+    several,
+    text,
+    weight_decay,
+    whole,
+)
 from jaxedit.methods.sdic import dicn, dipn, inversion, losses
 
-_CHANNELS = whole(1, 2**14, example=64)
-_WEIGHT = real(0, example=1.0)
+_CHANNELS = channels(64)
+_WEIGHT = loss_weight()
 _POWERS = tuple(2**power for power in range(3, 11))
 
 BOUNDS = {
@@ -15,7 +27,7 @@ BOUNDS = {
     "network.size": one_of(*_POWERS),
     "network.style_width": whole(8, 2**12, example=512),
     "network.mapping_layers": whole(1, 64, example=8),
-    "network.channel_multiplier": real(above=0, example=2.0),
+    "network.channel_multiplier": real(above=0, most=64, example=2.0),
     "network.most_channels": _CHANNELS,
     "network.tap": one_of(*_POWERS[:-1]),
     "network.encoder_blocks": several(whole(1, 64, example=3), 4, example=(3, 4, 14, 3)),
@@ -36,10 +48,10 @@ BOUNDS = {
     "loss.features": one_of(*losses.FEATURES),
     "loss.feature_channels": _CHANNELS,
     "loss.identity_network": one_of(*losses.IDENTITIES),
-    "optim.lr": real(0, example=1e-3),
+    "optim.lr": learning_rate(1e-3),
     "optim.betas": several(real(0, below=1, example=0.9), 2, example=(0.95, 0.999)),
-    "optim.eps": real(0, example=1e-5),
-    "optim.weight_decay": real(0, example=0.0),
+    "optim.eps": epsilon(1e-5),
+    "optim.weight_decay": weight_decay(0.0),
     "optim.lookahead": whole(0, 2**20, example=6),
     # The corrections are small: half precision loses them.
     "precision.compute": one_of("float32"),

@@ -1,6 +1,6 @@
 """What the values of segmentation's own configuration keys may be, see `jaxedit.bounds`."""
 
-from jaxedit.bounds import learning_rate, one_of, real, several, text, whole
+from jaxedit.bounds import learning_rate, one_of, real, several, text, weight_decay, whole
 
 _LEVEL = whole(0, 255, example=128)
 
@@ -15,7 +15,7 @@ BOUNDS = {
     "loss.smoothing": real(0, below=1, example=0.05),
     "optim.lr": learning_rate(4e-3),
     "optim.warmup": whole(0, example=50),
-    "optim.weight_decay": real(0, example=1e-2),
+    "optim.weight_decay": weight_decay(1e-2),
     "optim.ema": real(0, below=1, example=0.98),
     "remat": one_of(False),  # its blocks are too small to be worth computing twice
 }

@@ -1,6 +1,17 @@
 """What the values of SIMS' own configuration keys may be, see `jaxedit.bounds`."""
 
-from jaxedit.bounds import flag, learning_rate, one_of, real, several, text, whole
+from jaxedit.bounds import (
+    channels,
+    epsilon,
+    flag,
+    learning_rate,
+    loss_weight,
+    one_of,
+    real,
+    several,
+    text,
+    whole,
+)
 from jaxedit.methods.sims import (
     affine,
     canvas,
@@ -13,8 +24,8 @@ from jaxedit.methods.sims import (
 )
 
 _CLASSES = several(whole(0, 254, example=5), example=(5, 6, 7))
-_CHANNELS = whole(1, 2**14, example=64)
-_WEIGHT = real(0, example=1.0)
+_CHANNELS = channels(64)
+_WEIGHT = loss_weight()
 _SHARE = real(0, 1, example=0.2)
 
 BOUNDS = {
@@ -89,6 +100,6 @@ BOUNDS = {
     "optim.schedule": one_of("epochs", "constant", "cosine"),
     "optim.warmup": whole(0, example=100),
     "optim.betas": several(real(0, below=1, example=0.9), 2, example=(0.9, 0.999)),
-    "optim.eps": real(0, example=1e-8),
+    "optim.eps": epsilon(1e-8),
     "optim.ema": real(0, below=1, example=0.999),
 }
