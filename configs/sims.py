@@ -136,7 +136,7 @@ def _base() -> ConfigDict:
 
     config.evaluate.metrics = ("psnr", "l1", "lpips_alex", "fid", "kid")
     config.evaluate.batch_size = 1
-    # Weights of a segmenter that says how well results follow their layouts; "": nobody judges [R]
+    # A segmenter that says how well results follow layouts: its name, or a path of one's own [R]
     config.evaluate.judge = ""
     config.evaluate.nearest = False  # beside the bank's picture of the likest layout (compose) [R]
     return config

@@ -183,7 +183,7 @@ def _applier(
 
 
 @functools.cache
-def _chain(run: str | None, bank: str | None) -> synthesize_verb.Chain:
+def _chain(run: str | None, bank: str | None) -> Any:
     """Returns the networks and the bank of a layout's synthesis, as the verb finds them."""
     words = ["synthesize", "labels", "--output", "none.png"]
     words += [] if run is None else ["--run", run]

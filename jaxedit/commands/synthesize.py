@@ -12,8 +12,8 @@ import dataclasses
 import json
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from jaxedit.data import images
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, levels
 from jaxedit.host.names import check_choice
+
+if TYPE_CHECKING:
+    from jaxedit.methods.sims.chain import Chain
 
 SMALLEST, LARGEST = 16, 8192  # pixels a side of a result
 STRETCH = 0.02  # that nobody sees
@@ -41,7 +44,8 @@ def add(commands) -> None:
         "  jaxedit synthesize labels.png --run runs/sims-demo --variants 4 --output photo.png\n"
         "  jaxedit synthesize labels.png --run runs/cityscapes --size 1024x512 --output photo.png\n"
         "  jaxedit synthesize labels/ --run runs/sims-demo --bank mine/ --output photos/\n"
-        "  jaxedit synthesize labels.png --bank scenes.bank --output photo.png",
+        "  jaxedit synthesize labels.png --bank scenes.bank --output photo.png\n"
+        "  jaxedit synthesize labels.png --bank mine/ --canvas-only --output collage.png",
     )
     parser.add_argument("labels", type=pathlib.Path, metavar="LABELS",
                         help="a label map, or a folder of them")
@@ -72,6 +76,9 @@ def add(commands) -> None:
     parser.add_argument("--no-align", action="store_true", help="paste segments where they were")
     parser.add_argument("--save-canvas", action="store_true",
                         help="keep what the network was given, OUT.canvas.png")
+    parser.add_argument("--canvas-only", action="store_true",
+                        help="paste segments, whole, and let no network paint: for banks of any "
+                        "classes")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--output", type=pathlib.Path, required=True, metavar="OUT",
                         help="the result, .png; a folder where LABELS is one")
@@ -84,6 +91,8 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError(f"--variants is {arguments.variants}; it must be at least 1.")
     if not 0 <= arguments.seed < 2**32:
         raise UserError(f"--seed is {arguments.seed}; it must be from 0 to 4294967295.")
+    if arguments.canvas_only and (arguments.stage or arguments.save_canvas):
+        raise UserError("--canvas-only writes the canvas itself: leave out --stage, --save-canvas.")
     jobs = collect(arguments.labels, arguments.output, arguments.variants, arguments.overwrite)
     chain = load(arguments)
     allowed = chain.allowed(arguments.donor, arguments.licence)
@@ -106,56 +115,6 @@ class Job:
 
     labels: pathlib.Path
     outputs: tuple[pathlib.Path, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Chain:
-    """What makes a photograph of a layout.
-
-    Attributes:
-      composer: makes the canvas.
-      synthesise: the synthesis network's task.
-    """
-
-    composer: Any
-    synthesise: Callable[..., Mapping[str, np.ndarray]]
-
-    def make(
-        self, label: np.ndarray, allowed: np.ndarray, seed: int, variant: int = 0
-    ) -> tuple[Any, np.ndarray]:
-        """Returns (composition, picture float32 (H, W, 3) in [-1, 1]) of a layout.
-
-        Args:
-          label: int (h, w) of the bank's classes, scaled by its nearest pixels.
-          allowed: bool (pictures,), which pictures of the bank may lend segments.
-          seed: of what is drawn.
-          variant: from 1 on donors are drawn among the best instead of taking the best.
-        """
-        from jaxedit.methods.sims import scaling
-
-        made = self.composer(
-            scaling.nearest(label, self.composer.size), allowed=allowed,
-            rng=np.random.default_rng((seed, variant)), vary=variant > 0,
-        )
-        outputs = self.synthesise(layout=made.layout, canvas=made.canvas, presence=made.presence)
-        return made, outputs["image"]
-
-    def allowed(
-        self, donors: Sequence[str] | None, licences: Sequence[str] | None
-    ) -> np.ndarray:
-        """Returns which pictures of the bank may lend segments, bool (pictures,).
-
-        Raises:
-          UserError: none may.
-        """
-        bank = self.composer.bank
-        allowed = bank.allowed(only=donors, licences=licences)
-        if not allowed.any():
-            raise UserError(
-                f"No picture of the bank is under {' or '.join(licences)}. It has: "
-                f"{', '.join(bank.facts['licences'])}."
-            )
-        return allowed
 
 
 def collect(
@@ -197,10 +156,11 @@ def load(arguments: argparse.Namespace) -> Chain:
     """
     size = None if arguments.size is None else _size(arguments.size)
     if arguments.run is None:
-        return _shipped(arguments, size)
+        return (_collage if arguments.canvas_only else _shipped)(arguments, size)
     from jaxedit.apply import applier
     from jaxedit.methods.sims import align_method, compose_stage, composition
     from jaxedit.methods.sims import bank as bank_lib
+    from jaxedit.methods.sims.chain import Chain
     from jaxedit.run import artifacts, checkpoint, sharding, stages
     from jaxedit.state import State
 
@@ -217,7 +177,11 @@ def load(arguments: argparse.Namespace) -> Chain:
     )
     places = {stage.config.part: stage for stage in every}
     helper = lambda part: places[part] if part in places and is_trained(places[part]) else None
-    painter = _painter(every, is_trained, arguments, size)
+    only = arguments.canvas_only
+    if only:
+        painter = places.get("synthesis", every[-1])
+    else:
+        painter = _painter(every, is_trained, arguments, size)
     config = painter.config
     if arguments.bank is not None:
         bank = bank_lib.opened(arguments.bank)
@@ -241,15 +205,16 @@ def load(arguments: argparse.Namespace) -> Chain:
     if not arguments.no_align:
         align = compose_stage.applied(align_method.Align(config), State(0), "align")
         learned = None if align else helper("align")
+    settings = composition.settings_of(config, bank)
     return Chain(
         composition.Composer(
-            bank, composition.settings_of(config, bank),
+            bank, dataclasses.replace(settings, erase="none") if only else settings,
             task(learned, "align") if learned else align, order and task(order, "order"),
             size=size or tuple(config.image_size),
             align_size=learned and tuple(learned.config.image_size),
             order_size=order and tuple(order.config.image_size),
         ),
-        task(painter, "synthesize"),
+        None if only else task(painter, "synthesize"),
     )
 
 
@@ -292,6 +257,7 @@ def _shipped(arguments: argparse.Namespace, size: tuple[int, int] | None) -> Cha
     from jaxedit.apply import applier
     from jaxedit.methods.sims import align_method, compose_stage, composition
     from jaxedit.methods.sims import bank as bank_lib
+    from jaxedit.methods.sims.chain import Chain
     from jaxedit.run import sharding
     from jaxedit.state import State
     from jaxedit.weights import shipped
@@ -301,11 +267,7 @@ def _shipped(arguments: argparse.Namespace, size: tuple[int, int] | None) -> Cha
         raise UserError("Name a run: --run DIRECTORY. No networks for it come with jaxedit.")
     if arguments.stage is not None:
         raise UserError("--stage is one of a run: name that, --run DIRECTORY.")
-    if arguments.bank is None:
-        raise UserError(
-            "Name a memory bank, --bank DIRECTORY (`jaxedit bank build` makes one), or a run that "
-            "has one, --run DIRECTORY."
-        )
+    _check_bank(arguments)
     sharding.enable_compilation_cache()
     found = {
         task: applier.from_weights(name, task, bucket=1, say=command.tell)
@@ -320,8 +282,9 @@ def _shipped(arguments: argparse.Namespace, size: tuple[int, int] | None) -> Cha
     if bank.classes.count != config.network.classes or set(known) - set(bank.classes.names):
         raise UserError(
             f"The bank {bank.folder} has other classes than the {config.network.classes} that the "
-            f"networks in jaxedit know: {', '.join(known)}. Train on your own: "
-            "python -m jaxedit.main --config=configs/sims.py."
+            f"networks in jaxedit know: {', '.join(known)}. Paste its segments without a network: "
+            "--canvas-only. Or train on your own pictures: python -m jaxedit.main "
+            "--config=configs/sims.py."
         )
     order = found.get("order")
     align = None
@@ -333,6 +296,29 @@ def _shipped(arguments: argparse.Namespace, size: tuple[int, int] | None) -> Cha
         order_size=order and tuple(order.method.config.image_size),
     )
     return Chain(composer, found["synthesize"])
+
+
+def _collage(arguments: argparse.Namespace, size: tuple[int, int] | None) -> Chain:
+    """Returns what pastes segments of the bank of `--bank`, whatever its classes; no network.
+
+    Raises:
+      UserError: there is no bank, or `--order network`.
+    """
+    from jaxedit.methods.sims import bank as bank_lib
+    from jaxedit.methods.sims import chain
+
+    _check_bank(arguments)
+    if arguments.order == "network":
+        raise UserError("--canvas-only of a bank alone has no ordering network. Name a --run.")
+    return chain.collage(bank_lib.opened(arguments.bank), size, align=not arguments.no_align)
+
+
+def _check_bank(arguments: argparse.Namespace) -> None:
+    if arguments.bank is None:
+        raise UserError(
+            "Name a memory bank, --bank DIRECTORY (`jaxedit bank build` makes one), or a run that "
+            "has one, --run DIRECTORY."
+        )
 
 
 def _synthesise(

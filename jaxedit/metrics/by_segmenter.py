@@ -33,21 +33,23 @@ class Judge:
 
 
 def load(name: str, classes: int) -> Judge:
-    """Returns a segmenter that comes with the package.
+    """Returns a segmenter that comes with the package, or one of one's own.
 
     Args:
-      name: of its weights.
+      name: of its weights; of one's own, the path of NAME.safetensors, see `shipped.at`.
       classes: how many the layouts have.
 
     Raises:
       UserError: no such weights, weights of something else, or another number of classes.
     """
-    segmenters = [
-        one for one in shipped.names()
-        if shipped.get(one).card.get("config", {}).get("method") == "segmentation"
-    ]
-    check_choice("The judge", name, segmenters)
-    weights = shipped.get(name)
+    segments = lambda weights: weights.card.get("config", {}).get("method") == "segmentation"
+    if name.endswith(shipped.SUFFIX):
+        weights = shipped.at(name)
+        if not segments(weights):
+            raise UserError(f"The judge {name} is no segmenter: train configs/segmentation.py.")
+    else:
+        check_choice("The judge", name, [n for n in shipped.names() if segments(shipped.get(n))])
+        weights = shipped.get(name)
     config = weights.card["config"]
     known = len(config["classes"]["names"])
     if known != classes:

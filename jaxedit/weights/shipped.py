@@ -37,6 +37,7 @@ from jaxedit.errors import UserError
 from jaxedit.host import json_text
 from jaxedit.host.atomic import atomic_file
 
+SUFFIX = ".safetensors"
 REQUIRED = ("what", "licence", "data", "recipe", "figures")
 
 
@@ -89,14 +90,38 @@ def get(name: str) -> Shipped | None:
     """
     if name not in names():
         return None
+    return Shipped(name, _card(name, folder()), folder().joinpath(f"{name}.safetensors"))
+
+
+def at(path: str | Path) -> Shipped:
+    """Returns weights of one's own, in the form of those of the package; their name is the path.
+
+    Args:
+      path: what `write` has returned; the card lies beside it.
+
+    Raises:
+      UserError: there are none, or their card is damaged.
+    """
+    path = Path(path)
+    for file in (path, path.with_suffix(".json")):
+        if not file.is_file():
+            raise UserError(
+                f"{file} does not exist. NAME.safetensors and its card NAME.json belong together: "
+                "experiments/ship.py writes both from a run."
+            )
+    return Shipped(str(path), _card(str(path), path.parent), path)
+
+
+def _card(name: str, place: Traversable) -> dict[str, Any]:
+    """Returns the card of weights, `name` as the user types it, in a folder."""
     try:
-        card = json_text.loads(folder().joinpath(f"{name}.json").read_bytes())
+        card = json_text.loads(place.joinpath(f"{Path(name).stem}.json").read_bytes())
         lacking = [key for key in (*REQUIRED, "sha256", "bytes") if key not in card]
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(name, f"its card cannot be read: {error}") from error
     if lacking:
         raise _damaged(name, f"its card lacks {', '.join(lacking)}")
-    return Shipped(name, card, folder().joinpath(f"{name}.safetensors"))
+    return card
 
 
 def default(task: str) -> str | None:
@@ -176,4 +201,6 @@ def write(
 
 
 def _damaged(name: str, why: str) -> UserError:
+    if name.endswith(SUFFIX):
+        return UserError(f"{name} is damaged: {why}. Write it and its card anew.")
     return UserError(f"The weights {name!r} of this package are damaged: {why}. Reinstall jaxedit.")

@@ -90,3 +90,29 @@ def test_a_judge_that_comes_with_the_package(tmp_path, monkeypatch):
         by_segmenter.load("judge", 4)
     with pytest.raises(UserError, match="'other'"):
         by_segmenter.load("other", 3)
+
+
+def test_a_judge_of_ones_own_is_named_by_its_path(tmp_path):
+    network = segmenter.Segmenter(3, (8, 16))
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 8, 8, 3)).astype(np.float32)
+    variables = network.init(jax.random.key(0), image)
+    card = {key: "" for key in shipped.REQUIRED} | {"config": {
+        "method": "segmentation", "network": {"channels": [8, 16]},
+        "classes": {"names": ["sky", "road", "sea"]},
+    }}
+    path = shipped.write(tmp_path, "mine", {"params": {"segmenter": variables["params"]}}, card)
+    judge = by_segmenter.load(str(path), 3)
+    np.testing.assert_allclose(
+        judge.network.apply(judge.variables, image), network.apply(variables, image), atol=2e-2
+    )
+    other = shipped.write(tmp_path, "toy", {"params": {}}, {**card, "config": {"method": "toy"}})
+    with pytest.raises(UserError, match="is no segmenter: train"):
+        by_segmenter.load(str(other), 3)
+    with pytest.raises(UserError, match=r"absent\.safetensors does not exist"):
+        by_segmenter.load(str(tmp_path / "absent.safetensors"), 3)
+    other.with_suffix(".json").write_text("{")
+    with pytest.raises(UserError, match="damaged.*Write it and its card anew"):
+        by_segmenter.load(str(other), 3)
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(UserError, match="SHA-256"):
+        by_segmenter.load(str(path), 3)

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import cv2
+import jax
 import numpy as np
 
 from jaxedit.methods.sims import affine, flaws, scaling, segments
@@ -111,6 +112,23 @@ class Placer:
             moved = affine.warp_on_host(np.dstack([colour, mask]).astype(np.float32), theta)
             mask, colour = moved[..., 3] > 0.5, moved[..., :3]
         return np.where(mask[..., None], colour, 0).astype(np.float32), mask, theta
+
+
+def by_moments() -> Applier:
+    """Returns what moves a segment by the moments of its mask and its place, without a network.
+
+    It takes what the alignment network's task takes, of one segment, and gives what that gives.
+    """
+    moved = jax.jit(lambda colour, mask, target: affine.align(
+        (colour + 1) / 2 * mask, mask, target, affine.by_moments(mask, target), discard=True
+    ))
+
+    def apply(**inputs: np.ndarray) -> dict[str, np.ndarray]:
+        batch = {name: inputs[name][None] for name in ("colour", "mask", "target")}
+        colour, mask, theta = (np.asarray(array)[0] for array in moved(**batch))
+        return {"colour": 2 * colour - 1, "mask": mask, "theta": theta}
+
+    return apply
 
 
 def scaled(colour: np.ndarray, mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -120,6 +120,11 @@ def test_label_maps_become_photographs(demo, tmp_path, capsys):
     lines = json.loads((tmp_path / "out-1.donors.json").read_text())["segments"]
     canvas = np.asarray(Image.open(tmp_path / "out-1.canvas.png"))
     assert sum(line["pixels"] for line in lines) >= (canvas.sum(-1) > 0).sum() > 0
+    assert go(*start, "--canvas-only", "--output", tmp_path / "collage.png") == 0
+    collage, erased = np.asarray(Image.open(tmp_path / "collage.png")), (0, 255)
+    same = (collage == canvas).all(-1)
+    assert same.any() and np.isin(canvas[~same], erased).all()  # seams are whole in a collage
+    assert (collage.sum(-1) > 0).sum() >= (canvas.sum(-1) > 0).sum()
     assert go(*start, "--variants", 2, "--output", out, "--overwrite", "--order", "prior") == 0
     donor = lines[0]["donor"]
     assert go(place, "--run", demo, "--donor", donor, "--output", tmp_path / "all") == 0
@@ -139,6 +144,7 @@ def test_label_maps_become_photographs(demo, tmp_path, capsys):
         ((*start, "--size", "9000x64", "--output", out), "of 16 to 8192 pixels a side"),
         ((*start, "--stage", "parametric", "--output", out), "use one of 'synthesis'"),
         ((*start, "--donor", "nobody", "--output", out), "has no picture 'nobody'"),
+        ((*start, "--canvas-only", "--save-canvas", "--output", out), "leave out --stage, --save-"),
         ((*start, "--licence", "CC0", "--output", out), "No picture of the bank is under CC0"),
         ((*start, "--bank", place, "--output", out), "is no memory bank"),
         ((place / "b.png", "--run", demo, "--output", out), "class numbers 77"),
@@ -172,7 +178,8 @@ def test_networks_that_come_with_jaxedit_need_a_bank_alone(demo, tmp_path, monke
     assert "Name a memory bank, --bank" in refused()
     cards = banks.make(tmp_path / "other", banks.Layouts(4))
     assert cards.classes.count != 15
-    assert "has other classes than the 15" in refused("--bank", tmp_path / "other")
+    said = refused("--bank", tmp_path / "other")
+    assert "has other classes than the 15" in said and "without a network: --canvas-only" in said
     assert go(labels, "--bank", bank) == 0
     assert "using the weights 'synthesis', 'order'" in capsys.readouterr().err
     shipped_one = np.asarray(Image.open(out)).astype(int)
@@ -191,6 +198,33 @@ def test_the_networks_in_jaxedit_make_a_photograph(demo, tmp_path):
     pasted = (canvas.sum(-1) > 0) & (canvas.min(-1) < 255)
     assert pasted.mean() > 0.3
     assert np.corrcoef(made[pasted].ravel(), canvas[pasted].ravel())[0, 1] > 0.6
+
+
+def test_segments_of_any_bank_are_pasted_without_a_network(tmp_path, capsys, monkeypatch):
+    """Also at sides that no network takes; nothing is read of what comes with jaxedit."""
+    monkeypatch.setattr(shipped, "folder", lambda: tmp_path / "nothing")
+    bank = banks.make(tmp_path / "bank", banks.Layouts(6))
+    out, labels = tmp_path / "out.png", tmp_path / "labels.png"
+    Image.fromarray(banks.layout(9).astype(np.uint8)).save(labels)
+    go = lambda *words: cli.main([
+        "synthesize", str(labels), "--bank", str(bank.folder), "--output", str(out),
+        "--overwrite", *words,
+    ])
+    assert go("--canvas-only", "--no-align") == 0
+    made = np.asarray(Image.open(out))
+    pasted = made.any(-1)
+    assert pasted.mean() > 0.5
+    np.testing.assert_array_equal(made[pasted][:, 1:], np.argwhere(pasted))  # rows and columns
+    donors = {line["donor"] for line in json.loads(
+        out.with_suffix(".donors.json").read_text())["segments"]}
+    assert {f"picture-{red - 10}" for red in made[pasted][:, 0]} == donors
+    assert go("--canvas-only") == 0  # moved onto their places
+    assert (np.asarray(Image.open(out)) != made).any()
+    assert go("--canvas-only", "--size", "99x65") == 0
+    assert Image.open(out).size == (99, 65)
+    capsys.readouterr()
+    assert go("--canvas-only", "--order", "network") == 2
+    assert "has no ordering network" in capsys.readouterr().err
 
 
 def synthesis(name="synthesis", **changes):
