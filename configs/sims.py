@@ -136,7 +136,7 @@ def _base() -> ConfigDict:
 
     config.evaluate.metrics = ("psnr", "l1", "lpips_alex", "fid", "kid")
     config.evaluate.batch_size = 1
-    # A segmenter that says how well results follow layouts: its name, or a path of one's own [R]
+    # A segmenter that says how results follow layouts, by name or path; "": nobody judges [R]
     config.evaluate.judge = ""
     config.evaluate.nearest = False  # beside the bank's picture of the likest layout (compose) [R]
     return config

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import traverse_util
 
 from jaxedit.errors import UserError
 from jaxedit.methods.sims import growth, synthesis, trunk
@@ -40,6 +41,65 @@ def test_parameters_at_full_width():
     assert count(shapes(AlignmentNetwork(), 24, 64)) == trunk(24) + 512 * 6 + 6
     ordering = trunk(6) + block(512, 1024, kernel=1) + 1024 * 20 + 20
     assert count(shapes(OrderingNetwork(), 6, 64)) == ordering
+
+
+def test_names_and_shapes_at_1024_x_2048():
+    """The published layers of three stages, for which there is no golden file, one by one."""
+    wanted = {}
+
+    def layers(name, channels, features, count=2):
+        for i in range(count):
+            wanted[name, f"conv_{i}", "kernel"] = (3, 3, features if i else channels, features)
+            wanted[name, f"norm_{i}", "scale"] = wanted[name, f"norm_{i}", "bias"] = (features,)
+
+    def head(name, channels, features):
+        wanted[name, "kernel"], wanted[name, "bias"] = (1, 1, channels, features), (features,)
+
+    widths, counts = (64, 128, 256, 512, 512, 512), (2, 2, 3, 3, 3, 3)
+    for level, (before, width, count) in enumerate(
+        zip((24, *widths), widths, counts, strict=False), 1
+    ):
+        layers(f"encoder_{level}", before, width, count)
+        # The raw input, the pooled map, and what comes from the level below: 512 of each.
+        layers(f"decoder_{level}", 24 + width + 512 * (level < 6), 256 if level == 1 else 512)
+    layers("decoder_final", 24 + 256, 256)
+    layers("decoder_up", 24 + 256, 128)  # of the second stage
+    head("to_rgb", 128, 3)
+    head("to_semantic", 128, 20)
+    head("refine", 24 + 3, 3)  # all that the third stage adds
+    x = jax.ShapeDtypeStruct((1, 1024, 2048, 24), jnp.float32)
+    outputs, variables = jax.eval_shape(
+        lambda x: SynthesisNetwork(stages=3).init_with_output(jax.random.key(0), x), x
+    )
+    found = traverse_util.flatten_dict(variables["params"])
+    assert {path: leaf.shape for path, leaf in found.items()} == wanted
+    assert [o.shape for o in outputs] == [(1, 1024, 2048, 3), (1, 512, 1024, 20)]
+
+
+def test_the_third_stage_refines_the_raw_picture_of_the_second():
+    """One 1 x 1 convolution reads input and enlarged picture, before it is scaled to 0..255."""
+    seen = {}
+
+    def record(call, arguments, options, context):
+        if isinstance(context.module, trunk.Block):
+            (x,) = arguments
+            return jnp.repeat(x[..., :1], context.module.features, -1)
+        result = call(*arguments, **options)
+        seen[context.module.name] = (*arguments, result)
+        return result
+
+    x = jnp.asarray(np.random.default_rng(0).random((1, 256, 512, 10)), jnp.float32)
+    with nn.intercept_methods(record):
+        (picture, _), _ = SynthesisNetwork(5, 3, 2).init_with_output(jax.random.key(0), x)
+    _, raw = seen["to_rgb"]
+    given, refined = seen["refine"]
+    assert raw.shape == (1, 128, 256, 3) and raw.std() > 0
+    np.testing.assert_array_equal(given[..., :10], x)
+    np.testing.assert_allclose(
+        given[0, [0, 0, -1, -1], [0, -1, 0, -1], 10:], raw[0, [0, 0, -1, -1], [0, -1, 0, -1]],
+        atol=1e-6,  # corners stay in place
+    )
+    np.testing.assert_allclose(picture, (refined + 1) / 2 * 255, rtol=1e-6)
 
 
 def test_sizes_of_the_outputs():
