@@ -37,8 +37,11 @@ def _base() -> ConfigDict:
     config.discriminator.layers = 2  # that halve the size
 
     config.text = ConfigDict()
-    config.text.encoder = "bytes"  # a transformer on UTF-8 bytes, trained with the UNet
-    config.text.length = 96  # bytes of a caption that are read
+    # bytes: a transformer on UTF-8 bytes, trained with the UNet | clip: its text tower, frozen [B]
+    config.text.encoder = "bytes"
+    config.text.length = 96  # bytes, or tokens, of a caption that are read
+    config.text.vocabulary = 49_408  # of clip [B]
+    config.text.tokenizer = ""  # of clip: a folder, or weights that come with one
     config.text.width = 64  # of its states
     config.text.layers = 2
     config.text.heads = 4
@@ -66,6 +69,7 @@ def _base() -> ConfigDict:
     config.sample = ConfigDict()
     config.sample.steps = 25  # of DDIM
     config.sample.guidance = 3.0  # Stable Diffusion's is 7.5 [B]
+    config.sample.strength = 0.7  # of an edit: share of the steps, from where it starts [R]
     config.sample.metrics = ("fid", "kid", "fid_random_features")
 
     config.loss = ConfigDict()

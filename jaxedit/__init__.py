@@ -4,6 +4,7 @@
     jaxedit.inpaint(photo, mask, run="runs/mine")
     jaxedit.matte(photo, mask=coarse, classical="closed-form")
     jaxedit.synthesize(labels, bank="scenes.bank")
+    jaxedit.edit(photo, "a red hat", mask=hat, run="runs/mine")
 
 See `jaxedit.api`. Nothing heavy, JAX above all, is imported before the first call.
 """
@@ -11,7 +12,7 @@ See `jaxedit.api`. Nothing heavy, JAX above all, is imported before the first ca
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["inpaint", "matte", "synthesize"]
+__all__ = ["edit", "inpaint", "matte", "synthesize"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,7 @@ kept for the calls that follow, until `forget()`. What is wrong is a `jaxedit.er
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import io
 import numbers
@@ -22,10 +23,12 @@ from PIL import Image
 from jaxedit import cli
 from jaxedit.apply import trimap as trimap_files
 from jaxedit.apply.photograph import Photograph
-from jaxedit.commands import command, network
+from jaxedit.commands import command, edit_network, network
+from jaxedit.commands import edit as edit_verb
 from jaxedit.commands import inpaint as inpaint_verb
 from jaxedit.commands import matte as matte_verb
 from jaxedit.commands import synthesize as synthesize_verb
+from jaxedit.commands.edit_options import Options as EditOptions
 from jaxedit.data import images, trimaps
 from jaxedit.errors import UserError
 from jaxedit.host import levels
@@ -158,9 +161,57 @@ def synthesize(
     return _like(labels, Photograph(levels.of_picture(picture)))
 
 
+def edit(
+    image: Picture, prompt: str, *, mask: Picture | None = None, region: str | None = None,
+    segmenter: Path | None = None, run: Path | None = None, weights: Path | None = None,
+    step: int | str | None = None, tokenizer: Path | None = None, **options: Any,
+) -> Picture:
+    """Returns the picture with one thing changed; what lies outside of the mask stays as it was.
+
+    Args:
+      image: any size.
+      prompt: what the edited picture shows.
+      mask: of the same size, True or white where it may change; or
+      region: a word for that, found by
+      segmenter: the folder of a CLIPSeg. With neither, all may change.
+      run, step: as in `inpaint`.
+      weights: the folder of a Stable Diffusion 1.x, a file of one with
+      tokenizer: the folder of CLIP's, or a name, see `jaxedit weights list`.
+      **options: `negative`, `caption`, `strength`, `guidance`, `steps`, `start`, `seed`, `context`,
+        `resolution`, `feather`, `whole`, as in `commands.edit_options.Options`.
+
+    Raises:
+      UserError: sizes that differ, a mask that selects nothing, an empty or too long prompt,
+        options that contradict each other, no such network.
+    """
+    known = {field.name for field in dataclasses.fields(EditOptions)} - {"variants"}
+    for name in options:
+        check_choice("An option of edit", name, known)
+    wanted = EditOptions(prompt=prompt, region=region, segmenter=_text(segmenter), **options)
+    wanted.check()
+    if mask is not None and region is not None:
+        raise UserError("What may change is given twice: by a mask and by a region.")
+    photo, inside = _photograph(image), None
+    if mask is not None:
+        inside = _mask(mask, "mask", white="what may change")
+        _check_size(photo, inside.shape, "mask")
+        if not inside.any():
+            raise UserError("The mask selects nothing.")
+    load = lambda options: _editor(options, _text(run), _text(weights), _text(step),
+                                   _text(tokenizer))
+    # Programs differ by these alone; what is said of the texts is said of every call's.
+    editor = load(EditOptions(prompt="a", region=region and "a", segmenter=wanted.segmenter,
+                              steps=wanted.steps, start=wanted.start))
+    edit_network.check(editor, wanted, command.tell)
+    if region is not None:
+        inside = edit_verb.found(editor, photo, region, "the picture", command.tell)
+    view = edit_verb.view_of(editor, photo, inside, wanted)
+    return _like(image, edit_verb.edit(editor, photo, inside, view, wanted)[0])
+
+
 def forget() -> None:
     """Lets go of the networks that were read and of what was compiled for them."""
-    for kept in (_applier, _chain):
+    for kept in (_applier, _chain, _editor):
         kept.cache_clear()
 
 
@@ -189,6 +240,25 @@ def _chain(run: str | None, bank: str | None) -> Any:
     words += [] if run is None else ["--run", run]
     words += [] if bank is None else ["--bank", bank]
     return synthesize_verb.load(cli.build_parser(words).parse_args(words))
+
+
+@functools.cache
+def _editor(
+    options: EditOptions, run: str | None, weights: str | None, step: str | None,
+    tokenizer: str | None,
+) -> edit_network.Editor:
+    """Returns what edits, chosen as the verb chooses it; `options` hold what programs differ by."""
+    if run is not None and weights is not None:
+        raise UserError("Name one of run and weights.")
+    arguments = argparse.Namespace(
+        run=None if run is None else pathlib.Path(run), weights=weights, classical=None, step=step,
+        has_classical=False,
+    )
+    network.check(arguments, "edit")
+    return edit_network.load(
+        options, run=arguments.run, weights=arguments.weights, step=step,
+        tokenizer=None if tokenizer is None else pathlib.Path(tokenizer), say=command.tell,
+    )
 
 
 def _text(value: Any) -> str | None:

@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxedit import bounds
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
@@ -172,7 +173,8 @@ def _pixels(size: tuple[int, int] | None, before: str) -> str:
 
 def from_run(
     run_dir: str | pathlib.Path, task: str, *, step: int | str | None = None,
-    stage: str | None = None, trust_code: bool = False, **options: Any,
+    stage: str | None = None, trust_code: bool = False, changes: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Applier:
     """Returns one task of a trained run as a callable.
 
@@ -182,6 +184,8 @@ def from_run(
       step: a step, "last" or "best"; None is the last.
       stage: of the run; None is the last that has a checkpoint.
       trust_code: as for `readers.load_run`.
+      changes: dotted key -> value, of configuration keys that only say how a task is done, such as
+        the steps of a sampler.
       **options: for `Applier`.
 
     Raises:
@@ -190,15 +194,19 @@ def from_run(
     from jaxedit.run import readers
 
     _, method, state = readers.load_run(pathlib.Path(run_dir), step, stage, trust_code)
+    method = _changed(method, changes)
     return _of_method(method, state.replace(opt={}), task, f"{run_dir} is a run of", options)
 
 
-def from_weights(name: str, task: str, **options: Any) -> Applier:
+def from_weights(
+    name: str, task: str, *, changes: Mapping[str, Any] | None = None, **options: Any
+) -> Applier:
     """Returns one task of a published network as a callable.
 
     Args:
       name: the weights' name, as `jaxedit weights list` shows it.
       task: the task's name.
+      changes: as for `from_run`, of weights that come with the package.
       **options: for `Applier`.
 
     Raises:
@@ -210,7 +218,8 @@ def from_weights(name: str, task: str, **options: Any) -> Applier:
     if isinstance(entry, shipped.Shipped) and "config" in entry.card:
         config = config_lib.from_json(json.dumps(entry.card["config"]))
         state = State(step=np.zeros((), np.int32)).replace(**shipped.load(entry))
-        return _of_method(method_lib.create(config), state, task, f"{name} holds", options)
+        method = _changed(method_lib.create(config), changes)
+        return _of_method(method, state, task, f"{name} holds", options)
     front_ends = {} if isinstance(entry, shipped.Shipped) else entry.tasks
     if task not in front_ends:
         able = [other.name for other in manifest.entries().values() if task in other.tasks]
@@ -220,6 +229,23 @@ def from_weights(name: str, task: str, **options: Any) -> Applier:
         )
     predict, variables, description = front_ends[task](name)
     return Applier(predict, variables, description, **{"convolution": "auto", **options})
+
+
+def _changed(method: Method, changes: Mapping[str, Any] | None) -> Method:
+    """Returns the method with other values of configuration keys.
+
+    Raises:
+      UserError: it has no such key, or a value breaks the key's rule.
+    """
+    if not changes:
+        return method
+    config = method.config.copy_and_resolve_references()
+    with config.unlocked(), config.ignore_type():
+        for key, value in changes.items():
+            if not bounds.lookup(config, key)[0]:
+                raise UserError(f"The method {config.method!r} has no {key} to be changed.")
+            config.update_from_flattened_dict({key: value})
+    return method_lib.create(config.lock(), artifacts=method.artifacts)
 
 
 def _of_method(

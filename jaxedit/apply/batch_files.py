@@ -44,6 +44,7 @@ def collect(
     skip: bool = False,
     suffixes: Sequence[str] = (*photograph.EXACT, *photograph.LOSSY),
     others: Sequence[Path] = (),
+    variants: int = 1,
     say: Callable[[str], None] = print,
 ) -> list[Job]:
     """Returns what to do for a photo and its companion, or for two folders of them.
@@ -58,6 +59,7 @@ def collect(
       skip: photographs whose results exist are left out.
       suffixes: of the results that can be written.
       others: further input files, which no result may replace.
+      variants: results of each photograph, see `outputs`; one that lacks any is to be done.
 
     Raises:
       UserError: missing inputs, a file with a folder, folders without a pair, or an output that
@@ -77,7 +79,7 @@ def collect(
     else:
         jobs = [Job(photo, companion, output)]
     check_place(output, of_folder=photo.is_dir())
-    return _to_do(jobs, others, overwrite, skip, suffixes, say)
+    return _to_do(jobs, others, overwrite, skip, suffixes, variants, say)
 
 
 def collect_alone(
@@ -87,6 +89,7 @@ def collect_alone(
     overwrite: bool = False,
     skip: bool = False,
     suffixes: Sequence[str] = (*photograph.EXACT, *photograph.LOSSY),
+    variants: int = 1,
     say: Callable[[str], None] = print,
 ) -> list[Job]:
     """Returns what to do for a photo that needs no companion, or for a folder of photos.
@@ -106,7 +109,15 @@ def collect_alone(
     else:
         jobs = [Job(photo, photo, output)]
     check_place(output, of_folder=photo.is_dir())
-    return _to_do(jobs, (), overwrite, skip, suffixes, say)
+    return _to_do(jobs, (), overwrite, skip, suffixes, variants, say)
+
+
+def outputs(job: Job, variants: int = 1) -> tuple[Path, ...]:
+    """Returns where the results of a job go: its output, or OUT-1, OUT-2 .. of several."""
+    if variants == 1:
+        return (job.output,)
+    stem = job.output.stem
+    return tuple(job.output.with_stem(f"{stem}-{number}") for number in range(1, variants + 1))
 
 
 def run(
@@ -248,14 +259,18 @@ def pictures_by_stem(folder: Path, without: Sequence[Path] = ()) -> dict[str, Pa
 
 def _to_do(
     jobs: list[Job], others: Sequence[Path], overwrite: bool, skip: bool, suffixes: Sequence[str],
-    say: Callable[[str], None],
+    variants: int, say: Callable[[str], None],
 ) -> list[Job]:
     """Returns the jobs that are left to do, their outputs checked; arguments as of `collect`."""
-    left = [job for job in jobs if not (skip and job.output.is_file())]
+    done = lambda job: all(path.is_file() for path in outputs(job, variants))
+    left = [job for job in jobs if not (skip and done(job))]
     if len(left) < len(jobs):
         say(f"{len(jobs) - len(left)} of {len(jobs)} results exist already and are left alone.")
     for job in left:
-        check_output(job.output, (job.photo, job.companion, *others), overwrite, suffixes)
+        for path in outputs(job, variants):
+            # Of several results some may be there; the rest is what is left to do.
+            again = overwrite or skip and variants > 1
+            check_output(path, (job.photo, job.companion, *others), again, suffixes)
     return left
 
 

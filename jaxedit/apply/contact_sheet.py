@@ -23,15 +23,19 @@ def place(path: pathlib.Path, job: Job, of_folder: bool) -> pathlib.Path:
 
 
 def check(
-    path: pathlib.Path, jobs: Sequence[Job], *, of_folder: bool, overwrite: bool
+    path: pathlib.Path, jobs: Sequence[Job], *, of_folder: bool, overwrite: bool,
+    option: str = "--compare",
 ) -> None:
-    """Raises UserError where a sheet could not be written, or would replace another file."""
+    """Raises UserError where a sheet could not be written, or would replace another file.
+
+    `option` is what asks for it, for messages.
+    """
     batch_files.check_place(path, of_folder=of_folder)
     for job in jobs:
         sheet = place(path, job, of_folder)
         batch_files.check_output(sheet, (job.photo, job.companion), overwrite, photograph.PNG)
         if sheet.absolute() == job.output.absolute():
-            raise UserError(f"--compare and --output are both {sheet}. Choose another name.")
+            raise UserError(f"{option} and --output are both {sheet}. Choose another name.")
 
 
 def write(path: pathlib.Path, columns: Mapping[str, np.ndarray], needed: np.ndarray) -> None:

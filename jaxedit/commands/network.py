@@ -11,16 +11,19 @@ from jaxedit.errors import UserError
 from jaxedit.weights import shipped
 
 
-def add_options(parser: argparse.ArgumentParser, classical: Sequence[str]) -> None:
+def add_options(
+    parser: argparse.ArgumentParser, classical: Sequence[str],
+    weights: str = "published weights, see `jaxedit weights list`",
+) -> None:
     """Adds the choice of what does the work: a run, published weights or a classical method.
 
-    `classical` are the names of such methods; a verb that has none gives none.
+    `classical` are the names of such methods; a verb that has none gives none. `weights` says what
+    its --weights may be.
     """
     network = parser.add_mutually_exclusive_group()
     network.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY",
                          help="a run directory that `python -m jaxedit.main` made")
-    network.add_argument("--weights", metavar="NAME",
-                         help="published weights, see `jaxedit weights list`")
+    network.add_argument("--weights", metavar="NAME", help=weights)
     if classical:
         network.add_argument("--classical", choices=classical,
                              help="a method that has learned nothing, to compare with")
@@ -38,17 +41,24 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
+    add_file_options(parser)
+    parser.add_argument("--compare", type=pathlib.Path, metavar="SHEET",
+                        help="also write a picture that shows the result beside those of the "
+                        "classical methods, .png; a folder where PHOTO is one")
+
+
+def add_file_options(
+    parser: argparse.ArgumentParser,
+    bucket: str = "64; with a matting network no more than it was measured with",
+) -> None:
+    """Adds what every verb on photographs and folders of them has; `bucket` is that by default."""
     parser.add_argument("--overwrite", action="store_true",
                         help="replace results that exist")
     parser.add_argument("--skip-existing", action="store_true",
                         help="leave photos alone whose results exist, to go on with a folder")
-    parser.add_argument("--compare", type=pathlib.Path, metavar="SHEET",
-                        help="also write a picture that shows the result beside those of the "
-                        "classical methods, .png; a folder where PHOTO is one")
     parser.add_argument("--bucket", type=int, metavar="PIXELS",
-                        help="sides are padded to multiples of this (default: 64; with a matting "
-                        "network no more than it was measured with): larger means fewer "
-                        "compilations for a folder of many sizes")
+                        help=f"sides are padded to multiples of this (default: {bucket}): larger "
+                        "means fewer compilations for a folder of many sizes")
 
 
 def check(arguments: argparse.Namespace, task: str) -> None:

@@ -8,6 +8,7 @@ away from.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
 from jaxedit.layers.randomness import sample_keys
 from jaxedit.method import Batch, Method, State, Sums, Task
-from jaxedit.methods.iedit import autoencoder_method, optimization, text_states
+from jaxedit.methods.iedit import autoencoder_method, editing, optimization, text_states
 from jaxedit.methods.iedit.autoencoder_method import DTYPES
 from jaxedit.methods.iedit.data import Captioned
 from jaxedit.methods.iedit.noise_error import NoiseError
@@ -88,7 +89,7 @@ class Diffusion(Method):
         artifacts: Mapping[str, Any] | None = None,
     ):
         super().__init__(config, axis_name, artifacts)
-        self.text = text_states.create(config)
+        self.text = text_states.create(config, artifacts)
         self.unet = unet_config(config, self.text.width)
         self.autoencoder = autoencoder_method.description(config)
         self.schedule = noise_schedule(config)
@@ -133,10 +134,9 @@ class Diffusion(Method):
         symbols = jnp.zeros((1, *spec["prompt"].shape[1:]), jnp.int32)
         latents = jnp.zeros((1, self.side, self.side, self.unet.in_channels))
         states = jnp.zeros((1, self.text.length, self.text.width))
-        params = {
-            UNET: networks[UNET].init(keys[0], latents, jnp.zeros((1,)), states)["params"],
-            TEXT: networks[TEXT].init(keys[1], symbols)["params"],
-        }
+        params = {UNET: networks[UNET].init(keys[0], latents, jnp.zeros((1,)), states)["params"]}
+        if self.text.trained:
+            params[TEXT] = networks[TEXT].init(keys[1], symbols)["params"]
         return State(step=jnp.zeros((), jnp.int32), params=params)
 
     def update(
@@ -148,7 +148,7 @@ class Diffusion(Method):
             rng, *keys = jax.random.split(rng, 5)
             latents = self.encode(state, part["image"], keys[0])
             (loss, terms), gradient = jax.value_and_grad(self._loss, has_aux=True)(
-                params, latents, part["prompt"], keys[1:]
+                params, latents, part["prompt"], keys[1:], state.frozen
             )
             return ({"loss/total": loss, **terms}, rng), gradient
 
@@ -173,7 +173,7 @@ class Diffusion(Method):
         sums["grad_norm/diffusion"] = gradients.norm(gradient), jnp.ones((), jnp.float32)
         return state, sums
 
-    def _loss(self, params, latents, prompt, keys):
+    def _loss(self, params, latents, prompt, keys, frozen=None):
         """Returns the mean squared error, and its sums over parts of the schedule."""
         steps = self.schedule.num_train_timesteps
         time = jax.random.randint(keys[0], latents.shape[:1], 0, steps)
@@ -181,7 +181,7 @@ class Diffusion(Method):
         dropped = jax.random.bernoulli(keys[2], self.config.text.drop, latents.shape[:1])
         prompt = jnp.where(dropped[:, None], self._empty, prompt)
         noisy = self.schedule.add_noise(latents, noise, time)
-        predicted = self._network(params)(noisy, time, self._states(params, prompt))
+        predicted = self._network(params)(noisy, time, self._states(params, prompt, frozen))
         target = self.schedule.target(latents, noise, time)
         errors = jnp.square(predicted - target).mean((1, 2, 3))
         member = jax.nn.one_hot(time * _PARTS // steps, _PARTS)
@@ -197,8 +197,19 @@ class Diffusion(Method):
         unet = self.networks()[UNET]
         return lambda *inputs: unet.apply({"params": params[UNET]}, *inputs)
 
-    def _states(self, params: Mapping[str, PyTree], symbols: jax.Array) -> jax.Array:
-        return self.networks()[TEXT].apply({"params": params[TEXT]}, symbols)
+    def _states(
+        self, params: Mapping[str, PyTree], symbols: jax.Array,
+        frozen: Mapping[str, PyTree] | None = None,
+    ) -> jax.Array:
+        """Returns text states, of the encoder among `params` or of a frozen one."""
+        variables = {"params": params[TEXT]} if TEXT in params else (frozen or {}).get(TEXT)
+        if variables is None:
+            raise UserError(
+                "There is no text encoder. Give the stage what it is to start from: the pair "
+                f"(STAGE:ema/{TEXT}, frozen/{TEXT}/params) of one that trains a network for bytes, "
+                f"or (weights:NAME:text_encoder, frozen/{TEXT}) with text.encoder=clip."
+            )
+        return self.text.states(variables, symbols, DTYPES[self.config.precision.compute])
 
     def encode(self, state: State, image: jax.Array, rng: jax.Array | None) -> jax.Array:
         """Returns latents of deviation 1: drawn, one key or one per sample; their mean for None."""
@@ -231,15 +242,21 @@ class Diffusion(Method):
         Returns:
           `sample`: `image`. `denoise`: `image`, as it is seen through the noise in the middle of
           the schedule's second quarter; `noise_error` (B, 4), mean squared errors in the middle of
-          each quarter, and `untold_error`, the same under the empty prompt.
+          each quarter, and `untold_error`, the same under the empty prompt. `edit` and
+          `edit_inverted`: `image`, see `editing`.
         """
         params = state.ema or state.params
-        keys = sample_keys(rng, len(inputs["prompt"]))
-        network, text = self._network(params), self._states(params, inputs["prompt"])
+        if task in editing.TASKS:
+            return {"image": editing.edit(
+                self.model(state, params), inputs, rng, self.config.sample.steps,
+                editing.TASKS[task],
+            )}
+        keys, network = sample_keys(rng, len(inputs["prompt"])), self._network(params)
+        states = lambda symbols: self._states(params, symbols, state.frozen)
+        text = states(inputs["prompt"])
         if task == "denoise":
-            return self._denoise(state, inputs["image"], network, text,
-                                 self._states(params, self._empty), keys)
-        negative = self._states(params, inputs["negative"])
+            return self._denoise(state, inputs["image"], network, text, states(self._empty), keys)
+        negative = states(inputs["negative"])
         predict = sampling.guided(network, text, negative, inputs["guidance"])
         shape = (self.side, self.side, self.unet.in_channels)
         noise = jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
@@ -273,7 +290,7 @@ class Diffusion(Method):
 
     @property
     def tasks(self) -> dict[str, Task]:
-        """Returns `sample`, a picture of a prompt, and `denoise`, which evaluation measures."""
+        """Returns `sample`, a picture of a prompt; `denoise`, which evaluation measures; edits."""
         side = self.config.image_size
         picture = Image(size=(side, side))
         encode = lambda name: lambda texts: {name: self.text.checked(texts)}
@@ -289,6 +306,28 @@ class Diffusion(Method):
                 {"image": picture, "noise_error": Array((_PARTS,)),
                  "untold_error": Array((_PARTS,))},
             ),
+            **self.edits(),
+        }
+
+    def model(self, state: State, params: Mapping[str, PyTree]) -> editing.Model:
+        """Returns what edits pictures with `params`, and with what is frozen in `state`."""
+        return editing.Model(
+            lambda image: self.encode(state, image, None), functools.partial(self.decode, state),
+            lambda symbols: self._states(params, symbols, state.frozen), self._network(params),
+            self.schedule, self.autoencoder.factor,
+        )
+
+    def edits(self) -> dict[str, Task]:
+        """Returns the tasks that edit a picture under a prompt, by where they start."""
+        sample = self.config.sample
+        return {
+            name: editing.task(
+                self.text.checked, start=start, factor=self.autoencoder.factor,
+                trained_on=self.config.image_size,
+                strength=sample.get("strength", 0.7),  # that runs of before that key had
+                guidance=sample.guidance,
+            )
+            for name, start in editing.TASKS.items()
         }
 
     def transform(self, *, train: bool) -> Captioned:

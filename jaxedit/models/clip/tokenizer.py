@@ -16,8 +16,9 @@ import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 from jaxedit.host.atomic import atomic_folder
-from jaxedit.weights import published_folder
+from jaxedit.weights import convert, manifest, published_folder
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 _WORD_END = "</w>"
@@ -105,6 +106,19 @@ class Tokenizer:
             return ""
         return text[encoded.offsets[self.length - 2][0] :]
 
+    def spelled(self, text: str) -> list[str]:
+        """Returns the words of which the vocabulary knows no more than the letters.
+
+        Words are told apart as tokens are; one counts where its pieces are shorter than two
+        characters, on average, and it has three or more.
+        """
+        encoded, pieces = self._engine.encode(text), {}
+        for word, (first, end) in zip(encoded.word_ids, encoded.offsets, strict=True):
+            begun, _, count = pieces.get(word, (first, end, 0))
+            pieces[word] = begun, end, count + 1
+        return [text[first:end] for first, end, count in pieces.values()
+                if 2 < end - first < 2 * count]
+
     def checked(self, texts: Sequence[str]) -> np.ndarray:
         """Returns what `tokens` does.
 
@@ -159,10 +173,30 @@ def load(folder: str | pathlib.Path, length: int = 77) -> Tokenizer:
     return Tokenizer(vocabulary, _read_merges(folder / _MERGES), length, _filling(folder))
 
 
+def of_weights(name: str, length: int = 77) -> Tokenizer:
+    """Returns the tokenizer that published weights come with.
+
+    Raises:
+      PretrainedWeightsMissing: the weights are not here; the message says how to get them.
+      UserError: there are no such weights, or they come without one.
+    """
+    kept = getattr(manifest.get(name), "keep", ())
+    place = next((path.removesuffix(_MERGES) for path in kept if path.endswith(_MERGES)), None)
+    if place is None:
+        raise UserError(f"The weights {name!r} come without a tokenizer. {_ADVICE}")
+    file = lambda end: convert.load_file(name, place + end).decode("utf-8")
+    vocabulary = json_text.loads(file(_VOCABULARY))
+    return Tokenizer(vocabulary, _merges(file(_MERGES), f"{name}: {place}{_MERGES}"), length)
+
+
 def _read_merges(path: pathlib.Path) -> list[tuple[str, str]]:
     if not path.is_file():
         raise UserError(f"{path}: no such file. {_ADVICE}")
-    lines = path.read_text(encoding="utf-8").split("\n")[1:]  # behind a header
+    return _merges(path.read_text(encoding="utf-8"), str(path))
+
+
+def _merges(text: str, path: str) -> list[tuple[str, str]]:
+    lines = text.split("\n")[1:]  # behind a header
     pairs = [tuple(line.split()) for line in lines if line.strip()]
     wrong = next((pair for pair in pairs if len(pair) != 2), None)
     if wrong is not None:

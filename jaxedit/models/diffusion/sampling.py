@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxedit.models.diffusion.schedule import Schedule
+from jaxedit.models.diffusion.schedule import Schedule, per_sample
 
 Predict = Callable[[jax.Array, jax.Array], jax.Array]  # latents (B, ...), steps (B,) -> (B, ...)
 
@@ -56,9 +56,7 @@ def guide(unconditional: jax.Array, conditional: jax.Array, guidance: jax.Array)
       unconditional, conditional: (B, ...); the former of the empty text, or of a negative one.
       guidance: w, one number or (B,).
     """
-    guidance = jnp.asarray(guidance, unconditional.dtype)
-    if guidance.ndim:
-        guidance = guidance.reshape(guidance.shape + (1,) * (unconditional.ndim - 1))
+    guidance = per_sample(jnp.asarray(guidance, unconditional.dtype), unconditional)
     return unconditional + guidance * (conditional - unconditional)
 
 
@@ -96,7 +94,10 @@ def guided(
 
 
 def moves_of(ratio: jax.Array | float, steps: int) -> jax.Array:
-    """Returns how many of `steps` moves an encoding ratio in [0, 1] asks for: min(int(N r), N)."""
+    """Returns how many of `steps` moves an encoding ratio in [0, 1] asks for: min(int(N r), N).
+
+    One ratio, or one per sample.
+    """
     # A ratio like 0.7 is a little less in float32, and N r with it.
     counted = jnp.floor(jnp.asarray(ratio, jnp.float32) * steps + 1e-4).astype(jnp.int32)
     return jnp.clip(counted, 0, steps)
@@ -119,7 +120,8 @@ def sample(
       latents: (B, h, w, C), of the level of the first move: normal noise, or what `invert` or
         `noised_start` gave for `moves`.
       steps: N, of a whole sampling.
-      moves: how many of them are made, the last ones; all by default. May be traced.
+      moves: how many of them are made, the last ones: one number or (B,), which may be traced; all
+        by default.
       blend: what stands outside of a mask.
 
     Returns:
@@ -156,7 +158,8 @@ def invert(
 
     Args:
       latents: z_0, (B, h, w, C).
-      moves: how many of the moves are made, the first ones; all by default. May be traced.
+      moves: how many of the moves are made, the first ones: one number or (B,), which may be
+        traced; all by default.
 
     Returns:
       The latents after the last move that was made, and what every move did.
@@ -188,7 +191,8 @@ def noised_start(
     times = jnp.asarray(schedule.timesteps(steps))
     moves = jnp.asarray(steps if moves is None else moves, jnp.int32)
     time = times[jnp.clip(steps - moves, 0, steps - 1)]
-    return jnp.where(moves > 0, schedule.add_noise(latents, noise, time), latents)
+    noised = schedule.add_noise(latents, noise, time)
+    return jnp.where(per_sample(moves > 0, latents), noised, latents)
 
 
 def noised_levels(
@@ -218,10 +222,14 @@ def _move(schedule, predict, latents, time, level, target, blend, elsewhere):
 
 
 def _either(wanted, move, latents):
-    """Makes the move, or leaves all as it is without computing it."""
+    """Makes the move, of those samples that want it; where none does, without computing it."""
 
     def leave(latents):
         empty = jnp.zeros_like(latents)
         return latents, Moves(empty, empty, empty)
 
-    return lax.cond(wanted, move, leave, latents)
+    moved = lax.cond(wanted.any(), move, leave, latents)
+    if not wanted.ndim:
+        return moved
+    chosen = per_sample(wanted, latents)
+    return jax.tree.map(lambda new, old: jnp.where(chosen, new, old), moved, leave(latents))

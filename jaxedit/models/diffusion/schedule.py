@@ -130,7 +130,7 @@ class Schedule:
 
     def add_noise(self, latents: jax.Array, noise: jax.Array, time: jax.Array) -> jax.Array:
         """Returns z_t of z_0: latents and noise (B, ...), steps (B,) or one for all."""
-        share = _per_sample(self.signal_at(time), latents)
+        share = per_sample(self.signal_at(time), latents)
         return jnp.sqrt(share) * latents + jnp.sqrt(1 - share) * noise
 
     def target(self, latents: jax.Array, noise: jax.Array, time: jax.Array) -> jax.Array:
@@ -139,7 +139,7 @@ class Schedule:
             return noise
         if self.prediction_type == "sample":
             return latents
-        share = _per_sample(self.signal_at(time), latents)
+        share = per_sample(self.signal_at(time), latents)
         return jnp.sqrt(share) * noise - jnp.sqrt(1 - share) * latents
 
     def split(
@@ -151,7 +151,7 @@ class Schedule:
           prediction, latents: (B, ...), what the network said of z_t, and z_t.
           share: abar of the level of `latents`, (B,) or one for all.
         """
-        share = _per_sample(share, latents)
+        share = per_sample(share, latents)
         signal, spread = jnp.sqrt(share), jnp.sqrt(1 - share)
         if self.prediction_type == "epsilon":
             return (latents - spread * prediction) / signal, prediction
@@ -189,7 +189,7 @@ class Schedule:
         return found.astype(np.int32)
 
 
-def _per_sample(values: jax.Array, like: jax.Array) -> jax.Array:
+def per_sample(values: jax.Array, like: jax.Array) -> jax.Array:
     """(B,) -> (B, 1, ..., 1), with as many axes as `like`; one value stays as it is."""
     return values.reshape(values.shape + (1,) * (like.ndim - 1)) if values.ndim else values
 

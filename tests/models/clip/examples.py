@@ -32,15 +32,16 @@ def config(name):
 def arrays(name):
     """Returns the published arrays, filled by the rule."""
     described = config(name)
-    zeros = _zeros(folder.variables(described))
-    shapes = table.to_published(folder.conversion_table(described), zeros)
+    empty = zeros(folder.variables(described))
+    shapes = table.to_published(folder.conversion_table(described), empty)
     return fill.fill_all({key: array.shape for key, array in shapes.items()})
 
 
-def _zeros(tree):
+def zeros(tree):
+    """Returns arrays of zeros of the shapes of `tree`."""
     if hasattr(tree, "shape"):
         return np.zeros(tree.shape, np.float32)
-    return {key: _zeros(branch) for key, branch in tree.items()}
+    return {key: zeros(branch) for key, branch in tree.items()}
 
 
 def write(target, name, dtype="float32", *, prefix=True, positions=False,

@@ -1,0 +1,91 @@
+"""Where in a picture is what a phrase names: CLIPSeg's map, made a mask.
+
+The rule is our choice: p >= max(0.1, half of the picture's largest p).
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+import cv2
+import jax
+import numpy as np
+
+from jaxedit.errors import UserError
+from jaxedit.models.clip import folder as folders
+from jaxedit.models.clip import preprocessing
+from jaxedit.models.clip import tokenizer as tokenizers
+from jaxedit.models.clip.configs import CLIPSegConfig
+from jaxedit.weights import published_folder
+
+LEAST = 0.1  # probability
+SHARE = 0.5  # of the largest probability in the picture
+_SIDE = 352  # pixels of CLIPSeg's input, where its folder does not say
+_PREPROCESSING = "preprocessor_config.json"
+
+
+class Finder:
+    """A CLIPSeg in a published folder.
+
+    Attributes:
+      side: of the square that it sees, in pixels.
+      tokenizer: of its texts.
+    """
+
+    def __init__(self, folder: str | pathlib.Path):
+        """Reads the folder.
+
+        Raises:
+          UserError: it is incomplete, or holds another network.
+        """
+        folder = pathlib.Path(folder)
+        if not folder.is_dir():
+            raise UserError(f"The segmenter {folder} is no folder. Give that of a CLIPSeg, such as "
+                            "clipseg-rd64-refined, with config.json, weights and tokenizer.")
+        loaded = folders.load(folder)
+        if not isinstance(loaded.config, CLIPSegConfig):
+            raise UserError(f"{folder} holds a CLIP, which does not segment. Give a CLIPSeg's.")
+        text, patch = loaded.config.clip.text, loaded.config.clip.vision.patch_size
+        self.tokenizer = tokenizers.load(folder, text.max_position_embeddings)
+        if self.tokenizer.size != text.vocab_size:
+            raise UserError(f"{folder}: the tokenizer has {self.tokenizer.size} tokens, the text "
+                            f"tower {text.vocab_size}: they do not belong together.")
+        self.side = _side_of(folder)
+        if self.side % patch:
+            raise UserError(f"{folder / _PREPROCESSING}: pictures of {self.side} pixels do not "
+                            f"divide into patches of {patch}.")
+        self._run = jax.jit(loaded.module.apply)
+        self._variables = jax.device_put(loaded.variables)
+
+    def probabilities(self, image: np.ndarray, phrase: str) -> np.ndarray:
+        """Returns how likely each pixel shows what a phrase names, float32 (H, W).
+
+        Args:
+          image: uint8 (H, W, 3), of any size; it is seen as a square.
+          phrase: as "hat", or "red hat".
+
+        Raises:
+          UserError: the phrase is too long for the network.
+        """
+        pixels = preprocessing.prepare_for_segmentation(image, self.side)
+        tokens = self.tokenizer.checked([phrase])
+        logits = np.asarray(self._run(self._variables, pixels[None], tokens))[0]
+        values = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        size = image.shape[1], image.shape[0]
+        return cv2.resize(values.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+
+
+def binary(probabilities: np.ndarray, least: float = LEAST, share: float = SHARE) -> np.ndarray:
+    """Returns the mask, bool (H, W), which is empty where nothing is likely enough."""
+    return probabilities >= max(least, share * float(probabilities.max()))
+
+
+def _side_of(folder: pathlib.Path) -> int:
+    path = folder / _PREPROCESSING
+    if not path.is_file():
+        return _SIDE
+    size = published_folder.read_json(path, "").get("size", _SIDE)
+    size = size.get("height", _SIDE) if isinstance(size, dict) else size
+    if not isinstance(size, int) or size < 1:
+        raise UserError(f"{path}: 'size' is {size!r}; expected pixels.")
+    return size
