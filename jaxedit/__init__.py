@@ -5,6 +5,7 @@
     jaxedit.matte(photo, mask=coarse, classical="closed-form")
     jaxedit.synthesize(labels, bank="scenes.bank")
     jaxedit.edit(photo, "a red hat", mask=hat, run="runs/mine")
+    jaxedit.invert(face, run="runs/mine", edits={"smile": 2})
 
 See `jaxedit.api`. Nothing heavy, JAX above all, is imported before the first call.
 """
@@ -12,7 +13,7 @@ See `jaxedit.api`. Nothing heavy, JAX above all, is imported before the first ca
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["edit", "inpaint", "matte", "synthesize"]
+__all__ = ["edit", "inpaint", "invert", "matte", "synthesize"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ import functools
 import io
 import numbers
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, edit_network, network
 from jaxedit.commands import edit as edit_verb
 from jaxedit.commands import inpaint as inpaint_verb
+from jaxedit.commands import invert as invert_verb
 from jaxedit.commands import matte as matte_verb
 from jaxedit.commands import synthesize as synthesize_verb
 from jaxedit.commands.edit_options import Options as EditOptions
@@ -209,9 +210,46 @@ def edit(
     return _like(image, edit_verb.edit(editor, photo, inside, view, wanted)[0])
 
 
+def invert(
+    image: Picture, *, run: Path | None = None, weights: str | None = None,
+    edits: Mapping[str, float | str] | None = None, directions: Path | None = None,
+    refine: int = 0, step: int | str | None = None,
+) -> Picture:
+    """Returns an aligned picture as a generator makes it again, edited there.
+
+    Args:
+      image: aligned, see `jaxedit align`; the result has the generator's size.
+      run, weights, step: as in `inpaint`.
+      edits: direction -> strength, as the verb's --edit.
+      directions: a file of `jaxedit directions`; where it is not named, the run's own.
+      refine: steps of optimisation that bring the codes closer to the picture.
+
+    Raises:
+      UserError: no such network or direction, a strength that is no number, a tiny picture.
+    """
+    whole = isinstance(refine, numbers.Integral) and not isinstance(refine, bool)
+    if not whole or not 0 <= refine <= invert_verb.MOST_STEPS:
+        raise UserError(f"refine is {refine!r}; expected 0 to {invert_verb.MOST_STEPS} steps.")
+    inverter = _inverter(_text(run), weights, _text(step))
+    named = {}
+    if edits or directions is not None:
+        named = invert_verb.directions_of(
+            inverter, *(None if one is None else pathlib.Path(one) for one in (directions, run))
+        )
+    requests = [named.request(f"{name}={strength}") for name, strength in (edits or {}).items()]
+    photo = _photograph(image)
+    picture, doubts = inverter.fitted(levels.of_picture(photo.for_network()), "The picture")
+    for line in doubts:
+        command.tell(f"warning: {line}")
+    inverted = inverter.invert(picture, int(refine))
+    if requests:
+        return _like(image, Photograph(inverter.edit(inverted, named, requests)))
+    return _like(image, Photograph(inverter.shown(inverted.arrays["image"])))
+
+
 def forget() -> None:
     """Lets go of the networks that were read and of what was compiled for them."""
-    for kept in (_applier, _chain, _editor):
+    for kept in (_applier, _chain, _editor, _inverter):
         kept.cache_clear()
 
 
@@ -259,6 +297,19 @@ def _editor(
         options, run=arguments.run, weights=arguments.weights, step=step,
         tokenizer=None if tokenizer is None else pathlib.Path(tokenizer), say=command.tell,
     )
+
+
+@functools.cache
+def _inverter(run: str | None, weights: str | None, step: str | None) -> Any:
+    """Returns the networks of an inversion, chosen as the verb chooses them."""
+    if run is not None and weights is not None:
+        raise UserError("Name one of run and weights.")
+    arguments = argparse.Namespace(
+        run=None if run is None else pathlib.Path(run), weights=weights, classical=None, step=step,
+        stage=None, trust_run_code=False, has_classical=False,
+    )
+    network.check(arguments, "invert")
+    return invert_verb.inverter_of(arguments)
 
 
 def _text(value: Any) -> str | None:

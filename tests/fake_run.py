@@ -10,7 +10,7 @@ import numpy as np
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.report import pictures
-from jaxedit.run import checkpoint
+from jaxedit.run import checkpoint, frozen
 
 GROUPS = ["(0.01,0.1]", "(0.1,0.2]", "all"]
 
@@ -48,6 +48,7 @@ def untrained(run: pathlib.Path, config) -> pathlib.Path:
     (run / "config.json").write_text(config_lib.to_json(config))
     method = method_lib.create(config)
     state = drawn(jax.eval_shape(lambda rng: method.init(rng, method.spec(1)), jax.random.key(0)))
+    frozen.save(run, "train", state.frozen)
     saver = checkpoint.Checkpointer(run, "train")
     saver.save(state, {}, None)
     saver.close()

@@ -84,6 +84,22 @@ class Applier:
         self._compiled: dict[tuple, Callable] = {}
 
     @property
+    def variables(self) -> PyTree:
+        """What `predict` gets: of a `Method` its state, without optimizers."""
+        return self._variables
+
+    def beside(self, task: str) -> Applier:
+        """Returns another task of the same method as a callable; the networks are held once.
+
+        Raises:
+          UserError: the method does not know the task.
+        """
+        name = self.method.config.method
+        options = {"bucket": self._step, "say": self._say}
+        return _of_method(self.method, self._variables, task, f"These are networks of {name!r},",
+                          options)
+
+    @property
     def compilations(self) -> list[tuple[int, int] | None]:
         return [key[0] for key in self._compiled]
 
@@ -227,7 +243,10 @@ def from_weights(
             f"The weights {name!r} ({entry.what}) are not of a network that can {task}. "
             f"These are: {', '.join(able) or 'none'}. `jaxedit weights list` says what each is for."
         )
-    predict, variables, description = front_ends[task](name)
+    found = front_ends[task](name)
+    if isinstance(found[0], Method):
+        return _of_method(*found, task, f"{name} holds", options)
+    predict, variables, description = found
     return Applier(predict, variables, description, **{"convolution": "auto", **options})
 
 

@@ -11,6 +11,7 @@ VERBS = {
     "label": ("label", "say of every pixel of photographs what it shows"),
     "synthesize": ("synthesize", "turn label maps into photographs"),
     "edit": ("edit", "change one thing in photographs by a text"),
+    "invert": ("invert", "invert a face into a generator and edit it there"),
     "weights": ("weights", "list weights, fetch published ones and convert them"),
     "sweep": ("sweep", "run an ablation and compare its variants"),
     "report": ("page", "write the report of a run, or compare several"),

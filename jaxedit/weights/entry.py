@@ -123,7 +123,8 @@ class Published(Network):
       file: the file to take, where the address is a folder.
       by_hand: what a person has to do at the address, where no program may or can fetch the file.
       tasks: task -> its front end, a function from the weights' name to (predict, variables, Task)
-        as `apply.Applier` takes them; none where no command applies the network as it is.
+        as `apply.Applier` takes them, or to (Method, State) where it is a task of a method; none
+        where no command applies the network as it is.
     """
 
     what: str

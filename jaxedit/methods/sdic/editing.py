@@ -177,8 +177,23 @@ def closed_form(kernels: Sequence[np.ndarray], count: int | None = None) -> np.n
 
 def modulation_kernels(params: Any, layers: Sequence[int]) -> list[np.ndarray]:
     """Returns a generator's modulation kernels (W, I) of the layers, by their codes' numbers."""
+    return [np.asarray(kernel) for kernel in _modulations(params, layers)]
+
+
+def style_widths(params: Any, edited: int = EDITED_STYLES) -> tuple[int, ...]:
+    """Returns the channels of a generator's styles that are not RGB's, of the first `edited`.
+
+    Args:
+      params: of the generator, or their shapes.
+      edited: at most so many.
+    """
+    count = 1 + sum(name.startswith("convs_") for name in params)
+    return tuple(one.shape[1] for one in _modulations(params, range(min(edited, count))))
+
+
+def _modulations(params: Any, layers: Sequence[int]) -> list[Any]:
     names = ["conv1"] + [f"convs_{i}" for i in range(sum(n.startswith("convs_") for n in params))]
-    return [np.asarray(params[names[layer]]["conv"]["modulation"]["kernel"]) for layer in layers]
+    return [params[names[layer]]["conv"]["modulation"]["kernel"] for layer in layers]
 
 
 def text_direction(target: np.ndarray, neutral: np.ndarray) -> np.ndarray:
@@ -236,18 +251,18 @@ def style_numbers(size: int) -> tuple[int, ...]:
 
 
 def style_offsets(
-    moves: np.ndarray, widths: Sequence[int], size: int, edited: int = EDITED_STYLES
-) -> dict[int, np.ndarray]:
-    """Returns style number -> offset (C,), as `Generator.synthesise` takes them, at strength 1.
+    moves: Array, widths: Sequence[int], size: int, edited: int = EDITED_STYLES
+) -> dict[int, Array]:
+    """Returns style number -> offset (..., C), as `Generator.synthesise` takes them.
 
     Args:
-      moves: (sum of `widths`,), `global_direction` of all styles that are not RGB's.
-      widths: channels of those styles, in order.
+      moves: (..., sum of `widths`), such as `global_direction` of styles that are not RGB's.
+      widths: channels of those styles, in order, from the first on.
       size: of the generator.
       edited: how many of them are edited, from the first.
     """
-    parts = np.split(np.asarray(moves), np.cumsum(widths)[:-1])
-    return dict(list(zip(style_numbers(size), parts, strict=True))[:edited])
+    parts = jnp.split(jnp.asarray(moves), np.cumsum(widths)[:-1], axis=-1)
+    return dict(list(zip(style_numbers(size), parts, strict=False))[:edited])
 
 
 def _unit(x: np.ndarray) -> np.ndarray:

@@ -128,15 +128,16 @@ class Inversion:
         codes: jax.Array,
         noise: Noise = None,
         feature: jax.Array | None = None,
+        style_offsets: Mapping[int, jax.Array] | None = None,
     ) -> tuple[jax.Array, jax.Array]:
         """Returns pictures (B, s, s, 3) of codes and their own map at the tap.
 
-        `feature` takes the place of that map.
+        `feature` takes the place of that map; `style_offsets` are as of `Generator.synthesise`.
         """
         inject = {} if feature is None else {self.tap: feature}
         picture, tapped = self.generator.apply(
             variables["generator"], codes, noise, taps=(self.tap,), inject=inject,
-            method="synthesise",
+            style_offsets=style_offsets, method="synthesise",
         )
         return picture, tapped[self.tap]
 
@@ -146,6 +147,7 @@ class Inversion:
         codes: jax.Array,
         residual: jax.Array,
         noise: Noise = None,
+        style_offsets: Mapping[int, jax.Array] | None = None,
     ) -> tuple[jax.Array, jax.Array]:
         """Returns the picture of moved codes and the map that was injected.
 
@@ -154,10 +156,12 @@ class Inversion:
           codes: (B, n, W): the compensated codes, moved.
           residual: (B, t, t, C): compensated less first map of the inversion.
           noise: of both passes.
+          style_offsets: of both passes, as of `Generator.synthesise`.
         """
-        _, feature = self.generate(variables, codes, noise)
+        _, feature = self.generate(variables, codes, noise, style_offsets=style_offsets)
         feature = feature + residual
-        return self.generate(variables, codes, noise, feature)[0], feature
+        picture, _ = self.generate(variables, codes, noise, feature, style_offsets)
+        return picture, feature
 
     def seen(self, picture: jax.Array) -> jax.Array:
         """Returns generated pictures as DIPN sees them: bounded, without a low-pass filter."""

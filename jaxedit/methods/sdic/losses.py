@@ -82,6 +82,18 @@ def objective(
     return sum(terms.values()), terms
 
 
+def likeness(
+    settings: Settings, frozen: Mapping[str, PyTree], image: jax.Array, picture: jax.Array
+) -> jax.Array:
+    """Returns the weighted error of each picture (B,): squares, and where `frozen` has the network
+    of the perceptual loss, that loss. Arguments as of `objective`."""
+    each = settings.l2 * jnp.mean(jnp.square(picture - image), (1, 2, 3))
+    if settings.perceptual and PERCEPTUAL in frozen:
+        looked = jax.vmap(lambda a, b: _perceptual(settings, frozen[PERCEPTUAL], a[None], b[None]))
+        each += settings.perceptual * looked(picture, image)
+    return each
+
+
 def compensation(found: Mapping[str, jax.Array], feature_share: float) -> jax.Array:
     """Returns L_F, how much map and codes were changed."""
     change = lambda key: jnp.mean(jnp.square(found[f"compensated_{key}"] - found[key]))

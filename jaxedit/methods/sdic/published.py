@@ -76,7 +76,10 @@ def _compensation(codes: int) -> tuple[Network, ...]:
     )
 
 
-def _sdic(name: str, what: str, size: int, codes: int) -> Bundle:
+def _sdic(
+    name: str, what: str, size: int, codes: int, image_size: tuple[int, int] = (256, 256)
+) -> Bundle:
+    apply = Lazy("jaxedit.methods.sdic.applied:inversion", size=size, image_size=image_size)
     page = "https://github.com/ZzqLKED/SDIC"
     return Bundle(
         name=name,
@@ -86,6 +89,7 @@ def _sdic(name: str, what: str, size: int, codes: int) -> Bundle:
         files=(File(page, f"{name}.pt"),),
         networks=(*_parts(size, codes), *_compensation(codes)),
         by_hand="the page says where the file is; a person has to press Download",
+        tasks={"invert": apply},
     )
 
 
@@ -112,5 +116,7 @@ ENTRIES = (
         "17faPqBce2m1AQeLCLHUVXaDfxMRU2QcV", 512, 16,
     ),
     _sdic("sdic-ffhq", "SDIC of faces: e4e, generator, DIPN and DICN, 1024 pixels", 1024, 18),
-    _sdic("sdic-cars", "SDIC of cars: e4e, generator, DIPN and DICN, 512 pixels", 512, 16),
+    _sdic(
+        "sdic-cars", "SDIC of cars: e4e, generator, DIPN and DICN, 512 pixels", 512, 16, (192, 256)
+    ),
 )

@@ -1,0 +1,229 @@
+"""`jaxedit invert`: inversions are kept and used again, edits move them, mistakes are named."""
+
+import functools
+import re
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxedit import api, cli
+from jaxedit.apply import applier
+from jaxedit.methods.sdic import applied, directions, inversion_file, inverter, published
+from tests import fake_run, shrink
+
+RNG = np.random.default_rng(0)
+SIZE, CODES, STYLES = 32, (6, 32), 6 * 5
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of the real method before its first step, and directions of its generator.
+
+    Its discrepancy is the residual: DIPN, which has tests of its own, takes long to trace.
+    """
+    folder = fake_run.untrained(tmp_path_factory.mktemp("sdic") / "run",
+                                shrink.sdic(**{"network.discrepancy": "residual"}))
+    tool = opened(folder)
+    linear = lambda name: directions.Direction(
+        name, "linear", RNG.standard_normal(CODES), "length", {"smile": 0.5}
+    )
+    found = [
+        linear("smile"), linear("smirk"),
+        directions.Direction("pc0", "component", RNG.standard_normal(32), "deviations",
+                             mean=RNG.standard_normal(32), deviation=2.0),
+        directions.Direction("beard", "styles", RNG.standard_normal(STYLES), "StyleCLIP"),
+    ]
+    directions.write(folder.parent / "found.safetensors", directions.Directions(
+        {one.name: one for one in found}, CODES, tool.generator
+    ))
+    return folder
+
+
+@functools.cache
+def opened(folder):
+    return inverter.Inverter(applier.from_run(folder, "invert", bucket=1))
+
+
+@pytest.fixture(scope="module")
+def face(run):
+    path = run.parent / "face.png"
+    pixels = np.clip(128 + 50 * RNG.standard_normal((SIZE, SIZE, 3)), 0, 255)
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def inverted(run, face):
+    """The file that --keep writes, with the results beside it."""
+    kept, out = run.parent / "kept.safetensors", run.parent / "inverted.png"
+    assert invert(face, run, out, "--keep", kept, "--save-discrepancy") == 0
+    return kept
+
+
+def invert(face, run, out, *words):
+    return cli.main(["invert", str(face), "--run", str(run), "--output", str(out),
+                     *map(str, words)])
+
+
+def pixels(path):
+    return np.asarray(Image.open(path)).astype(int)
+
+
+def test_an_inversion_is_kept_and_used_again(run, face, inverted, tmp_path, capsys):
+    made = pixels(run.parent / "inverted.png")
+    assert made.shape == (16, 16, 3) and made.std() > 0
+    assert pixels(run.parent / "inverted.discrepancy.png").shape == (SIZE, SIZE, 3)
+    for source, words in ((face, ("--keep", inverted)), (inverted, ())):
+        assert invert(source, run, tmp_path / f"{source.stem}.png", *words) == 0
+        np.testing.assert_array_equal(pixels(tmp_path / f"{source.stem}.png"), made)
+    said = capsys.readouterr().err
+    assert "using the inversion in" in said and "compil" not in said
+    Image.fromarray(pixels(face)[::-1].astype(np.uint8)).save(tmp_path / "other.png")
+    assert invert(tmp_path / "other.png", run, tmp_path / "x.png", "--keep", inverted) == 2
+    assert "of another picture" in capsys.readouterr().err
+
+
+def test_edits_are_moves_along_directions(run, inverted, tmp_path):
+    """What an edit makes is the method's own task on codes that are moved here by hand."""
+    named = directions.read(run.parent / "found.safetensors", CODES, (6,) * 5)
+    found, tool = named.by_name, opened(run)
+    kept = inversion_file.read(inverted, tool.shapes, tool.fingerprint)
+    codes, encoded, residual = (kept.arrays[key] for key in ("codes", "encoded", "residual"))
+    linear = found["smile"].array * 1.5
+    layers = np.zeros(CODES, np.float32)
+    layers[2:4] = -found["smirk"].array[2:4]
+    component = 3 * 2.0 * np.broadcast_to(found["pc0"].array, CODES)
+    at = (codes[0] - found["pc0"].mean) @ found["pc0"].array / 2.0
+    target = (4 - at) * found["pc0"].array * 2.0 * (np.arange(6) < 3)[:, None]
+    levels = lambda made: np.clip(np.rint((made["image"] + 1) * 127.5), 0, 255)
+    for request, change in {
+        "smile=+1.5": linear, "smirk@2-4=-1": layers, "pc0=3": component, "pc0@0-3=to4": target,
+    }.items():
+        made = tool.edit(kept, named, [named.request(request)]).astype(int)
+        expected = levels(tool._invert.beside("edit")(
+            codes=codes, residual=residual, direction=change.astype(np.float32)
+        ))
+        assert np.abs(made - expected).max() <= 1
+        assert np.abs(made - pixels(run.parent / "inverted.png")).max() > 0
+    # Styles start from the codes before compensation.
+    out, words = tmp_path / "styled.png", ("--directions", run.parent / "found.safetensors")
+    assert invert(inverted, run, out, *words, "--edit", "beard=2", "--edit", "smile=1.5") == 0
+    made = tool._invert.beside("restyle")(
+        codes=(encoded + linear).astype(np.float32), residual=residual,
+        moves=2 * found["beard"].array,
+    )
+    assert np.abs(pixels(out) - levels(made)).max() <= 1
+
+
+def test_a_strip_shows_strengths(run, inverted, tmp_path):
+    words = ("--directions", run.parent / "found.safetensors", "--strip", "smile=-1:1:3")
+    assert invert(inverted, run, tmp_path / "out.png", *words) == 0
+    assert pixels(tmp_path / "out.strip.png").shape[1] > 5 * 64
+
+
+def test_refining_brings_codes_closer(run, face, inverted, tmp_path):
+    tool = opened(run)
+    picture = pixels(face).astype(np.uint8)
+    refine = tool._invert.beside("refine")
+    image = picture.astype(np.float32) / 127.5 - 1
+    kept = inversion_file.read(inverted, tool.shapes, tool.fingerprint)
+    given = {"image": image, "codes": kept.arrays["codes"], "residual": kept.arrays["residual"]}
+    errors = [refine(**given, steps=steps)["error"] for steps in (0, 3, 20)]
+    assert errors[0] > errors[1] > errors[2]
+    assert len(refine.compilations) == 1  # the number of steps is no other program
+    found = tool.invert(picture, 3)
+    np.testing.assert_allclose(found.arrays["codes"], refine(**given, steps=3)["codes"], atol=1e-4)
+    # What is refined is what an edit of strength 0 makes.
+    zero = tool._invert.beside("edit")(
+        codes=found.arrays["codes"], residual=found.arrays["residual"],
+        direction=np.zeros(CODES, np.float32),
+    )["image"]
+    np.testing.assert_allclose(zero, found.arrays["image"], atol=1e-4)
+
+
+@pytest.mark.parametrize("words, message", [
+    (("--edit", "smil=1"), "'smil' is unknown.*Did you mean 'smile'"),
+    (("--edit", "smile=much"), "'much' is no number"),
+    (("--edit", "smile=inf"), "no number"),
+    (("--edit", "smile"), "not NAME=STRENGTH"),
+    (("--edit", "smile@2-9=1"), "There are 6"),
+    (("--edit", "smile=to3"), "principal components"),
+    (("--edit", "beard@0-2=1"), "styles have none"),
+    (("--strip", "smile=1"), "not NAME=FROM:TO"),
+    (("--strip", "smile=1:2:99"), "2 to 32"),
+    (("--refine", "-1"), "--refine is -1"),
+    (("--stage", "other"), "no checkpoint of a stage 'other'"),
+    (("--directions", "nowhere"), "no file nowhere"),
+])
+def test_mistakes(run, face, tmp_path, words, message, capsys):
+    if "--directions" not in words:
+        words = (*words, "--directions", run.parent / "found.safetensors")
+    assert invert(face, run, tmp_path / "out.png", *words) == 2
+    said = capsys.readouterr().err
+    assert re.search(message, said), said
+    assert not list(tmp_path.iterdir())
+
+
+def test_pictures_that_do_not_fit(run, face, tmp_path, capsys):
+    Image.new("RGB", (7, 7)).save(tmp_path / "tiny.png")
+    assert invert(tmp_path / "tiny.png", run, tmp_path / "out.png") == 2
+    assert "takes none below 8 x 8" in capsys.readouterr().err
+    tool = opened(run)
+    fitted, doubts = tool.fitted(np.zeros((20, 60, 3), np.uint8), "wide.png")
+    assert fitted.shape == (SIZE, SIZE, 3) and len(doubts) == 2
+    # Without directions, and of files that are something else.
+    assert invert(face, run, tmp_path / "out.png", "--edit", "smile=1") == 2
+    assert "jaxedit directions" in capsys.readouterr().err
+    other = run.parent / "found.safetensors"
+    assert invert(other, run, tmp_path / "out.png") == 2
+    assert "holds no inversion" in capsys.readouterr().err
+    assert cli.main(["invert", str(face), "--weights", "vgg19", "--output",
+                     str(tmp_path / "out.png")]) == 2
+    assert "sdic-ffhq" in capsys.readouterr().err
+
+
+def test_files_of_other_networks_are_refused(run, inverted, tmp_path):
+    tool = opened(run)
+    with pytest.raises(inverter.UserError, match="other networks"):
+        inversion_file.read(inverted, tool.shapes, "another")
+    with pytest.raises(inverter.UserError, match="has the shape"):
+        inversion_file.read(inverted, {**tool.shapes, "codes": (8, 32)}, tool.fingerprint)
+    with pytest.raises(inverter.UserError, match="found on another one"):
+        directions.read(run.parent / "found.safetensors", (8, 32), (6,) * 5)
+
+
+def test_published_files_are_applied_as_runs_are():
+    """A bundle's networks, by their names, in the places of a state."""
+    method = applied.InversionMethod(shrink.sdic())
+    state = jax.eval_shape(lambda key: method.init(key, method.spec(1)), jax.random.key(0))
+    zeros = fake_run.drawn(state)
+    _, built = applied.state_of({
+        name: {"params": zeros.params[name], "batch_stats": zeros.stats[name]}
+        for name in ("dipn", "dicn")
+    } | {
+        "encoder": zeros.frozen["encoder"], "generator": zeros.frozen["generator"],
+        "average": {"codes": zeros.frozen["average"]},
+    }, method)
+    wanted = state.replace(opt={}, frozen={
+        name: one for name, one in state.frozen.items() if name != "perceptual"
+    })
+    like = lambda tree: jax.tree.map(lambda x: (x.shape, str(x.dtype)), tree)
+    assert like(built) == like(wanted)
+    for entry in published.ENTRIES:
+        if "invert" in entry.tasks:
+            config = applied.config_of("inversion", **entry.tasks["invert"].options)
+            assert applied.InversionMethod(config).inversion.generator.codes in (16, 18)
+
+
+def test_the_function_is_the_verb(run, face, inverted, tmp_path):
+    given = Image.open(face)
+    found = api.invert(given, run=run, edits={"smile": 1.5},
+                       directions=run.parent / "found.safetensors")
+    assert invert(inverted, run, tmp_path / "out.png", "--directions",
+                  run.parent / "found.safetensors", "--edit", "smile=1.5") == 0
+    np.testing.assert_array_equal(np.asarray(found), pixels(tmp_path / "out.png"))
+    with pytest.raises(inverter.UserError, match="Did you mean 'smile'"):
+        api.invert(given, run=run, edits={"smille": 1}, directions=run.parent / "found.safetensors")
+    api.forget()
