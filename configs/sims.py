@@ -33,7 +33,8 @@ def _base() -> ConfigDict:
     """Returns the networks of Cityscapes at 256 x 512, without stages."""
     config = common.base()
     config.method = "sims"
-    # what a stage trains: synthesis | align | order; or builds: bank | canvases | compose
+    # what a stage trains: synthesis | align | order; builds: bank | canvases | compose; measures
+    # without a network: pasted
     config.part = "synthesis"
     config.image_size = (256, 512)  # height and width; records of other sizes are scaled
 
@@ -61,6 +62,7 @@ def _base() -> ConfigDict:
     config.bank = ConfigDict()
     config.bank.scale = 1  # colours are so much finer than the frame of the search, 256 x 512 [C]
     config.bank.area_share = 0.0  # segments must cover more of the frame; the bank keeps all [C]
+    config.bank.share = 1.0  # of the pictures, drawn by train.seed [R]
     config.bank.licence = ""  # of pictures that do not say theirs
     config.bank.licences = ()  # pictures under others are left out; (): none is
 
@@ -95,6 +97,7 @@ def _base() -> ConfigDict:
 
     config.compose = ConfigDict()  # canvases in use and to measure on, section 3
     config.compose.candidates = 10  # donors that are kept of each search [C]
+    config.compose.vary = False  # draw one of these [P] for diversity, instead of the best [C]
     config.compose.context = True  # IoU of contexts beside that of masks [P]; [C] has masks alone
     config.compose.search = "pruned"  # pruned | brute | matrix (accelerators): equal answers [R]
     # network [P] (the prior where there is none) | prior | depth (the true one) | none (unsorted)
@@ -359,10 +362,7 @@ def _quick(config: ConfigDict, steps: int) -> None:
 
 
 def _compared() -> tuple[dict, dict]:
-    """Returns two stages on the same pictures: purely parametric, and with canvases.
-
-    Both are measured on layouts of the evaluation part, as they would be used.
-    """
+    """Returns two stages, without canvas and with it, both measured on the composed layouts."""
     none = {"source": "artifact:canvases", "canvas": "none"}
     layouts = {"source": "artifact:composed", "split": "eval", "nearest": True}
     return _synthesis("parametric", data=none, evaluate=layouts), _synthesis(

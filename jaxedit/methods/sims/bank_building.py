@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxedit.data import images
 from jaxedit.data.classes import Classes
-from jaxedit.data.sources import BadRecord, Record, Source
+from jaxedit.data.sources import BadRecord, Record, Source, hashed_share
 from jaxedit.errors import UserError
 from jaxedit.host import manifests
 from jaxedit.methods.sims import bank as bank_lib
@@ -41,6 +41,8 @@ class Settings:
       above_share: segments must cover more than this share of the frame; 0 keeps all, as released.
       licence: of pictures that do not say theirs; "" where nobody knows.
       licences: pictures under others are left out; () keeps all.
+      share: of the pictures, by which a draw decides for each whether its segments are taken.
+      seed: of that draw.
     """
 
     size: tuple[int, int]
@@ -50,6 +52,8 @@ class Settings:
     above_share: float = 0.0
     licence: str = ""
     licences: tuple[str, ...] = ()
+    share: float = 1.0
+    seed: int = 0
 
     def __post_init__(self) -> None:
         sides = zip(self.size, shards.CONTEXT_GRID, strict=True)
@@ -76,7 +80,8 @@ def build(
         path = folder / f"{_SHARD}{number:05}"
         if not path.exists():
             span = range(number * PICTURES, min((number + 1) * PICTURES, len(source)))
-            pictures = [p for p in (_picture(source, i, settings) for i in span) if p is not None]
+            drawn = [i for i in span if hashed_share(f"{settings.seed}:{i}") < settings.share]
+            pictures = [p for p in (_picture(source, i, settings) for i in drawn) if p is not None]
             shards.write(path, pictures, settings.size, settings.classes.count)
         yield done / len(mine)
 
@@ -134,6 +139,7 @@ def _facts(folder: pathlib.Path, names: Sequence[str], settings: Settings) -> di
         raise EmptyBank(
             "The memory bank would be empty: no picture has a segment "
             + (f"under {' or '.join(settings.licences)} " if settings.licences else "")
+            + (f"in the share {settings.share} that is drawn " if settings.share < 1 else "")
             + "with a class. Check the label maps and their classes.json."
         )
     return facts

@@ -1,9 +1,11 @@
 """The host stage that builds the memory bank of a run: `config.part = "bank"`.
 
-It reads `image_size` (the frame times `bank.scale`), `network.classes`, `data.thin` and
+It reads `image_size` (the frame times `bank.scale`), `network.classes`, `data.thin`, `train.seed`
+and
 
     bank.scale        colours are finer than the frame in which segments are looked up
     bank.area_share   segments must cover more than this share of the frame; 0 keeps all [C]
+    bank.share        of the pictures, drawn by the seed, whose segments are taken; 1 takes all
     bank.licence      of pictures that do not say theirs
     bank.licences     pictures under other licences are left out; () keeps all
 """
@@ -50,4 +52,5 @@ class BankStage(HostStage):
         return bank_building.Settings(
             tuple(side // bank.scale for side in self.size), self.classes_of(source), bank.scale,
             tuple(self.config.data.thin), bank.area_share, bank.licence, tuple(bank.licences),
+            bank.get("share", 1.0), self.config.train.seed,  # older runs do not have the key
         )

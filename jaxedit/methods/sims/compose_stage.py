@@ -4,8 +4,8 @@ As in use: donors are looked up in the bank for the evaluation part of the recor
 or `evaluate.source` where that names another), moved by the alignment network, ordered and pasted.
 The artefact is a source, `artifact:STAGE`, whose evaluation part holds `image`, `label`, `canvas`,
 `canvas_label` (the rewritten layout) and `donors`. It reads what `composition.settings_of` does,
-`canvases.bank` and `train.seed`; `start` brings the networks, as `params/alignment` and
-`params/ordering`. A network that is not brought is not used.
+`canvases.bank`, `compose.vary` and `train.seed`; `start` brings the networks, as
+`params/alignment` and `params/ordering`. A network that is not brought is not used.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Composing:
 
     def __init__(self, config: Any, bank: bank_lib.Bank, start: State):
         self.seed = config.train.seed
+        self.vary = config.compose.get("vary", False)  # older runs do not have the key
         self.disparity = config.data.depth == "disparity"
         self.composer = composition.Composer(
             bank, composition.settings_of(config, bank),
@@ -82,7 +83,7 @@ class Composing:
             label,
             instance=None if instance is None else scaling.nearest(instance, size),
             allowed=allowed,
-            rng=np.random.default_rng((self.seed, index)),
+            rng=np.random.default_rng((self.seed, index)), vary=self.vary,
             depth=self._depth(record),
         )
         donors = composition.provenance(made, bank)

@@ -16,6 +16,7 @@ PARTS = {
     "bank": "jaxedit.methods.sims.bank_stage:BankStage",
     "canvases": "jaxedit.methods.sims.canvas_stage:CanvasStage",
     "compose": "jaxedit.methods.sims.compose_stage:ComposeStage",
+    "pasted": "jaxedit.methods.sims.pasted_method:Pasted",
     "align": "jaxedit.methods.sims.align_method:Align",
     "order": "jaxedit.methods.sims.order_method:Order",
     "synthesis": "jaxedit.methods.sims.synthesis_method:Synthesis",

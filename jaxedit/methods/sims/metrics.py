@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from jaxedit.data import classes as classes_lib
 from jaxedit.errors import UserError
 from jaxedit.metrics import base, by_segmenter
 from jaxedit.metrics.image import l1, to_255
 
 _LUMA = (0.299, 0.587, 0.114)
+_NOT_PASTED = "it is not told what was pasted where, or nothing that counts was asked for"
 CLOSE = 2 / 255  # of [0, 1]: what differs by less in every channel was copied
 
 
@@ -111,6 +113,52 @@ class MissingL1(base.MeanMetric):
         base.check(prediction, target, missing)
         values = l1(prediction, target, missing)
         return values, base.has_value(values, prediction, target)
+
+
+class Filled(base.MeanMetric):
+    """The share of pixels in which something was pasted, of a system that hands on `presence`."""
+
+    def __init__(self):
+        super().__init__("filled", "share of pixels with something pasted", True, _NOT_PASTED)
+
+    def values(self, outputs, batch):
+        del batch
+        if "presence" not in outputs:
+            return _nothing(outputs)
+        values = np.mean(outputs["presence"] > 0, axis=(1, 2, 3))
+        return values, np.ones(len(values), bool)
+
+
+class Followed(base.MeanMetric):
+    """The share of labelled pixels in which something of the class asked for was pasted.
+
+    Asked for is the batch's `label`, pasted the system's `layout` where its `presence` is. No judge
+    has a say. With `classes`, pixels count in which one of these was asked for.
+    """
+
+    def __init__(self, classes: Sequence[int] = ()):
+        what = "pixels of objects" if classes else "labelled pixels"
+        super().__init__(
+            "followed_objects" if classes else "followed",
+            f"share of {what} with the class asked for pasted", True, _NOT_PASTED,
+        )
+        self._classes = tuple(classes)
+
+    def values(self, outputs, batch):
+        if "layout" not in outputs:
+            return _nothing(outputs)
+        asked = batch["label"]
+        counted = (asked >= 0) & (asked != classes_lib.UNLABELLED)
+        if self._classes:
+            counted &= np.isin(asked, self._classes)
+        right = counted & (outputs["layout"] == asked) & (outputs["presence"][..., 0] > 0)
+        count = counted.sum((1, 2))
+        return right.sum((1, 2)) / np.maximum(count, 1), count > 0
+
+
+def _nothing(outputs: base.Outputs) -> tuple[np.ndarray, np.ndarray]:
+    count = len(next(iter(outputs.values())))
+    return np.zeros(count), np.zeros(count, bool)
 
 
 class SpectrumDistance(base.Metric):

@@ -157,33 +157,13 @@ class Synthesis(Part):
         return SynthesisSamples(self.config, train)
 
     def evaluations(self) -> dict[str, Evaluation]:
-        """Returns distances to the photograph of the layout, and what the judge says, if any.
-
-        The photographs themselves are a system too: what the judge says of them is the ceiling.
+        """Returns `evaluation`, with the canvas itself and what is copied of it where it is seen.
         """
-        evaluate = self.config.evaluate
-        metrics, baselines, best = tuple(evaluate.metrics), {}, None
-        makers: dict[str, Callable[[Keys], Metric]] = {}
-        if self._sees:
-            baselines["canvas"] = lambda batch: 2 * batch["canvas"] - 1
-            metrics += (CopyRate("image"),)
-        if evaluate.get("nearest", False):  # older runs have neither key
-            baselines["nearest picture"] = lambda batch: batch["nearest"]
-        if "psnr" in metrics:
-            best = "psnr", "max"
-        if evaluate.get("judge", ""):
-            makers |= judged(evaluate.judge, self.config.network.classes)
-            metrics += tuple(makers)
-            baselines["photograph"] = lambda batch: batch["image"]
-            best = "mean_iou_by_segmenter", "max"
-        return {"synthesis": Evaluation(
-            task="synthesize",
-            prediction="image",
-            target="image",
-            metrics=metrics,
-            own={"spectrum_distance": SpectrumDistance, "l1_missing": MissingL1, **makers},
-            baselines=baselines,
-            best=best,
+        if not self._sees:
+            return {"synthesis": evaluation(self.config, "synthesize")}
+        canvas = {"canvas": lambda batch: 2 * batch["canvas"] - 1}
+        return {"synthesis": evaluation(
+            self.config, "synthesize", (CopyRate("image"),), canvas
         )}
 
     def pictures(
@@ -196,6 +176,44 @@ class Synthesis(Part):
             "synthesised": levels.of_picture(outputs["image"]),
             "truth": levels.of_picture(batch["image"]),
         }
+
+
+def evaluation(
+    config: ml_collections.ConfigDict, task: str, extra: tuple[Metric, ...] = (),
+    baselines: Mapping[str, Callable] | None = None,
+) -> Evaluation:
+    """Returns distances to the photograph of the layout, and what the judge says, if any.
+
+    The photographs themselves are a system too: what the judge says of them is the ceiling.
+
+    Args:
+      config: of the stage.
+      task: whose output `image` is measured.
+      extra: metrics beside those of `config.evaluate`.
+      baselines: that come first, before the nearest picture and the photographs.
+    """
+    evaluate = config.evaluate
+    metrics, best = (*evaluate.metrics, *extra), None
+    baselines = dict(baselines or {})
+    makers: dict[str, Callable[[Keys], Metric]] = {}
+    if evaluate.get("nearest", False):  # older runs have neither key
+        baselines["nearest picture"] = lambda batch: batch["nearest"]
+    if "psnr" in metrics:
+        best = "psnr", "max"
+    if evaluate.get("judge", ""):
+        makers |= judged(evaluate.judge, config.network.classes)
+        metrics += tuple(makers)
+        baselines["photograph"] = lambda batch: batch["image"]
+        best = "mean_iou_by_segmenter", "max"
+    return Evaluation(
+        task=task,
+        prediction="image",
+        target="image",
+        metrics=metrics,
+        own={"spectrum_distance": SpectrumDistance, "l1_missing": MissingL1, **makers},
+        baselines=baselines,
+        best=best,
+    )
 
 
 def semantic_loss(logits: jax.Array, label: jax.Array, classes: int) -> jax.Array:

@@ -73,6 +73,18 @@ def test_finer_colours_and_what_is_kept(tmp_path):
     assert only.allowed(licences=["CC-BY-4.0"]).sum() == 0
 
 
+def test_a_share_of_the_pictures_is_drawn(bank, tmp_path):
+    ids = lambda bank: {image["id"] for image in bank.images}
+    some, others = (
+        ids(banks.make(tmp_path / str(seed), banks.Layouts(40), share=0.5, seed=seed))
+        for seed in (0, 1)
+    )
+    assert some != others and some | others < ids(bank)
+    assert all(10 <= len(one) <= 30 for one in (some, others))
+    with pytest.raises(UserError, match="in the share 0 that is drawn"):
+        banks.make(tmp_path / "none", banks.Layouts(4), share=0)
+
+
 def test_a_picture_leaves_whole_and_the_rest_stays(bank, tmp_path):
     copy = tmp_path / "bank"
     shutil.copytree(bank.folder, copy)

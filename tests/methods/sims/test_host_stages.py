@@ -1,6 +1,7 @@
 """The stages that build: a bank, then canvases from it; in parts, killed, through the artefacts."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from jaxedit.data import array_record
 from jaxedit.errors import UserError
 from jaxedit.host import digests
 from jaxedit.methods.sims import bank as bank_lib
+from jaxedit.methods.sims import compose_stage
 from jaxedit.run import artifacts
 from jaxedit.state import Artifact, State
+from tests import shrink
 from tests.methods.sims import banks, host_stages
 
 
@@ -136,3 +139,23 @@ def test_what_does_not_fit_is_named(run, tmp_path):
     method = host_stages.create(configured("canvases"), None, {"bank": Artifact("bank", tmp_path)})
     with pytest.raises(UserError, match="builds and does not train"):
         method.spec(1)
+
+
+def test_donors_are_drawn_where_that_is_asked_for(tmp_path):
+    bank = banks.make(tmp_path / "bank", banks.Layouts(30))
+    record = {"id": "another", "image": np.zeros((*bank.size, 3), np.uint8),
+              "label": banks.layout(40)}
+
+    def donors(seed, **changes):
+        config = shrink.sims("demo", **{
+            "align.kind": "off", "compose.prior": "()", "compose.context_classes": "()",
+            "data.objects": "()", "train.seed": str(seed), **changes,
+        })
+        (made,) = compose_stage.Composing(config, bank, State(0))(record, 0, "")
+        return [(one["class"], one["donor"]) for one in json.loads(made["donors"])]
+
+    drawn = {"compose.vary": "True"}
+    assert donors(0) == donors(1)
+    assert donors(0, **drawn) == donors(0, **drawn) != donors(1, **drawn)
+    one = {**drawn, "compose.candidates": "1"}
+    assert donors(0, **one) == donors(1, **one) == donors(0)

@@ -14,7 +14,7 @@ from jaxedit import cli
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.apply.applier import Applier
-from jaxedit.data import sources
+from jaxedit.data import array_record, sources
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.methods.sims import compose_stage, composition
 from jaxedit.run import evaluate, readers, starting, train
@@ -26,14 +26,17 @@ from tests.methods.sims import banks
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The demo with its six stages and alignment's, shrunk, on a folder of two dozen scenes."""
+    """The demo's six stages and two more, shrunk, on a folder of two dozen scenes."""
     folder = tmp_path_factory.mktemp("demo")
     config = shrink.sims("demo", **{"data.source": f"folder:{scenes(folder / 'scenes')}"})
     order = next(stage for stage in config.stages if stage["name"] == "order")
     align = {"part": "align", "align": {"kind": "affine"}}
+    pasted = {"part": "pasted", "train": {"steps": 0},
+              "evaluate": {"source": "artifact:composed", "split": "eval"}}
     with config.unlocked():
         config.stages = (
             *config.stages,
+            {"name": "pasted", "overrides": pasted},
             {**order, "name": "align", "overrides": {**order["overrides"], **align}},
         )
     train.train(config, folder / "run", jax.devices()[:1])
@@ -92,6 +95,29 @@ def test_a_judge_says_how_well_layouts_are_followed(demo):
     best, canvas = table["photograph"]["all"], table["canvas"]["all"]
     assert best["frechet_segmenter"] == pytest.approx(0, abs=1e-3) and best["l1"] == 0
     assert canvas["copy_rate"] > best["copy_rate"] and table["nearest picture"]["all"]["l1"] > 0
+
+
+def test_canvases_are_measured_as_they_are(demo):
+    """The figures are those of the canvas beside a network; the shapes are compared without judge.
+    """
+    tables = {}
+    for name in ("pasted", "synthesis"):
+        stage, method, state = readers.load_run(demo, stage=name)
+        for config in (stage, method.config):
+            with config.unlocked():
+                config.evaluate.judge, config.evaluate.nearest = "", False
+        tables[name] = evaluate.evaluate(method, stage, state, demo).table
+    own, beside = (tables[n][s]["all"] for n, s in (("pasted", "model"), ("synthesis", "canvas")))
+    assert own["psnr"] == pytest.approx(beside["psnr"]) and own["l1"] == pytest.approx(beside["l1"])
+    source = array_record.create(str(demo / "artifacts" / "composed"), "eval")
+    records = [source[number] for number in range(len(source))][:8]  # evaluate.limit
+    present = np.stack([one["canvas"].any(-1) for one in records])
+    right = present & np.stack([one["canvas_label"] == one["label"] for one in records])
+    assert own["filled"] == pytest.approx(present.mean())
+    assert own["followed"] == pytest.approx(right.mean())
+    assert 0.1 < own["followed"] < own["filled"]
+    with pytest.raises(UserError, match="measures canvases and trains nothing"):
+        method_lib.create(shrink.sims("demo", part="pasted")).optimizers(2)
 
 
 def test_the_likest_layout_lends_its_picture(tmp_path):

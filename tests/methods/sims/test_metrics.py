@@ -33,6 +33,27 @@ def test_missing_pixels_are_measured_alone():
     assert "no canvas is empty anywhere" in accumulator.notes()["l1_missing"]
 
 
+def test_what_is_pasted_is_compared_with_what_was_asked_for():
+    label = np.asarray([[[0, 0, 1, 1], [0, 0, 1, 255]]])  # one pixel is unlabelled
+    presence = np.ones((1, 2, 4, 1), np.float32)
+    presence[0, 0, 0] = 0
+    pasted = np.asarray([[[0, 0, 1, 0], [0, 1, 1, 1]]])
+    outputs = {"image": np.zeros((1, 2, 4, 3)), "layout": pasted, "presence": presence}
+
+    def figures(outputs):
+        found = {}
+        for metric in (metrics.Filled(), metrics.Followed(), metrics.Followed((1,))):
+            accumulator = metric.new()
+            accumulator.update(outputs, {"label": label})
+            found |= accumulator.result()
+        return found
+
+    assert figures(outputs) == pytest.approx(
+        {"filled": 7 / 8, "followed": 4 / 7, "followed_objects": 2 / 3}
+    )
+    assert np.isnan(list(figures({"image": outputs["image"]}).values())).all()  # a photograph
+
+
 def test_spectrum_distance_is_of_sets():
     rng = np.random.default_rng(0)
     pictures = rng.uniform(-1, 1, (4, 16, 24, 3)).astype(np.float32)
