@@ -5,6 +5,7 @@ Sources: [C] the released code; [R] ours. The paper's tables and appendix could 
 Presets:
   paper_faces  a generator of 1024 pixels and e4e's encoder, on aligned faces at 256 pixels
   paper_cars   a generator of 512 pixels, pictures of 192 x 256; the handling of their shape is [R]
+  judge        reads the attributes off `portraits`, to judge edits by
 """
 
 from ml_collections import ConfigDict
@@ -85,11 +86,31 @@ def paper_cars() -> ConfigDict:
     return config
 
 
-PRESETS = {"paper_faces": paper_faces, "paper_cars": paper_cars}
+def judge() -> ConfigDict:
+    """Returns the training of a judge of the attributes of `portraits`; all of it is ours [R]."""
+    config = common.base()
+    config.method = "sdic"
+    config.part = "judge"
+    config.image_size = (64, 64)
+    config.data.source = "portraits"
+    config.data.fit = "scale"
+    config.data.flip = True  # the mirror image of a head that looks left looks right
+    config.judge = ConfigDict()
+    config.judge.channels = (16, 32, 64, 64)  # of each level, multiples of 8
+    config.optim = ConfigDict()
+    config.optim.lr = 2e-3  # of Adam, falling to 0 along a cosine
+    config.train.update(
+        steps=3_000, batch_size=32, log_every=50, evaluate_every=500, checkpoint_every=500
+    )
+    config.evaluate.update(batch_size=32, limit_in_training=256)
+    return config
+
+
+PRESETS = {"paper_faces": paper_faces, "paper_cars": paper_cars, "judge": judge}
 
 
 def get_config(preset: str = "paper_faces") -> ConfigDict:
-    """Returns the configuration of a preset: paper_faces or paper_cars."""
+    """Returns the configuration of a preset: one of those above."""
     config = choose_preset(PRESETS, preset)()
     config.preset = preset
     return config.lock()

@@ -82,8 +82,8 @@ PAPERS = re.compile(
     re.IGNORECASE,
 )
 # What a paper has outside of its folder in methods/: its verb, and its data sets.
-VERBS = {"inpaint.py", "matte.py", "synthesize.py", "bank.py", "invert.py", "edit.py",
-         "edit_network.py"}
+VERBS = {"inpaint.py", "matte.py", "synthesize.py", "bank.py", "invert.py", "directions.py",
+         "edit.py", "edit_network.py"}
 
 
 def names_a_paper(path: pathlib.Path) -> list[str]:

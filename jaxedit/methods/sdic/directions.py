@@ -3,8 +3,9 @@
 A file is a safetensors file. Its arrays are
 
     NAME           (n, W) of a linear direction, (W,) of a component, (C,) of styles
-    NAME/mean      (W,) of a component: the mean of the generator's codes
-    styleclip/...  what text directions are made of, where that was measured (`text_directions`)
+    mean/NAME      (W,) of a component: the mean of the generator's codes
+    styleclip/...  what directions of texts are made of, where that was measured (`styleclip`)
+    edits/...      the judged directions of all attributes, for evaluations
 
 and its metadata `directions` is a JSON list, in order, of
 
@@ -41,6 +42,7 @@ from jaxedit.host.names import check_choice
 from jaxedit.methods.sdic import editing
 
 FORMAT = "jaxedit directions 1"
+MORE = ("styleclip/", "edits/")  # how arrays that are no directions begin
 KINDS = {"linear": 2, "component": 1, "styles": 1}  # kind -> axes of its array
 FILE = "directions.safetensors"  # of the artefact of a host stage
 _REQUEST = re.compile(r"(?P<name>[^=@]+)(@(?P<first>\d+)-(?P<end>\d+))?=(?P<to>to)?(?P<number>.*)")
@@ -169,7 +171,7 @@ def write(path: pathlib.Path, directions: Directions) -> None:
     for direction in directions.by_name.values():
         arrays[direction.name] = np.ascontiguousarray(direction.array, np.float32)
         if direction.mean is not None:
-            arrays[f"{direction.name}/mean"] = np.ascontiguousarray(direction.mean, np.float32)
+            arrays[f"mean/{direction.name}"] = np.ascontiguousarray(direction.mean, np.float32)
         entries.append({
             "name": direction.name, "kind": direction.kind, "unit": direction.unit,
             "effects": dict(direction.effects), "deviation": float(direction.deviation),
@@ -206,7 +208,7 @@ def read(path: pathlib.Path, codes: tuple[int, int], style_widths: Sequence[int]
         found = Directions(
             {entry["name"]: _direction(entry, arrays) for entry in entries},
             tuple(json_text.loads(metadata["codes"])), metadata.get("generator", ""),
-            {key: array for key, array in arrays.items() if key.startswith("styleclip/")},
+            {key: array for key, array in arrays.items() if key.startswith(MORE)},
         )
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"The directions in {path} are damaged: {error}.") from error
@@ -231,5 +233,5 @@ def _direction(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Di
         raise ValueError(f"{name!r} is no direction of kind {kind!r}")
     return Direction(
         name, kind, array, str(entry["unit"]), dict(entry.get("effects", {})),
-        arrays[f"{name}/mean"] if kind == "component" else None, float(entry.get("deviation", 1)),
+        arrays[f"mean/{name}"] if kind == "component" else None, float(entry.get("deviation", 1)),
     )

@@ -13,6 +13,8 @@ from jaxedit.state import Artifact
 
 # config.part -> module and class.
 PARTS = {
+    "judge": "jaxedit.methods.sdic.judge_method:JudgeMethod",
+    "directions": "jaxedit.methods.sdic.directions_stage:DirectionsStage",
     "inversion": "jaxedit.methods.sdic.inversion_method:InversionMethod",
 }
 BOUNDS = {"part": one_of(*PARTS), **bounds.BOUNDS}
