@@ -54,6 +54,7 @@ setup(
             "ipykernel>=6.29", "nbclient>=0.10",  # the notebooks are executed
         ],
         "matting": ["pymatting>=1.1.12"],  # classical mattes to compare with, foreground colours
+        "align": ["dlib>=19.24"],  # landmarks of faces, with a file that its page has
         "plots": ["matplotlib>=3.8"],
         "bench": ["torch>=2.4"],  # benchmarks against PyTorch; nothing else imports it
     },

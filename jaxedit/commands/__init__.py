@@ -12,6 +12,7 @@ VERBS = {
     "synthesize": ("synthesize", "turn label maps into photographs"),
     "edit": ("edit", "change one thing in photographs by a text"),
     "invert": ("invert", "invert a face into a generator and edit it there"),
+    "align": ("align", "cut faces out of photographs, upright and to scale"),
     "directions": ("directions", "find directions in which a generator's pictures are edited"),
     "weights": ("weights", "list weights, fetch published ones and convert them"),
     "sweep": ("sweep", "run an ablation and compare its variants"),

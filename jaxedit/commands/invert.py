@@ -17,7 +17,7 @@ import numpy as np
 from jaxedit.apply import batch_files, photograph
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
-from jaxedit.commands import command, network
+from jaxedit.commands import align, command, network
 from jaxedit.errors import UserError
 from jaxedit.host import levels
 from jaxedit.report import pictures
@@ -25,6 +25,7 @@ from jaxedit.report import pictures
 KEPT = ".safetensors"
 MOST_STEPS = 100_000  # of a refinement
 _RANGE = re.compile(r"(?P<low>[^:]+):(?P<high>[^:]+)(:(?P<count>\d+))?")
+_FINE = 4  # faces are cut out so many times as fine as the network sees them, then scaled [C]
 _PLACES = {"discrepancy": ".discrepancy.png", "strip": ".strip.png"}  # beside OUT
 
 
@@ -39,7 +40,8 @@ def add(commands) -> None:
         "      --edit smile=+2 --edit pose=-1 --output smiling.png\n"
         "  jaxedit invert face.safetensors --run runs/sdic-chain --strip smile=-3:3:7 \\\n"
         "      --output strip.png\n"
-        "  jaxedit invert faces/ --weights sdic-ffhq --output inverted/",
+        "  jaxedit invert photo.jpg --weights sdic-ffhq --align --paste-back \\\n"
+        "      --directions ffhq.safetensors --edit smile=+2 --output smiling.png",
     )
     parser.add_argument("face", type=pathlib.Path, metavar="FACE",
                         help="a picture, a folder of pictures, or an inversion (.safetensors)")
@@ -65,6 +67,13 @@ def add(commands) -> None:
     parser.add_argument("--save-discrepancy", action="store_true",
                         help="write OUT.discrepancy.png too: what the encoder missed, as the "
                         "network predicts it; grey is nothing")
+    parser.add_argument("--align", action="store_true",
+                        help="find the face in a photograph and cut it out first, as "
+                        "`jaxedit align` does")
+    align.add_options(parser)
+    parser.add_argument("--paste-back", action="store_true",
+                        help="with --align: the result is the photograph with the edited face in "
+                        "its place")
     parser.add_argument("--output", type=pathlib.Path, required=True, metavar="OUT",
                         help="the result; a folder where FACE is one")
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
@@ -92,8 +101,8 @@ def main(arguments: argparse.Namespace) -> int:
     network.check(arguments, "invert")
     jobs = collect(arguments)
 
-    def finish(loaded: tuple[Any, Any], job: Job, photo: Photograph | None) -> str:
-        return _finish(loaded, job, photo, arguments, strip)
+    def finish(tools: Tools, job: Job, photo: Photograph | None) -> str:
+        return _finish(tools, job, photo, arguments, strip)
 
     failures = batch_files.run(
         jobs, read=_read, load=lambda: load(arguments), finish=finish, say=command.tell
@@ -110,8 +119,15 @@ def check(arguments: argparse.Namespace) -> Strip | None:
     steps = arguments.refine
     if not 0 <= steps <= MOST_STEPS:
         raise UserError(f"--refine is {steps}; it must be from 0 to {MOST_STEPS} steps.")
+    if not arguments.align:
+        for name, given in (("--paste-back", arguments.paste_back),
+                            ("--landmarks", arguments.landmarks),
+                            ("--predictor", arguments.predictor)):
+            if given:
+                raise UserError(f"{name} is for photographs that are to be aligned: add --align.")
     if is_inversion(arguments.face):
-        for name, given in (("--refine", steps), ("--keep", arguments.keep)):
+        for name, given in (("--refine", steps), ("--keep", arguments.keep),
+                            ("--align", arguments.align)):
             if given:
                 raise UserError(f"{name} is for pictures; {arguments.face} is an inversion.")
     if arguments.keep is not None and not arguments.face.is_dir() and not is_inversion(
@@ -194,13 +210,26 @@ def inverter_of(arguments: argparse.Namespace) -> Any:
     ))
 
 
-def load(arguments: argparse.Namespace) -> tuple[Any, Any]:
-    """Returns the networks as an `Inverter`, and the directions (None: there are none).
+@dataclasses.dataclass(frozen=True)
+class Tools:
+    """What a job needs: networks, directions (None: none) and what finds faces (None: nothing)."""
+
+    inverter: Any
+    directions: Any
+    finder: align.Finder | None
+
+
+def load(arguments: argparse.Namespace) -> Tools:
+    """Returns what does the work.
 
     Raises:
-      UserError: there are no such networks or directions, or an edit that is not understood.
+      UserError: there are no such networks or directions, an edit that is not understood, or
+        nothing to find faces with.
     """
+    finder = align.Finder(arguments, arguments.face.is_dir()) if arguments.align else None
     inverter = inverter_of(arguments)
+    if finder is not None and inverter.size[0] != inverter.size[1]:
+        raise UserError("These networks invert no faces: leave out --align.")
     if arguments.save_discrepancy and not inverter.method.predicts_discrepancy:
         raise UserError("These networks predict no discrepancy: leave out --save-discrepancy.")
     requests = list(arguments.edit)
@@ -210,7 +239,7 @@ def load(arguments: argparse.Namespace) -> tuple[Any, Any]:
         directions = directions_of(inverter, arguments.directions, arguments.run)
         for text in requests:
             directions.request(text)  # all are understood before the first picture is inverted
-    return inverter, directions
+    return Tools(inverter, directions, finder)
 
 
 def directions_of(
@@ -247,42 +276,55 @@ def _read(job: Job) -> Photograph | None:
 
 
 def _finish(
-    loaded: tuple[Any, Any], job: Job, photo: Photograph | None, arguments: argparse.Namespace,
+    tools: Tools, job: Job, photo: Photograph | None, arguments: argparse.Namespace,
     strip: Strip | None,
 ) -> str:
-    inverter, directions = loaded
-    inverted = _inversion(inverter, job, photo, arguments)
+    inverter, directions = tools.inverter, tools.directions
+    square = None
+    if tools.finder is not None:
+        square = tools.finder.square(job, align.pixels_of(photo))
+    inverted = _inversion(inverter, job, photo, square, arguments)
     words = list(arguments.edit)
     edited = lambda words: inverter.edit(inverted, directions, [
         directions.request(one) for one in words
     ])
-    result = edited(words) if words else inverter.shown(inverted.arrays["image"])
+    again = inverter.shown(inverted.arrays["image"])
+    result = edited(words) if words else again
     beside = _beside(job, arguments)
     if strip is not None:
-        shown = {"picture": [inverted.picture], "inverted": [
-            inverter.shown(inverted.arrays["image"])
-        ]}
+        shown = {"picture": [inverted.picture], "inverted": [again]}
         shown |= {one: [edited([*words, one])] for one in strip.words}
         pictures.write(beside["strip"], pictures.grid(shown))
     if arguments.save_discrepancy:
         found = np.clip(inverted.arrays["discrepancy"], -1, 1)
         photograph.write(beside["discrepancy"], Photograph(levels.of_picture(found)))
-    photograph.write(job.output, Photograph(result))
-    error = _error(inverter, inverted)
+    if arguments.paste_back:
+        from jaxedit.apply import alignment
+
+        result = alignment.paste(align.pixels_of(photo), square, result)
+        photograph.write(job.output, dataclasses.replace(photo, pixels=result))
+    else:
+        photograph.write(job.output, Photograph(result))
     what = f"edited by {', '.join(words)}" if words else "inverted"
     names = "".join(f", {path.name}" for path in beside.values())
-    return f"{job.output}: {what}; the inversion's mean error is {error:.1f} of 255{names}"
+    return (f"{job.output}: {what}; the inversion's mean error is "
+            f"{_error(again, inverted.picture):.1f} of 255{names}")
 
 
 def _inversion(
-    inverter: Any, job: Job, photo: Photograph | None, arguments: argparse.Namespace
+    inverter: Any, job: Job, photo: Photograph | None, square: Any, arguments: argparse.Namespace
 ) -> Any:
-    """Returns the inversion of a job, kept or made."""
+    """Returns the inversion of a job, kept or made; of the square in the photograph, if any."""
     from jaxedit.methods.sdic import inversion_file
 
     if photo is None:
         return inversion_file.read(job.photo, inverter.shapes, inverter.fingerprint)
-    picture, doubts = inverter.fitted(levels.of_picture(photo.for_network()), str(job.photo))
+    pixels = align.pixels_of(photo)
+    if square is not None:
+        from jaxedit.apply import alignment
+
+        pixels = alignment.cut(pixels, square, _FINE * inverter.size[1])
+    picture, doubts = inverter.fitted(pixels, str(job.photo))
     for line in doubts:
         command.tell(f"warning: {line}")
     kept = arguments.keep
@@ -305,12 +347,9 @@ def _inversion(
     return inverted
 
 
-def _error(inverter: Any, inverted: Any) -> float:
-    """Returns the mean absolute difference of picture and inversion, in levels."""
+def _error(made: np.ndarray, picture: np.ndarray) -> float:
+    """Returns the mean absolute difference of inversion and picture, in levels."""
     from jaxedit.data import transforms
 
-    made = transforms.resize(
-        inverter.shown(inverted.arrays["image"]), *inverted.picture.shape[:2]
-    )
-    return float(np.abs(made.astype(np.float32) - inverted.picture).mean())
-
+    made = transforms.resize(made, *picture.shape[:2])
+    return float(np.abs(made.astype(np.float32) - picture).mean())

@@ -1,6 +1,7 @@
 """`jaxedit invert`: inversions are kept and used again, edits move them, mistakes are named."""
 
 import functools
+import json
 import re
 
 import jax
@@ -9,9 +10,10 @@ import pytest
 from PIL import Image
 
 from jaxedit import api, cli
-from jaxedit.apply import applier
+from jaxedit.apply import alignment, applier
 from jaxedit.methods.sdic import applied, directions, inversion_file, inverter, published
 from tests import fake_run, shrink
+from tests.apply.test_alignment import landmarks
 
 RNG = np.random.default_rng(0)
 SIZE, CODES, STYLES = 32, (6, 32), 6 * 5
@@ -227,3 +229,18 @@ def test_the_function_is_the_verb(run, face, inverted, tmp_path):
     with pytest.raises(inverter.UserError, match="Did you mean 'smile'"):
         api.invert(given, run=run, edits={"smille": 1}, directions=run.parent / "found.safetensors")
     api.forget()
+
+
+def test_a_face_is_cut_out_and_pasted_back(run, tmp_path, capsys):
+    photo = np.clip(128 + 50 * RNG.standard_normal((150, 160, 3)), 0, 255).astype(np.uint8)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    points = landmarks() + [20, 5]
+    (tmp_path / "points.json").write_text(json.dumps(points.tolist()))
+    words = ("--align", "--landmarks", tmp_path / "points.json")
+    out, face = tmp_path / "out.png", tmp_path / "face.png"
+    assert invert(tmp_path / "photo.png", run, face, *words) == 0
+    assert invert(tmp_path / "photo.png", run, out, *words, "--paste-back") == 0
+    expected = alignment.paste(photo, alignment.square_of(points), pixels(face).astype(np.uint8))
+    np.testing.assert_array_equal(pixels(out), expected)
+    assert invert(tmp_path / "photo.png", run, out, "--paste-back") == 2
+    assert "add --align" in capsys.readouterr().err
