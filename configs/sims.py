@@ -100,7 +100,7 @@ def _base() -> ConfigDict:
     config.compose.vary = False  # draw one of these [P] for diversity, instead of the best [C]
     config.compose.context = True  # IoU of contexts beside that of masks [P]; [C] has masks alone
     config.compose.search = "pruned"  # pruned | brute | matrix (accelerators): equal answers [R]
-    # network [P] (the prior where there is none) | prior | depth (the true one) | none (unsorted)
+    # network [P] (prior where there is none) | prior | depth (its rule) | none (by class) | random
     config.compose.order = "network"
     config.compose.erase = "paper"  # paper: 0.05 h, 80 % | released: 0.0175 h, 50 % | none
     config.compose.rewrite = True  # hand on the layout with the pasted shapes [C]

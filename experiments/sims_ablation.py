@@ -86,13 +86,15 @@ CANVAS = {
     "align_off": {**_PASTED, "align.kind": "off", "stages": _canvas()},
     "align_shift": {**_ALIGNED, "align.kind": "shift"},
     "align_affine": {**_ALIGNED, "align.kind": "affine"},
-    # the order: as trained, the best there can be, and none at all
+    # the order: as trained, as it is trained to be, by the number of the class (which is nearly
+    # the prior's order here: sky is 0, object 14), and drawn
     "order_network": {
         **_PASTED, "compose.order": "network",
         "stages": _canvas(_STAGES["order"], ordering="order"),
     },
     "order_depth": {**_PASTED, "compose.order": "depth"},
     "order_none": {**_PASTED, "compose.order": "none"},
+    "order_random": {**_PASTED, "compose.order": "random"},
 }
 
 _PAINTED = {

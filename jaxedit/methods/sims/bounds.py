@@ -64,7 +64,7 @@ BOUNDS = {
     "compose.vary": flag(),
     "compose.context": flag(),
     "compose.search": one_of(*retrieval.SEARCHES),
-    "compose.order": one_of("network", "prior", "depth", "none"),
+    "compose.order": one_of("network", "prior", "depth", "none", "random"),
     "compose.erase": one_of(*canvas.RULES, "none"),
     "compose.rewrite": flag(),
     "compose.context_classes": _CLASSES,

@@ -66,7 +66,6 @@ class Composing:
     def __init__(self, config: Any, bank: bank_lib.Bank, start: State):
         self.seed = config.train.seed
         self.vary = config.compose.get("vary", False)  # older runs do not have the key
-        self.disparity = config.data.depth == "disparity"
         self.composer = composition.Composer(
             bank, composition.settings_of(config, bank),
             align=applied(align_method.Align(config), start, "align"),
@@ -98,11 +97,10 @@ class Composing:
         }
 
     def _depth(self, record: Record) -> np.ndarray | None:
-        """Returns how far away each pixel is, at the composer's size; None where nobody asks."""
+        """Returns the depth of each pixel at the composer's size; None where nobody asks."""
         if self.composer.settings.order != "depth" or "depth" not in record:
             return None
-        depth = scaling.nearest(record["depth"], self.composer.size).astype(np.float32)
-        return -depth if self.disparity else depth
+        return scaling.nearest(record["depth"], self.composer.size).astype(np.float32)
 
 
 def nearest_picture(bank: bank_lib.Bank, label: np.ndarray, allowed: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from jaxedit.host.names import check_choice
 from jaxedit.methods.sims import canvas as canvas_lib
 from jaxedit.methods.sims import flaws, placing, retrieval, scaling, segments
 from jaxedit.methods.sims import order as order_lib
+from jaxedit.methods.sims import pairs as pairs_lib
 from jaxedit.methods.sims.bank import Bank, Donor
 from jaxedit.methods.sims.placing import Applier
 from jaxedit.methods.sims.segments import UNLABELLED, Segment
@@ -27,9 +28,9 @@ _PAIRS = 8  # that the ordering network is asked for at a time
 
 
 # What is pasted over what: as the network says where there is one, and the classes' prior where it
-# says nothing; by that prior alone; by the true depth of the layout, the best there can be; or as
-# the segments happen to be numbered.
-ORDERS = ("network", "prior", "depth", "none")
+# says nothing; by that prior alone; as the network would say were it never wrong, from the true
+# depth along seams (`pairs.Rule`); as segments happen to be numbered, which is by class; or drawn.
+ORDERS = ("network", "prior", "depth", "none", "random")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Settings:
         of what was pasted (`canvas.with_unfilled`).
       rewrite: hand on the layout with the pasted shapes, as released, instead of the one asked for.
       prior: classes, most often behind first; () orders by `size_prior`.
-      order: a key of `ORDERS`.
+      order: one of `ORDERS`.
+      front: tells from depth which of two touching segments is in front, for the order "depth".
     """
 
     candidates: int = 10
@@ -70,6 +72,7 @@ class Settings:
     rewrite: bool = True
     prior: tuple[int, ...] = ()
     order: str = "network"
+    front: pairs_lib.Rule = pairs_lib.Rule()
 
     def __post_init__(self) -> None:
         check_choice("canvas.erase", self.erase, (*canvas_lib.RULES, "none"))
@@ -158,7 +161,7 @@ class Composer:
           allowed: bool (pictures,), which may lend segments (`Bank.allowed`).
           rng: draws which pixels of seams are erased, and donors with `vary`.
           vary: draw a donor among the candidates instead of taking the best.
-          depth: float (H, W), small is near; for the order "depth".
+          depth: float (H, W), as `Settings.front` reads it; for the order "depth".
 
         Raises:
           UserError: the layout has another size, or its depth is needed and not given.
@@ -189,7 +192,7 @@ class Composer:
         for number, one in enumerate(placed):
             masks[number] = one.mask
         far = None if depth is None else self._reduced(depth)
-        sequence = self._sequence(wanted, masks, frame, far)
+        sequence = self._sequence(wanted, masks, frame, far, rng)
         canvas = self._pasted(wanted, placed, masks, sequence, rng)
         if self.settings.keep_unfilled:
             covered = self._covered(wanted)
@@ -222,20 +225,26 @@ class Composer:
 
     def _sequence(
         self, wanted: Sequence[Segment], masks: np.ndarray, frame: np.ndarray,
-        depth: np.ndarray | None,
+        depth: np.ndarray | None, rng: np.random.Generator,
     ) -> list[int]:
         """Returns the segments' numbers, back to front."""
         if self.settings.order == "none":
             return list(range(len(wanted)))
-        if self.settings.order == "depth":
-            middles = [np.median(depth[one.placed(depth.shape)]) for one in wanted]
-            return sorted(range(len(wanted)), key=lambda n: -middles[n])
+        if self.settings.order == "random":
+            return rng.permutation(len(wanted)).tolist()
         labels = [segment.label for segment in wanted]
         priority = order_lib.priorities(labels, self._prior)
         small = np.stack([self._reduced(m) for m in masks]) if len(masks) else masks
         pairs = order_lib.overlapping(small) if len(masks) else []
         bottoms = [segment.box[1] for segment in wanted]
-        probabilities = self._probabilities(wanted, pairs, frame)
+        if self.settings.order == "depth":
+            sure = np.eye(self.bank.classes.count)
+            probabilities = {
+                (first, second): sure[wanted[front].label]
+                for first, second, front in self.settings.front(wanted, depth)
+            }
+        else:
+            probabilities = self._probabilities(wanted, pairs, frame)
         edges = order_lib.decide(labels, bottoms, pairs, probabilities)
         return order_lib.whole(len(wanted), edges, priority)[0]
 
@@ -324,6 +333,7 @@ def settings_of(config: Any, bank: Bank) -> Settings:
         keep_unfilled=compose.get("keep_unfilled", True), rewrite=compose.rewrite,
         prior=tuple(bank.classes.names.index(name) for name in compose.prior),
         order=compose.get("order", "network"),
+        front=pairs_lib.Rule(data.depth, tuple(data.flat), tuple(data.objects)),
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxedit.errors import UserError
-from jaxedit.methods.sims import composition
+from jaxedit.methods.sims import composition, pairs
 from jaxedit.methods.sims.affine import IDENTITY
 from jaxedit.methods.sims.composition import Composer, Settings
 from jaxedit.methods.sims.flaws import Rule
@@ -161,17 +161,33 @@ def test_nothing_to_paste(bank):
 
 
 def test_the_true_depth_orders_segments(bank):
-    """Far ones first; without it the order cannot be asked for."""
+    """Far ones first where they touch, whatever the prior, but what is flat is behind objects."""
     record = banks.Layouts(12)[3]
-    rows = np.repeat(np.arange(record["label"].shape[0], dtype=np.float32)[:, None],
-                     record["label"].shape[1], axis=1)
-    for sign in (1, -1):  # near at the top, then near at the bottom
-        made = compose(bank, record, settings={"order": "depth"}, depth=sign * rows)
-        frame = [one.box[:2] for one in made.pasted]
-        middles = [sign * (top + bottom) / 2 for top, bottom in frame]
-        # By medians of true shapes, so middles of boxes agree with it but for near ties.
-        assert np.corrcoef(middles, np.arange(len(middles))[::-1])[0, 1] > 0.9
+    count = banks.CLASSES.count
+    allowed = bank.allowed(without=["picture-3"])  # so that segments overlap
+
+    def labels(order, **front):
+        settings = {"order": order, "prior": (2, 0, 4, 1, 3), "front": pairs.Rule(**front)}
+        made = compose(bank, record, settings=settings, depth=number, allowed=allowed)
+        return np.asarray([one.label for one in made.pasted])
+
+    number = np.where(record["label"] == 255, 0, record["label"] + 1).astype(np.float32)
+    rising = lambda found: np.corrcoef(found, np.arange(len(found)))[0, 1]
+    by_prior = rising(labels("prior"))
+    assert rising(labels("depth")) < by_prior - 0.2  # high numbers are far, and come first
+    assert rising(labels("depth", depth="disparity")) > by_prior + 0.2
+    # Class 0 is the nearest of all, yet flat: behind the objects that it touches.
+    place = lambda found: np.flatnonzero(found == 0).mean()
+    flat = labels("depth", flat=(0,), objects=tuple(range(1, count)))
+    assert place(flat) < place(labels("depth")) - 1
     with pytest.raises(UserError, match="needs the depth"):
         compose(bank, record, settings={"order": "depth"})
     unsorted = compose(bank, record, settings={"order": "none"}).pasted
     assert [one.label for one in unsorted] == sorted(one.label for one in unsorted)
+    drawn = [
+        [one.number for one in compose(bank, record, settings={"order": "random"},
+                                       rng=np.random.default_rng(seed)).pasted]
+        for seed in (0, 0, 1)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert sorted(drawn[0]) == sorted(drawn[2]) == sorted(one.number for one in unsorted)
