@@ -7,19 +7,23 @@ Presets:
   autoencoder   pictures to latents and back, factor 4, on the embedded scenes [R]
   autoencoder_published  factor 8, the widths and the recipe of the published one [B]
   diffusion     that autoencoder, then a text-to-image model on its latents, from nothing [R]
+  towers        CLIP's two towers, from nothing, on the small world of scenes [R]
+  segmenter     those towers, then a segmenter that is asked with words, on top of them [R]
+  pairs         both, then a data set of weakly supervised pairs, built with them [R]
 """
 
 from ml_collections import ConfigDict
 
 from configs import common
 from jaxedit.config import choose_preset
+from jaxedit.methods.iedit import pair_rules
 
 
 def _base() -> ConfigDict:
     """Returns what the presets share."""
     config = common.base()
     config.method = "iedit"
-    config.part = "autoencoder"  # what a stage trains: autoencoder | diffusion
+    config.part = "autoencoder"  # what a stage makes, see methods/iedit/method.py
     config.image_size = 64  # side of a training picture
     config.data.source = "scenes:64"
     config.data.scale = (0.8, 1.0)  # side of a training part, as a share of the largest that fits
@@ -54,6 +58,9 @@ def _base() -> ConfigDict:
     config.unet.depth = 1  # transformer blocks behind each
     config.unet.heads = 4
     config.unet.groups = 16  # of the group norms
+
+    _words(config)
+    config.pairs = ConfigDict(pair_rules.DEFAULTS)  # all ours [R]
 
     config.schedule = ConfigDict()  # Stable Diffusion's [B]
     config.schedule.num_train_timesteps = 1000
@@ -92,6 +99,32 @@ def _base() -> ConfigDict:
 
     config.evaluate.metrics = ("psnr", "ssim", "l1", "lpips_alex")
     return config
+
+
+def _words(config: ConfigDict) -> None:
+    """Adds the networks that know words; the sizes are ours [R]."""
+    config.towers = ConfigDict()
+    config.towers.side = 64  # of their pictures; CLIP's is 224 [B]
+    config.towers.patch = 8
+    config.towers.vision_width = 96
+    config.towers.vision_layers = 3
+    config.towers.vision_heads = 4
+    config.towers.text_width = 96
+    config.towers.text_layers = 3
+    config.towers.text_heads = 4
+    config.towers.projection = 64  # width of the space of both
+    config.towers.vocabulary = ""  # folder with vocab.json and merges.txt; "": the shipped one
+    config.towers.length = 24  # tokens of a text; CLIP's is 77 [B]
+    config.towers.phrases = 0.8  # share of captions that training shortens, where it can
+
+    config.segmenter = ConfigDict()
+    config.segmenter.side = 128  # of its pictures; CLIPSeg's is 352, its towers' 224 [B]
+    config.segmenter.layers = (0, 1, 2)  # of the vision tower, from 0; CLIPSeg's 3, 6, 9 [B]
+    config.segmenter.width = 64  # [B]
+    config.segmenter.heads = 4  # [B]
+    config.segmenter.feed_forward = 256  # CLIPSeg's is 2048 [B]
+    config.segmenter.absent = 0.3  # share of phrases that name nothing in the picture
+    config.segmenter.held_out = ("mug", "fish")  # never asked for in training, to measure with
 
 
 def autoencoder() -> ConfigDict:
@@ -145,10 +178,62 @@ def diffusion() -> ConfigDict:
     return config
 
 
+def towers() -> ConfigDict:
+    """Returns CLIP's towers on the small world, small enough for two CPU cores."""
+    config = _base()
+    config.part = "towers"
+    config.data.source = "scenes:world:64"
+    config.train.update(
+        steps=1_500, batch_size=64, log_every=50, evaluate_every=250, checkpoint_every=250
+    )
+    config.optim.update(lr=1e-3, warmup=50, weight_decay=0.1, betas=(0.9, 0.98), ema=0.98)
+    config.evaluate.update(batch_size=32, limit_in_training=128)
+    return config
+
+
+def segmenter() -> ConfigDict:
+    """Returns both stages: the towers, then the decoder that segments on top of them."""
+    config = towers()
+    config.stages = (
+        {"name": "towers", "overrides": {}},
+        {
+            "name": "segmenter",
+            "overrides": {
+                "part": "segmenter",
+                "train": {"steps": 400, "batch_size": 16},
+                "optim": {"lr": 1e-3, "weight_decay": 1e-2},
+            },
+            "start": (("towers:ema/clip", "frozen/clip"),),
+        },
+    )
+    return config
+
+
+def pairs() -> ConfigDict:
+    """Returns towers and segmenter of the small world, then pairs of its scenes."""
+    config = segmenter()
+    # Scenes are small, differ in few things, and these towers spread them further than CLIP would.
+    config.pairs.update(words="world", min_side=64, duplicates=-1, cos_img=(0.0, 0.98),
+                        cos_text=0.0, eval=0.02)
+    towers_of = (("segmenter:frozen/clip", "frozen/clip"),)
+    decoder_of = (("segmenter:ema/segmenter", "frozen/segmenter"),)
+    config.stages += (
+        {"name": "collection", "build": True, "overrides": {"part": "collection"},
+         "start": towers_of},
+        {"name": "matches", "build": True, "overrides": {"part": "matches"}},
+        {"name": "pairs", "build": True, "overrides": {"part": "pairs"},
+         "start": towers_of + decoder_of},
+    )
+    return config
+
+
 PRESETS = {
     "autoencoder": autoencoder,
     "autoencoder_published": autoencoder_published,
     "diffusion": diffusion,
+    "towers": towers,
+    "segmenter": segmenter,
+    "pairs": pairs,
 }
 
 

@@ -228,6 +228,19 @@ _TINY_IEDIT = {
     "unet.groups": "2",
     "sample.steps": "2",
     "sample.metrics": "('psnr',)",
+    "towers.side": "32",
+    "towers.vision_width": "8",
+    "towers.vision_layers": "1",
+    "towers.vision_heads": "2",
+    "towers.text_width": "8",
+    "towers.text_layers": "1",
+    "towers.text_heads": "2",
+    "towers.projection": "8",
+    "segmenter.side": "32",
+    "segmenter.layers": "(0, 0)",
+    "segmenter.width": "8",
+    "segmenter.heads": "2",
+    "segmenter.feed_forward": "8",
 }
 
 

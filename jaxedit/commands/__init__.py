@@ -14,6 +14,7 @@ VERBS = {
     "invert": ("invert", "invert a face into a generator and edit it there"),
     "align": ("align", "cut faces out of photographs, upright and to scale"),
     "directions": ("directions", "find directions in which a generator's pictures are edited"),
+    "iedit-data": ("iedit_data", "make pairs for text-guided editing from captioned pictures"),
     "weights": ("weights", "list weights, fetch published ones and convert them"),
     "sweep": ("sweep", "run an ablation and compare its variants"),
     "report": ("page", "write the report of a run, or compare several"),

@@ -8,7 +8,8 @@
     PATH/backgrounds/...       what is behind it   |
     PATH/labels/...            class numbers       |
     PATH/KEYs/...              any declared key    /
-    PATH/captions.jsonl        optional; one {"id": stem, "caption": text} per line
+    PATH/captions.jsonl        optional; one {"id": stem, "caption": text} per line; captions may
+                               stand in other forms too, see `captions.py`
     PATH/manifest.jsonl        optional; one {"id": stem, "kind": group, ...} per line
     PATH/classes.json          optional; describes the numbers in labels/, see `classes.py`
 
@@ -35,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxedit.data import classes, images, layouts, records
+from jaxedit.data import captions, classes, images, layouts, records
 from jaxedit.data import rows as rows_of
 from jaxedit.data.items import Item, companions_of, find_images, same, subfolder
 from jaxedit.data.sources import EmptySplit, Record, Source, split_by_hash
@@ -183,6 +184,9 @@ class FolderSource(Source):
         }
         told = [key for key in known if key.told and wanted(key.name)]
         rows = [rows_of.read(root / file, told, needed) for file, needed in _ROWS.items()]
+        others = captions.read(
+            root, [pathlib.Path(image_root, name) for name in names], names
+        ) if any(key.name == "caption" for key in told) else {}
         items = []
         for name, stem in zip(names, stems, strict=True):
             files = {"image": os.path.join(image_root, name)}
@@ -191,7 +195,7 @@ class FolderSource(Source):
             }
             identity = (name if stem in repeated else stem).replace(os.sep, "/")
             values: dict[str, Any] = {}
-            for table in reversed(rows):
+            for table in (others, *reversed(rows)):
                 values |= rows_of.find(table, stem, name, identity)
             values = {key.name: values[key.name] for key in told if key.name in values}
             items.append(Item(prefix + identity, prefix + stem, files, values))

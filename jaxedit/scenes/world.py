@@ -83,7 +83,7 @@ def phrases(attributes: Mapping[str, str]) -> tuple[str, ...]:
     subject, colour, setting = (attributes[name] for name in ATTRIBUTES)
     return (
         subject, with_article(subject), f"{colour} {subject}",
-        with_article(f"{colour} {subject}"), f"the {setting}", setting,
+        with_article(f"{colour} {subject}"), f"the {setting}",
         f"{with_article(subject)} in front of the {setting}",
     )
 

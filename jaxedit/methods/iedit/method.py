@@ -18,6 +18,11 @@ BOUNDS = bounds.BOUNDS
 PARTS = {
     "autoencoder": "jaxedit.methods.iedit.autoencoder_method:Autoencoder",
     "diffusion": "jaxedit.methods.iedit.diffusion_method:Diffusion",
+    "towers": "jaxedit.methods.iedit.towers_method:Towers",
+    "segmenter": "jaxedit.methods.iedit.segmenter_method:Segmenter",
+    "collection": "jaxedit.methods.iedit.collection:CollectionStage",
+    "matches": "jaxedit.methods.iedit.matches:MatchStage",
+    "pairs": "jaxedit.methods.iedit.pair_stage:PairStage",
 }
 
 

@@ -20,18 +20,15 @@ several for each picture. It reads `image_size`, `network.classes`, `data.thin`,
 from __future__ import annotations
 
 import functools
-import json
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from array_record.python import array_record_module
 
-from jaxedit.data import array_record
+from jaxedit.data import array_record, record_shards
 from jaxedit.data.sources import BadRecord, Record, Source, hashed_share
 from jaxedit.errors import UserError
-from jaxedit.host import atomic
 from jaxedit.methods.sims import bank as bank_lib
 from jaxedit.methods.sims import (
     bank_building,
@@ -49,6 +46,7 @@ from jaxedit.state import State
 # (record, its number, what messages call its source) -> the records of its canvases.
 Maker = Callable[[Record, int, str], Iterator[Record]]
 PICTURES = 16  # of a piece: what a killed build must do again at most
+_SPLITS = ("train", "eval")
 _FEWEST = 16  # colours of a donor that make a covariance
 ELISIONS = {
     "released": training_canvas.released_elision,
@@ -84,22 +82,7 @@ class CanvasStage(HostStage):
     def merge(self, parts: Sequence[pathlib.Path], folder: pathlib.Path) -> dict[str, Any]:
         """Puts the shards of all processes together and writes their index."""
         super().merge(parts, folder)
-        splits: dict[str, list[dict]] = {"train": [], "eval": []}
-        for path in sorted(folder.glob("*.arrayrecord")):
-            count = _count(path)
-            if not count:
-                path.unlink()
-                continue
-            split = path.name.partition("-")[0]
-            splits[split].append(
-                {"file": path.name, "records": count, "bytes": path.stat().st_size}
-            )
-        index = {
-            "format": array_record.FORMAT, "version": array_record.VERSION,
-            "classes": self._classes.describe(), "splits": splits,
-        }
-        atomic.write_text(folder / array_record.INDEX, json.dumps(index, indent=1))
-        return {split: sum(one["records"] for one in rows) for split, rows in splits.items()}
+        return record_shards.index(folder, _SPLITS, self._classes.describe())
 
     def _bank(self) -> bank_lib.Bank:
         name = self.config.canvases.bank
@@ -124,24 +107,18 @@ class CanvasStage(HostStage):
         self, folder: pathlib.Path, number: int, source: Source, span: range, make: Maker
     ) -> None:
         """Writes a piece: two shards, of which the one for evaluation comes last."""
-        paths = [folder / f"{split}-{number:05}.arrayrecord" for split in ("train", "eval")]
-        if paths[-1].exists():
+        if record_shards.path(folder, _SPLITS[-1], number).exists():
             return
-        entries: list[list[bytes]] = [[], []]
+        entries: dict[str, list[bytes]] = {split: [] for split in _SPLITS}
         for index in span:
             try:
                 record = source.read(index)
             except BadRecord:
                 continue
-            held = self._is_held_out(record)
+            split = _SPLITS[self._is_held_out(record)]
             for made in make(record, index, source.description):
-                entries[held].append(array_record.encode_record(made))
-        for path, of_split in zip(paths, entries, strict=True):
-            with atomic.atomic_file(path) as temporary:
-                writer = array_record.shard_writer(temporary)
-                for entry in of_split:
-                    writer.write(entry)
-                writer.close()
+                entries[split].append(array_record.encode_record(made))
+        record_shards.write(folder, number, entries)
 
 
 class Simulator:
@@ -237,11 +214,3 @@ def _enlarged(one: Segment, factor: int) -> Segment:
     top, bottom, left, right = one.box
     box = (top * factor, (bottom + 1) * factor - 1, left * factor, (right + 1) * factor - 1)
     return Segment(one.label, box, one.mask.repeat(factor, 0).repeat(factor, 1))
-
-
-def _count(path: pathlib.Path) -> int:
-    reader = array_record_module.ArrayRecordReader(str(path))
-    try:
-        return reader.num_records()
-    finally:
-        reader.close()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
-
+from jaxedit import host_stage
 from jaxedit.data import classes as classes_lib
 from jaxedit.data.classes import Classes
 from jaxedit.data.sources import Source
 from jaxedit.errors import UserError
-from jaxedit.method import Method
 
 
-class HostStage(Method):
-    """A method without networks: `build` and `merge` are all that it does."""
+class HostStage(host_stage.HostStage):
+    """A host stage that reads label maps."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -32,36 +30,3 @@ class HostStage(Method):
                 f"{self.config.network.classes}. Set it to {found.count}."
             )
         return found
-
-    def networks(self) -> dict:
-        """Returns none: this stage has nothing to train."""
-        return {}
-
-    def optimizers(self, total_steps: int) -> dict:
-        del total_steps
-        return {}
-
-    @property
-    def tasks(self) -> dict:
-        return {}
-
-    def spec(self, batch_size: int) -> Any:
-        self._refuse()
-
-    def variables(self, rng, spec) -> Any:
-        self._refuse()
-
-    def update(self, state, batch, rng, *, phase: str) -> Any:
-        self._refuse()
-
-    def predict(self, state, inputs, rng, *, task: str) -> Any:
-        self._refuse()
-
-    def transform(self, *, train: bool) -> Any:
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise UserError(
-            f"part={self.config.part!r} builds and does not train: give its stage "
-            '"build": True in config.stages.'
-        )

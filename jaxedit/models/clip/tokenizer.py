@@ -224,8 +224,7 @@ def learn(texts: Sequence[str], size: int, length: int = 77) -> Tokenizer:
         take 514.
       length: tokens of a row.
     """
-    single = sorted(pre_tokenizers.ByteLevel.alphabet())
-    alphabet = [*single, *(symbol + _WORD_END for symbol in single)]
+    single, alphabet = _alphabet()
     merges: list[tuple[str, str]] = []
     if size > len(alphabet) + 2:
         engine = _engine(models.BPE(end_of_word_suffix=_WORD_END))
@@ -237,5 +236,17 @@ def learn(texts: Sequence[str], size: int, length: int = 77) -> Tokenizer:
         learned = json.loads(engine.to_str())["model"]["merges"]
         merges = [tuple(pair.split(" ") if isinstance(pair, str) else pair) for pair in learned]
         merges = merges[: size - len(alphabet) - 2]
+    return of_merges(merges, length)
+
+
+def of_merges(merges: Sequence[tuple[str, str]], length: int = 77) -> Tokenizer:
+    """Returns the tokenizer whose tokens are all bytes, `merges` and both special ones."""
+    _, alphabet = _alphabet()
     names = list(dict.fromkeys([*alphabet, *(a + b for a, b in merges), START, END]))
     return Tokenizer({name: number for number, name in enumerate(names)}, merges, length)
+
+
+def _alphabet() -> tuple[list[str], list[str]]:
+    """Returns the symbols of single bytes, and those with the same at a word's end."""
+    single = sorted(pre_tokenizers.ByteLevel.alphabet())
+    return single, [*single, *(symbol + _WORD_END for symbol in single)]
