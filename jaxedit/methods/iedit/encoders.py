@@ -10,25 +10,22 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import cv2
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from jaxedit.data import transforms
 from jaxedit.errors import UserError
-from jaxedit.methods.iedit import segmenter_method, towers_method
+from jaxedit.methods.iedit import region, segmenter_method, towers_method
 from jaxedit.models.clip import folder, preprocessing, tokenizer
 from jaxedit.models.clip.configs import CLIPConfig, CLIPSegConfig
 from jaxedit.models.clip.tokenizer import Tokenizer
 from jaxedit.models.clip.towers import CLIP, unit
 from jaxedit.models.clipseg import CLIPSeg
 from jaxedit.state import State
-from jaxedit.weights import published_folder
 
 TOWERS, SEGMENTER = segmenter_method.TOWERS, segmenter_method.NETWORK
 _BATCH = 16
-_PUBLISHED_SIDE = 352
 
 
 class Towers:
@@ -101,13 +98,15 @@ class Segmenter:
         return found
 
     def masks(self, images: Sequence[np.ndarray], phrases: Sequence[str]) -> list[np.ndarray]:
-        """Returns bool (H, W) for each, by the rule of `segmenter_method.binary`."""
-        return [segmenter_method.binary(one) for one in self.probabilities(images, phrases)]
+        """Returns bool (H, W) for each, by the rule of `region.binary`."""
+        return [region.binary(one) for one in self.probabilities(images, phrases)]
 
 
 def _resized(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    probability = np.asarray(jax.nn.sigmoid(jnp.asarray(logits)))
-    return np.clip(transforms.resize(probability, *size), 0, 1)
+    probability = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    return cv2.resize(
+        probability.astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR
+    )
 
 
 def _in_batches(
@@ -141,18 +140,8 @@ def segmenter_of_folder(path: str | pathlib.Path) -> Segmenter:
     Raises:
       UserError: the folder is incomplete, or is not a CLIPSeg's.
     """
-    loaded = folder.load(path)
-    config = loaded.config
-    if not isinstance(config, CLIPSegConfig):
-        raise UserError(f"{path} is not the folder of a CLIPSeg, such as "
-                        "CIDAS/clipseg-rd64-refined.")
-    side = _PUBLISHED_SIDE
-    described = pathlib.Path(path) / "preprocessor_config.json"
-    if described.is_file():
-        size = published_folder.read_json(described, "").get("size", side)
-        side = int(size.get("height", side) if isinstance(size, Mapping) else size)
-    return Segmenter(config, loaded.variables,
-                     tokenizer.load(path, config.clip.text.max_position_embeddings), side)
+    loaded, text, side = region.read(path)
+    return Segmenter(loaded.config, loaded.variables, text, side)
 
 
 def towers(config: ml_collections.ConfigDict, start: State) -> Towers:

@@ -38,22 +38,7 @@ class Finder:
         Raises:
           UserError: it is incomplete, or holds another network.
         """
-        folder = pathlib.Path(folder)
-        if not folder.is_dir():
-            raise UserError(f"The segmenter {folder} is no folder. Give that of a CLIPSeg, such as "
-                            "clipseg-rd64-refined, with config.json, weights and tokenizer.")
-        loaded = folders.load(folder)
-        if not isinstance(loaded.config, CLIPSegConfig):
-            raise UserError(f"{folder} holds a CLIP, which does not segment. Give a CLIPSeg's.")
-        text, patch = loaded.config.clip.text, loaded.config.clip.vision.patch_size
-        self.tokenizer = tokenizers.load(folder, text.max_position_embeddings)
-        if self.tokenizer.size != text.vocab_size:
-            raise UserError(f"{folder}: the tokenizer has {self.tokenizer.size} tokens, the text "
-                            f"tower {text.vocab_size}: they do not belong together.")
-        self.side = _side_of(folder)
-        if self.side % patch:
-            raise UserError(f"{folder / _PREPROCESSING}: pictures of {self.side} pixels do not "
-                            f"divide into patches of {patch}.")
+        loaded, self.tokenizer, self.side = read(folder)
         self._run = jax.jit(loaded.module.apply)
         self._variables = jax.device_put(loaded.variables)
 
@@ -75,9 +60,37 @@ class Finder:
         return cv2.resize(values.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
 
 
+def read(
+    folder: str | pathlib.Path,
+) -> tuple[folders.Loaded, tokenizers.Tokenizer, int]:
+    """Returns the network of a CLIPSeg folder, its tokenizer, and the side of its input in pixels.
+
+    Raises:
+      UserError: the folder is incomplete, or holds another network.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"The segmenter {folder} is no folder. Give that of a CLIPSeg, such as "
+                        "clipseg-rd64-refined, with config.json, weights and tokenizer.")
+    loaded = folders.load(folder)
+    if not isinstance(loaded.config, CLIPSegConfig):
+        raise UserError(f"{folder} holds a CLIP, which does not segment. Give a CLIPSeg's.")
+    text, patch = loaded.config.clip.text, loaded.config.clip.vision.patch_size
+    tokenizer = tokenizers.load(folder, text.max_position_embeddings)
+    if tokenizer.size != text.vocab_size:
+        raise UserError(f"{folder}: the tokenizer has {tokenizer.size} tokens, the text "
+                        f"tower {text.vocab_size}: they do not belong together.")
+    side = _side_of(folder)
+    if side % patch:
+        raise UserError(f"{folder / _PREPROCESSING}: pictures of {side} pixels do not "
+                        f"divide into patches of {patch}.")
+    return loaded, tokenizer, side
+
+
 def binary(probabilities: np.ndarray, least: float = LEAST, share: float = SHARE) -> np.ndarray:
-    """Returns the mask, bool (H, W), which is empty where nothing is likely enough."""
-    return probabilities >= max(least, share * float(probabilities.max()))
+    """Returns masks, bool (..., H, W), each empty where nothing is likely enough."""
+    largest = probabilities.max((-2, -1), keepdims=True)
+    return probabilities >= np.maximum(least, share * largest)
 
 
 def _side_of(folder: pathlib.Path) -> int:

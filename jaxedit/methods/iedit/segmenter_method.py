@@ -24,7 +24,8 @@ from jaxedit.host import levels
 from jaxedit.method import Batch, Method, State, Sums, Task
 from jaxedit.methods.iedit import optimization, towers_method
 from jaxedit.methods.iedit.autoencoder_method import DTYPES
-from jaxedit.methods.iedit.text_data import ABSENT, ASKED, HELD_OUT, KNOWN, Asked
+from jaxedit.methods.iedit.region import binary
+from jaxedit.methods.iedit.text_data import ABSENT, ASKED, Asked
 from jaxedit.metrics import base
 from jaxedit.models.clip import preprocessing
 from jaxedit.models.clip.configs import CLIPSegConfig
@@ -34,7 +35,6 @@ from jaxedit.task import Array, Image, Text
 
 PyTree = Any
 NETWORK, TOWERS = "segmenter", "clip"
-_LEAST, _SHARE = 0.1, 0.5  # of the probability, and of its largest, from which on a pixel belongs
 
 
 def description(config: ml_collections.ConfigDict) -> CLIPSegConfig:
@@ -52,15 +52,6 @@ def description(config: ml_collections.ConfigDict) -> CLIPSegConfig:
 def normalised(image: jax.Array) -> jax.Array:
     """Returns CLIPSeg's input of pictures in [-1, 1]."""
     return ((image + 1) / 2 - preprocessing.IMAGENET_MEAN) / preprocessing.IMAGENET_DEVIATION
-
-
-def binary(probability: np.ndarray) -> np.ndarray:
-    """Returns which pixels belong to what was asked for: maps (..., H, W) to bool.
-
-    At least a tenth, and at least half of the map's largest probability [R].
-    """
-    largest = probability.max((-2, -1), keepdims=True)
-    return probability >= np.maximum(_LEAST, _SHARE * largest)
 
 
 class Segmenter(Method):
@@ -225,7 +216,3 @@ def _classes(source: str) -> tuple[str, ...]:
     options = {"check_headers": 0} if source.startswith("folder:") else {}
     opened = sources.create(source, lambda one: "train", **options)
     return () if opened.classes is None else classes_lib.of_source(opened).names
-
-
-__all__ = ["HELD_OUT", "KNOWN", "Marked", "NETWORK", "Overlap", "Segmenter", "TOWERS", "binary",
-           "description", "normalised"]

@@ -7,7 +7,7 @@ import pytest
 from jaxedit import method as method_lib
 from jaxedit.data import sources
 from jaxedit.errors import UserError
-from jaxedit.methods.iedit import segmenter_method, text_data, towers_method, vocabulary, words
+from jaxedit.methods.iedit import region, text_data, towers_method, vocabulary, words
 from jaxedit.methods.iedit.zero_shot import answers, parts
 from jaxedit.scenes import world
 from tests import shrink
@@ -135,7 +135,7 @@ def test_classes_of_label_maps_are_asked_for_too():
 
 def test_a_mask_is_what_is_at_least_half_as_sure_as_the_surest():
     maps = np.float32([[[0.05, 0.09]], [[0.3, 0.16]], [[0.9, 0.46]], [[0.9, 0.4]]])
-    assert segmenter_method.binary(maps)[:, 0].tolist() == [
+    assert region.binary(maps)[:, 0].tolist() == [
         [False, False], [True, True], [True, True], [True, False]]
 
 

@@ -197,7 +197,7 @@ def test_networks_of_a_run_are_published_folders_too(run, tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match="model.safetensors"):
         encoders.segmenter_of_folder(folder)
-    with pytest.raises(UserError, match="is not the folder of a CLIPSeg"):
+    with pytest.raises(UserError, match="holds a CLIP, which does not segment"):
         encoders.segmenter_of_folder(clip)
     one_tower = dataclasses.replace(towers.config, text=None)
     params = {name: params[name] for name in ("vision_model", "visual_projection")}
