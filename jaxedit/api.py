@@ -45,7 +45,8 @@ Path = str | pathlib.Path
 def inpaint(
     image: Picture, mask: Picture, *, run: Path | None = None, weights: str | None = None,
     classical: str | None = None, step: int | str | None = None,
-    context: int | str | None = None, resolution: int | None = None,
+    context: int | str | None = None, resolution: int | None = None, grow: int = 0,
+    shrink: int = 0, feather: int = 0,
 ) -> Picture:
     """Returns the picture with its hole filled; every other pixel stays as it was.
 
@@ -59,6 +60,8 @@ def inpaint(
       step: of the run, or "last" or "best".
       context: pixels around each part of the hole that the network sees, or "whole".
       resolution: longest side of what it sees at once, in pixels.
+      grow, shrink: pixels by which the hole is widened or narrowed.
+      feather: pixels around the hole over which the filling fades to the picture.
 
     Raises:
       UserError: sizes that differ, a mask that marks nothing or everything, no such network.
@@ -66,12 +69,16 @@ def inpaint(
     inpaint_verb.check_cutting(argparse.Namespace(
         context=context, resolution=resolution, classical=classical
     ))
+    edge = inpaint_verb.Edge(grow, shrink, feather)
+    edge.check()
     photo, hole = _photograph(image), _mask(mask, "mask")
     _check_size(photo, hole.shape, "mask")
     if not hole.any() or hole.all():
         raise UserError(f"The mask marks {'everything' if hole.any() else 'nothing'} as a hole.")
     applier = _applier("inpaint", _text(run), weights, classical, _text(step))
-    filled = inpaint_verb.fill(applier, photo, hole, context=context, resolution=resolution)
+    filled = inpaint_verb.fill(
+        applier, photo, edge.shape(hole), context=context, resolution=resolution, feather=feather
+    )
     return _like(image, filled)
 
 

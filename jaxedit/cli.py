@@ -1,6 +1,6 @@
 """The `jaxedit` command: apply networks to your pictures, convert weights, compare runs.
 
-Training is `python -m jaxedit.main`. Exit codes: 0 done, 1 some of several parts failed, 2 a
+`jaxedit train` is `python -m jaxedit.main`. Exit codes: 0 done, 1 some of several parts failed, 2 a
 mistake that the message explains, 130 interrupted. Nothing heavy is imported until a command
 needs it.
 """
@@ -32,7 +32,10 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     parser = build_parser(argv)
     arguments, rest = parser.parse_known_args(argv)
-    if rest and arguments.command != "sweep":
+    ends = getattr(arguments, "may_end_in_output", False) and arguments.output is None
+    if ends and len(rest) == 1 and not rest[0].startswith("-"):
+        arguments.output = pathlib.Path(rest.pop())
+    if rest and not getattr(arguments, "takes_overrides", False):
         parser.error(f"unknown argument: {' '.join(rest)}")
     arguments.overrides = rest
     for name, value in vars(arguments).items():
@@ -61,8 +64,7 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Returns the parser of all commands; the one that `argv` names with all its options."""
     parser = argparse.ArgumentParser(
         prog="jaxedit", allow_abbrev=False, description=__doc__.splitlines()[0],
-        epilog="`jaxedit COMMAND --help` explains a command. "
-        "Training: python -m jaxedit.main --help.",
+        epilog="`jaxedit COMMAND --help` explains a command.",
     )
     parser.add_argument("--version", action="version", version=f"jaxedit {jaxedit.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -115,7 +115,7 @@ def test_inpaint_mistakes(run, pair, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["paint"], ["inpaint", "a", "b"], ["doctor", "--hard"],
+    "words", [[], ["paint"], ["inpaint", "a", "b", "c", "d"], ["doctor", "--hard"],
               ["inpaint", "a", "b", "--run", "r", "--weights", "w", "--output", "c"],
               ["data", "pack", "a"], ["data", "compose", "a", "b"], ["weights"]]
 )
@@ -126,7 +126,8 @@ def test_wrong_usage(words, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["inpaint"], ["matte"], ["weights"], ["weights", "list"], ["weights", "get"],
+    "words", [[], ["train"], ["evaluate"], ["inpaint"], ["matte"], ["edit"], ["invert"], ["align"],
+              ["directions"], ["weights"], ["weights", "list"], ["weights", "get"],
               ["weights", "convert"],
               ["sweep"], ["report"], ["doctor"], ["data"], ["data", "pack"], ["data", "compose"]]
 )

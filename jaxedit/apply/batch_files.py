@@ -45,6 +45,7 @@ def collect(
     suffixes: Sequence[str] = (*photograph.EXACT, *photograph.LOSSY),
     others: Sequence[Path] = (),
     variants: int = 1,
+    one_for_all: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[Job]:
     """Returns what to do for a photo and its companion, or for two folders of them.
@@ -60,6 +61,7 @@ def collect(
       suffixes: of the results that can be written.
       others: further input files, which no result may replace.
       variants: results of each photograph, see `outputs`; one that lacks any is to be done.
+      one_for_all: a companion that is a file will do for a folder of photos.
 
     Raises:
       UserError: missing inputs, a file with a folder, folders without a pair, or an output that
@@ -68,13 +70,19 @@ def collect(
     for path in (photo, companion):
         if not path.exists():
             raise UserError(f"{path} does not exist. Check the path.")
-    if photo.is_dir() != companion.is_dir():
+    if one_for_all and photo.is_dir() and not companion.is_dir():
+        jobs = [
+            Job(p, companion, output / f"{stem}.png", f"{stem}.png")
+            for stem, p in pictures_by_stem(photo, (output,)).items()
+            if p.resolve() != companion.resolve()
+        ]
+    elif photo.is_dir() != companion.is_dir():
         folder, file = (photo, companion) if photo.is_dir() else (companion, photo)
         raise UserError(
             f"{folder} is a folder and {file} is a file: give two files, or two folders whose "
             "files have the same names."
         )
-    if photo.is_dir():
+    elif photo.is_dir():
         jobs = _pairs(photo, companion, output, what, say)
     else:
         jobs = [Job(photo, companion, output)]
@@ -157,9 +165,13 @@ def run(
 
 
 def check_size(
-    job: Job, what: str, photo_size: tuple[int, int], companion_size: tuple[int, int]
+    job: Job, what: str, photo_size: tuple[int, int], companion_size: tuple[int, int],
+    otherwise: str = "nothing is resized here",
 ) -> None:
-    """Raises UserError unless both sizes, (height, width), are the same."""
+    """Raises UserError unless both sizes, (height, width), are the same.
+
+    `otherwise` ends the advice to make the companion at the photo's size.
+    """
     if photo_size == companion_size:
         return
     height, width = photo_size
@@ -168,7 +180,7 @@ def check_size(
         f"The {what} has the photo's sides exchanged: the photo is turned by its EXIF "
         f"orientation, so make the {what} from the upright photo."
         if turned
-        else f"Make the {what} at the photo's own size; nothing is resized here."
+        else f"Make the {what} at the photo's own size; {otherwise}."
     )
     raise UserError(
         f"The {what} {job.companion} has {companion_size[1]} x {companion_size[0]} pixels and the "

@@ -15,6 +15,8 @@ VERBS = {
     "align": ("align", "cut faces out of photographs, upright and to scale"),
     "directions": ("directions", "find directions in which a generator's pictures are edited"),
     "iedit-data": ("iedit_data", "make pairs for text-guided editing from captioned pictures"),
+    "train": ("train", "train a method, or resume a run"),
+    "evaluate": ("evaluate", "measure a checkpoint of a run"),
     "weights": ("weights", "list weights, fetch published ones and convert them"),
     "sweep": ("sweep", "run an ablation and compare its variants"),
     "report": ("page", "write the report of a run, or compare several"),

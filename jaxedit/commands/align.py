@@ -35,8 +35,7 @@ def add(commands) -> None:
     add_options(parser)
     parser.add_argument("--size", type=int, default=1024, metavar="PIXELS",
                         help="side of the result (default: 1024)")
-    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="OUT",
-                        help="the face; a folder where PHOTO is one")
+    command.add_output(parser, "the face; a folder where PHOTO is one")
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("--skip-existing", action="store_true",
                         help="leave photographs alone whose results exist")
@@ -56,6 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """`jaxedit align`."""
+    command.need_output(arguments)
     from jaxedit.apply import alignment
 
     if not _SMALLEST <= arguments.size <= _LARGEST:

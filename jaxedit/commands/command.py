@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import pathlib
 import sys
 from collections.abc import Callable
+
+from jaxedit.errors import UserError
 
 
 def add(
@@ -25,6 +28,19 @@ def add(
     )
     parser.set_defaults(function=function)
     return parser
+
+
+def add_output(parser: argparse.ArgumentParser, what: str, metavar: str = "OUT") -> None:
+    """Adds where the result goes: --output, or the last word of the command (see `need_output`)."""
+    parser.add_argument("--output", type=pathlib.Path, metavar=metavar,
+                        help=f"{what}; may be the command's last word instead")
+    parser.set_defaults(may_end_in_output=True)
+
+
+def need_output(arguments: argparse.Namespace) -> None:
+    """Raises UserError where the command does not say where its result goes."""
+    if arguments.output is None:
+        raise UserError("Where does the result go? Name it last, or add --output OUT.")
 
 
 def tell(line: str) -> None:

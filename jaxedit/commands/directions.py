@@ -57,13 +57,13 @@ def add(commands) -> None:
     parser.add_argument("--channels", type=pathlib.Path, metavar="FILE",
                         help="with --styleclip: take the measured channels of an earlier file")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="FILE",
-                        help="a new file, .safetensors")
+    command.add_output(parser, "a new file, .safetensors", "FILE")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """`jaxedit directions`."""
+    command.need_output(arguments)
     texts = check(arguments)
     from jaxedit.methods.sdic import directions_stage, finding
     from jaxedit.run import sharding

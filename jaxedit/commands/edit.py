@@ -61,9 +61,8 @@ def add(commands) -> None:
     )
     parser.add_argument("--tokenizer", type=pathlib.Path, metavar="DIRECTORY",
                         help="with --weights FILE: the folder of CLIP's tokenizer")
-    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="OUT",
-                        help="the result, .png, .webp or .tif (exact) or .jpg; a folder where "
-                        "PHOTO is one")
+    command.add_output(parser, "the result, .png, .webp or .tif (exact) or .jpg; a folder "
+                       "where PHOTO is one")
     parser.add_argument("--strength", type=float, metavar="SHARE",
                         help="of the sampler's steps that are walked, up to 1, which leaves "
                         "nothing of what was there (default: the network's, 0.7 as a rule)")
@@ -104,6 +103,7 @@ def add(commands) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """`jaxedit edit`."""
+    command.need_output(arguments)
     options = Options(
         prompt=arguments.prompt, negative=arguments.negative_prompt, caption=arguments.caption,
         strength=arguments.strength, guidance=arguments.guidance, steps=arguments.steps,

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from jaxedit.apply import batch_files, classical, contact_sheet, crops, photograph
+from jaxedit.apply import hole as hole_shapes
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, network
@@ -48,16 +49,26 @@ def add(commands) -> None:
     parser.add_argument("photo", type=pathlib.Path, metavar="PHOTO",
                         help="an image, or a folder of images")
     parser.add_argument("mask", type=pathlib.Path, metavar="MASK", nargs="?",
-                        help="its mask, or a folder of masks with the photos' names")
+                        help="its mask; for a folder of photos one mask for all, or a folder of "
+                        "masks with the photos' names")
     parser.add_argument("--mask-from", choices=("alpha",),
                         help="in place of MASK: the hole is where the photo is transparent (by "
                         "half or more); the result is opaque there")
     network.add_options(parser, CLASSICAL)
-    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="OUT",
-                        help="the result, .png, .webp or .tif (exact) or .jpg; a folder where "
-                        "PHOTO is one")
+    command.add_output(parser, "the result, .png, .webp or .tif (exact) or .jpg; a folder where "
+                       "PHOTO is one")
     parser.add_argument("--invert-mask", action="store_true",
                         help="black marks the hole")
+    parser.add_argument("--resize-mask", action="store_true",
+                        help="scale a mask of another size to the photo's")
+    parser.add_argument("--grow", type=int, default=0, metavar="PIXELS",
+                        help="widen the hole by this much on every side; most masks are drawn a "
+                        "little too narrow")
+    parser.add_argument("--shrink", type=int, default=0, metavar="PIXELS",
+                        help="narrow the hole by this much")
+    parser.add_argument("--feather", type=int, default=0, metavar="PIXELS",
+                        help="fade from what is filled in to the photo over this much around the "
+                        "hole, whose pixels change then (default: 0, none of them does)")
     parser.add_argument("--context", type=_context, metavar="PIXELS",
                         help="what the network sees around each part of the hole, in pixels, or "
                         "'whole' for the whole photo at once (default: half the part's longer "
@@ -71,8 +82,13 @@ def add(commands) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """`jaxedit inpaint`."""
+    if arguments.mask_from and arguments.output is None:
+        arguments.mask, arguments.output = None, arguments.mask  # the last word was not a mask
+    command.need_output(arguments)
     network.check(arguments, "inpaint")
     check_cutting(arguments)
+    edge = Edge(arguments.grow, arguments.shrink, arguments.feather, arguments.resize_mask)
+    edge.check()
     options = {"overwrite": arguments.overwrite, "skip": arguments.skip_existing,
                "say": command.tell}
     by_alpha = of_alpha(arguments)
@@ -86,10 +102,53 @@ def main(arguments: argparse.Namespace) -> int:
             arguments.compare, jobs, of_folder=of_folder, overwrite=arguments.overwrite
         )
     failures = run(jobs, lambda: network.load_applier(arguments, "inpaint", solver),
-                   invert=arguments.invert_mask, by_alpha=by_alpha, context=arguments.context,
-                   resolution=arguments.resolution, compare=arguments.compare, of_folder=of_folder,
-                   say=command.tell)
+                   invert=arguments.invert_mask, by_alpha=by_alpha, edge=edge,
+                   context=arguments.context, resolution=arguments.resolution,
+                   compare=arguments.compare, of_folder=of_folder, say=command.tell)
     return network.exit_code(failures, jobs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Edge:
+    """What to make of a hole's edge.
+
+    Attributes:
+      grow: pixels by which the hole is widened.
+      shrink: pixels by which it is narrowed.
+      feather: pixels around the hole over which the filling fades to the photograph.
+      resize: a mask of another size than the photograph is scaled to it.
+    """
+
+    grow: int = 0
+    shrink: int = 0
+    feather: int = 0
+    resize: bool = False
+
+    def check(self) -> None:
+        """Raises UserError where a number is none, or two contradict each other."""
+        for name in ("grow", "shrink", "feather"):
+            value = getattr(self, name)
+            if not _is_whole(value, 0):
+                raise UserError(f"--{name} is {value!r}; expected pixels, from 0.")
+        if self.grow and self.shrink:
+            raise UserError("--grow and --shrink are opposites; leave one of them out.")
+
+    def shape(self, drawn: np.ndarray) -> np.ndarray:
+        """Returns a hole, bool (H, W), widened or narrowed.
+
+        Raises:
+          UserError: nothing is left of it, or nothing of what is around it.
+        """
+        shaped = hole_shapes.grown(drawn, self.grow or -self.shrink)
+        if drawn.any() and not shaped.any():
+            raise UserError(f"--shrink {self.shrink} leaves nothing of the hole. Choose less.")
+        around = hole_shapes.grown(shaped, self.feather)
+        if not drawn.all() and around.all():
+            raise UserError(
+                f"--grow {self.grow} with --feather {self.feather} makes the whole photo a hole. "
+                "Choose less."
+            )
+        return shaped
 
 
 def of_alpha(arguments: argparse.Namespace) -> bool:
@@ -131,12 +190,12 @@ def collect(
     photo: pathlib.Path, mask: pathlib.Path, output: pathlib.Path, **options: Any
 ) -> list[Job]:
     """Returns the pairs to fill, see `batch_files.collect`."""
-    return batch_files.collect(photo, mask, output, what="mask", **options)
+    return batch_files.collect(photo, mask, output, what="mask", one_for_all=True, **options)
 
 
 def fill(
     applier: Callable, photo: Photograph, hole: np.ndarray, *, context: int | str | None = None,
-    resolution: int | None = None,
+    resolution: int | None = None, feather: int = 0,
 ) -> Photograph:
     """Returns `photo` with its hole filled.
 
@@ -146,7 +205,12 @@ def fill(
       hole: bool (H, W), True inside the hole.
       context: "whole" shows the network the whole photo; else as in `crops.Cutting`.
       resolution: as in `crops.Cutting`; None is its default.
+      feather: pixels around the hole over which the filling fades to the photograph.
     """
+    if feather:
+        wider = hole_shapes.grown(hole, feather)
+        filled = fill(applier, photo, wider, context=context, resolution=resolution)
+        return hole_shapes.softened(photo, filled, hole, feather)
     trained_on = getattr(getattr(applier, "task", None), "trained_on", None)
     if trained_on is not None and context != WHOLE:
         resolution = resolution or crops.RESOLUTION
@@ -178,6 +242,7 @@ def run(
     *,
     invert: bool = False,
     by_alpha: bool = False,
+    edge: Edge = Edge(),
     context: int | str | None = None,
     resolution: int | None = None,
     compare: pathlib.Path | None = None,
@@ -191,6 +256,7 @@ def run(
       load: returns the applier; called when the first photograph has passed its checks.
       invert: black marks the hole.
       by_alpha: transparency marks the hole.
+      edge: what to make of the hole's edge.
       context, resolution: as of `fill`.
       compare: where a sheet with the classical methods' results goes too; None writes none.
       of_folder: whether the photos were given as a folder, and so `compare` is one.
@@ -202,10 +268,11 @@ def run(
 
     def finish(applier: Callable, job: Job, content: tuple[Photograph, np.ndarray]) -> str:
         photo, hole = content
-        filled = fill(applier, photo, hole, context=context, resolution=resolution)
+        options = {"context": context, "resolution": resolution, "feather": edge.feather}
+        filled = fill(applier, photo, hole, **options)
         photograph.write(job.output, filled)
         if compare is not None:
-            others = {name: fill(solver(name), photo, hole) for name in CLASSICAL}
+            others = {name: fill(solver(name), photo, hole, **options) for name in CLASSICAL}
             columns = {"photo": _shown(photo, hole), "result": _shown(filled)}
             columns |= {name: _shown(other) for name, other in others.items()}
             contact_sheet.write(contact_sheet.place(compare, job, of_folder), columns, hole)
@@ -213,13 +280,14 @@ def run(
         return f"{job.output}: {width} x {height} pixels, {hole.mean():.1%} filled"
 
     return batch_files.run(
-        jobs, read=lambda job: read(job, invert, say, by_alpha=by_alpha), load=load,
+        jobs, read=lambda job: read(job, invert, say, by_alpha=by_alpha, edge=edge), load=load,
         finish=finish, say=say,
     )
 
 
 def read(
-    job: Job, invert: bool, say: Callable[[str], None], *, by_alpha: bool = False
+    job: Job, invert: bool, say: Callable[[str], None], *, by_alpha: bool = False,
+    edge: Edge = Edge(),
 ) -> tuple[Photograph, np.ndarray]:
     """Returns the photograph of a job and its hole, bool (H, W), both checked.
 
@@ -233,8 +301,13 @@ def read(
         photo, hole = _hole_of_transparency(photo, job)
     else:
         hole = images.read_mask(job.companion, invert=invert)
-        batch_files.check_size(job, "mask", photo.size, hole.shape)
+        if edge.resize:
+            hole = hole_shapes.resized(hole, photo.size)
+        batch_files.check_size(
+            job, "mask", photo.size, hole.shape, "or add --resize-mask, which scales it"
+        )
         _check_hole(hole, job, invert, say)
+    hole = edge.shape(hole)
     photograph.check_holds(job.output, photo)
     for note in photo.notes:
         say(f"warning: {note}")

@@ -74,8 +74,7 @@ def add(commands) -> None:
     parser.add_argument("--paste-back", action="store_true",
                         help="with --align: the result is the photograph with the edited face in "
                         "its place")
-    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="OUT",
-                        help="the result; a folder where FACE is one")
+    command.add_output(parser, "the result; a folder where FACE is one")
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("--skip-existing", action="store_true",
                         help="leave pictures alone whose results exist, to go on with a folder")
@@ -96,6 +95,7 @@ class Strip:
 
 def main(arguments: argparse.Namespace) -> int:
     """`jaxedit invert`."""
+    command.need_output(arguments)
     arguments.bucket = 1
     strip = check(arguments)
     network.check(arguments, "invert")

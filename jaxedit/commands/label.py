@@ -45,8 +45,7 @@ def add(commands) -> None:
     parser.add_argument("photo", type=pathlib.Path, metavar="PHOTOS",
                         help="an image, or a folder of images")
     network.add_options(parser, ())
-    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="OUT",
-                        help="the label map, .png; a folder where PHOTOS is one")
+    command.add_output(parser, "the label map, .png; a folder where PHOTOS is one")
     parser.add_argument("--side", type=int, metavar="PIXELS",
                         help="scale a photo so that its shorter side has this many pixels before "
                         "it is judged; the map has the photo's own size again (default: as in "
@@ -58,6 +57,7 @@ def add(commands) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """`jaxedit label`."""
+    command.need_output(arguments)
     arguments.bucket = None
     network.check(arguments, "label")
     if arguments.side is not None and arguments.side != 0 and arguments.side < SMALLEST:

@@ -54,16 +54,15 @@ def add(commands) -> None:
     companion.add_argument("--mask", type=pathlib.Path, metavar="COARSE",
                            help="a coarse mask of the subject, or a folder of masks")
     network.add_options(parser, CLASSICAL)
-    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="OUT",
-                        help="the result, .png (.jpg too with --background); a folder where PHOTO "
-                        "is one")
+    command.add_output(parser, "the result, .png (.jpg too with --background); a folder where "
+                       "PHOTO is one")
     parser.add_argument("--background", type=pathlib.Path, metavar="NEW",
                         help="an image to put behind the subject; it is scaled to cover the photo")
     parser.add_argument("--alpha-only", action="store_true",
                         help="write the matte itself, as a grey picture")
     parser.add_argument("--premultiplied", action="store_true",
                         help="multiply the colours by the opacity (PNG means straight alpha)")
-    parser.add_argument("--keep-colours", action="store_true",
+    parser.add_argument("--keep-colours", "--keep-colors", action="store_true",
                         help="keep the photo's colours, with a fringe of the old background, "
                         "instead of estimating the subject's; what is transparent stays in the "
                         "file")
@@ -83,6 +82,7 @@ def add(commands) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """`jaxedit matte`."""
+    command.need_output(arguments)
     network.check(arguments, "matte")
     options = Options(
         from_mask=arguments.mask is not None,

@@ -30,13 +30,13 @@ def add_options(
     parser.set_defaults(classical=None, has_classical=bool(classical))
     parser.add_argument("--step", metavar="STEP",
                         help="with --run: a checkpoint's step, 'last' or 'best' (default: last)")
-    add_trust(parser)
+    add_trust(parser, "with --run: ")
 
 
-def add_trust(parser: argparse.ArgumentParser) -> None:
-    """Adds what a run of somebody else's may need, see `readers.load_run`."""
+def add_trust(parser: argparse.ArgumentParser, prefix: str = "") -> None:
+    """Adds what a run of somebody else's may need, see `readers.load_run`; `prefix` of the help."""
     parser.add_argument("--trust-run-code", action="store_true",
-                        help="with --run: compute with a method that is no part of jaxedit also "
+                        help=f"{prefix}compute with a method that is no part of jaxedit also "
                         "where the run was trained by somebody else, whose code that is")
 
 

@@ -53,6 +53,7 @@ def add(commands) -> None:
     parser.add_argument("--verbose", action="store_true",
                         help="show what the runs print instead of keeping it in log files")
     parser.add_argument("--list", action="store_true", help="show the variants and run nothing")
+    parser.set_defaults(takes_overrides=True)
 
 
 def main(arguments: argparse.Namespace) -> int:

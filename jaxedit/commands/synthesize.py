@@ -52,7 +52,7 @@ def add(commands) -> None:
     parser.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY",
                         help="a run directory that `python -m jaxedit.main` made (default: the "
                         "networks that come with jaxedit, with --bank)")
-    network.add_trust(parser)
+    network.add_trust(parser, "with --run: ")
     parser.add_argument("--bank", type=pathlib.Path, metavar="DIRECTORY",
                         help="another memory bank than the run's, of the same classes, see "
                         "`jaxedit bank`")
@@ -80,13 +80,13 @@ def add(commands) -> None:
                         help="paste segments, whole, and let no network paint: for banks of any "
                         "classes")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="OUT",
-                        help="the result, .png; a folder where LABELS is one")
+    command.add_output(parser, "the result, .png; a folder where LABELS is one")
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """`jaxedit synthesize`."""
+    command.need_output(arguments)
     if arguments.variants < 1:
         raise UserError(f"--variants is {arguments.variants}; it must be at least 1.")
     if not 0 <= arguments.seed < 2**32:

@@ -13,7 +13,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     known = [str(k) for k in known]
     # A right last word under the wrong group is the commonest slip after a typing error.
     near = [k for k in known if "." in name and k.split(".")[-1] == name.split(".")[-1]]
-    near = near or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    near = near or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

@@ -204,7 +204,7 @@ def test_no_folder_is_made_when_nothing_comes_of_it(tmp_path):
 def test_folders_that_do_not_fit(tmp_path):
     photos, masks = make_folders(tmp_path)
     with pytest.raises(UserError, match="is a folder and .* is a file"):
-        inpaint.collect(photos, masks / "a.png", tmp_path / "out")
+        inpaint.collect(masks / "a.png", photos, tmp_path / "out")
     write_photo(photos / "a.png")
     with pytest.raises(UserError, match="same name but for the suffix"):
         inpaint.collect(photos, masks, tmp_path / "out")
