@@ -1,10 +1,12 @@
 """SDIC: discrepancy compensation for GAN inversion (Zhang et al., AAAI 2024, arXiv 2312.07079).
 
-Sources: [C] the released code; [R] ours. The paper's tables and appendix could not be read.
+Sources: [C] the released code; [E] that of e4e (Tov et al., 2021); [R] ours. The paper's tables and
+appendix could not be read.
 
 Presets:
   paper_faces  a generator of 1024 pixels and e4e's encoder, on aligned faces at 256 pixels
   paper_cars   a generator of 512 pixels, pictures of 192 x 256; the handling of their shape is [R]
+  paper_encoder  e4e's training, by its own recipe
   judge        reads the attributes off `portraits`, to judge edits by
 """
 
@@ -86,6 +88,34 @@ def paper_cars() -> ConfigDict:
     return config
 
 
+def paper_encoder() -> ConfigDict:
+    """Returns e4e's own recipe for faces [E]; the generator is that of the published file.
+
+    Of one's own: network.weights="", and a stage before it, as in `chain`.
+    """
+    config = paper_faces()
+    config.part = "encoder"
+    for key in ("compensation", "feature_share", "residual"):
+        del config.loss[key]
+    for key in ("encoder_norm", "discrepancy", "attention", "shared_down", "parts", "gate"):
+        del config.network[key]
+    config.encoder = ConfigDict()
+    config.encoder.initial = "arcface"  # whose trunk the encoder's starts from [E] | "": drawn
+    config.encoder.adversarial = 0.1  # weight of the latent discriminator's loss [E]
+    config.encoder.layers = 4  # of the latent discriminator [E]
+    config.encoder.discriminator_lr = 2e-5  # of Adam [E]
+    config.encoder.r1 = 10.0  # gradient penalty on real codes [E]
+    config.encoder.r1_every = 16  # steps [E]
+    config.encoder.pool = 50  # codes of earlier steps, of either kind; 0: none [E]
+    config.encoder.delta_penalty = 2e-4  # on lengths of what codes differ by from the first [E]
+    config.encoder.delta_start = 20_000  # step at which the second code may differ [E]
+    config.encoder.delta_every = 2_000  # steps from one more to the next; 0: all at once [E]
+    config.optim.lr = 1e-4  # of Ranger [E]
+    config.train.batch_size = 8  # [E]
+    config.train.steps = 200_000  # [E]
+    return config
+
+
 def judge() -> ConfigDict:
     """Returns the training of a judge of the attributes of `portraits`; all of it is ours [R]."""
     config = common.base()
@@ -106,7 +136,10 @@ def judge() -> ConfigDict:
     return config
 
 
-PRESETS = {"paper_faces": paper_faces, "paper_cars": paper_cars, "judge": judge}
+PRESETS = {
+    "paper_faces": paper_faces, "paper_cars": paper_cars, "paper_encoder": paper_encoder,
+    "judge": judge,
+}
 
 
 def get_config(preset: str = "paper_faces") -> ConfigDict:

@@ -294,6 +294,9 @@ def sdic(preset: str = "paper_faces", **overrides: str) -> config_lib.ConfigDict
     """Returns a preset of SDIC at a size for tests, with networks that nobody has trained."""
     whole = config_lib.flatten(config_lib.load(f"{SDIC}:{preset}"))
     tiny = {key: value for key, value in _TINY_SDIC.items() if key in whole}
+    if "encoder.pool" in whole:
+        tiny |= {"encoder.initial": "", "encoder.pool": "3", "encoder.delta_start": "1",
+                 "encoder.delta_every": "0"}
     if preset == "judge":
         tiny |= {"judge.channels": "(8, 8)", "data.source": "portraits:32",
                  "train.batch_size": "8"}

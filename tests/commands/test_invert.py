@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from jaxedit import api, cli
+from jaxedit import method as method_lib
 from jaxedit.apply import alignment, applier
 from jaxedit.methods.sdic import applied, directions, inversion_file, inverter, published
 from tests import fake_run, shrink
@@ -214,9 +215,11 @@ def test_published_files_are_applied_as_runs_are():
     like = lambda tree: jax.tree.map(lambda x: (x.shape, str(x.dtype)), tree)
     assert like(built) == like(wanted)
     for entry in published.ENTRIES:
-        if "invert" in entry.tasks:
-            config = applied.config_of("inversion", **entry.tasks["invert"].options)
-            assert applied.InversionMethod(config).inversion.generator.codes in (16, 18)
+        function = entry.tasks["invert"]
+        part = function.path.split(":")[1]
+        found = method_lib.create(applied.config_of(part, **function.options))
+        assert found.inversion.generator.codes in (16, 18)
+        assert found.predicts_discrepancy == entry.name.startswith("sdic")
 
 
 def test_the_function_is_the_verb(run, face, inverted, tmp_path):

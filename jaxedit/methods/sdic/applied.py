@@ -1,4 +1,4 @@
-"""Published files of SDIC as a method and its state, for commands that apply them."""
+"""Published files of SDIC and e4e as a method and its state, for commands that apply them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from ml_collections import ConfigDict
 
 from jaxedit.layers.normalization import COLLECTION
 from jaxedit.method import Method, State
+from jaxedit.methods.sdic.encoder_method import EncoderMethod
 from jaxedit.methods.sdic.inversion_method import InversionMethod
+from jaxedit.methods.sdic.inverting import AVERAGE, Inverting
 from jaxedit.weights import convert
 
 
@@ -33,6 +35,8 @@ def config_of(part: str, size: int, image_size: tuple[int, int]) -> ConfigDict:
             "noise": "stored", "discrepancy": "dipn", "attention": "original",
             "shared_down": False, "parts": "both", "gate": True,
         },
+        "encoder": {"adversarial": 0.0, "delta_start": 0, "delta_every": 0},
+        "train": {"steps": 0},
         # No network of a loss comes with these files.
         "loss": {
             "l2": 1.0, "perceptual": 0.0, "identity": 0.0, "compensation": 0.0,
@@ -51,16 +55,23 @@ def inversion(name: str, *, size: int, image_size: tuple[int, int]) -> tuple[Met
     return state_of(convert.load(name), InversionMethod(config_of("inversion", size, image_size)))
 
 
-def state_of(loaded: dict[str, Any], method: InversionMethod) -> tuple[Method, State]:
+def encoder(name: str, *, size: int, image_size: tuple[int, int]) -> tuple[Method, State]:
+    """Returns e4e's networks, as `inversion` does SDIC's: nothing is compensated."""
+    return state_of(convert.load(name), EncoderMethod(config_of("encoder", size, image_size)))
+
+
+def state_of(loaded: dict[str, Any], method: Inverting) -> tuple[Method, State]:
     """Returns the method with its state, of a bundle's networks by name."""
-    trained = {name: loaded[name] for name in ("dipn", "dicn")}
-    state = State(
+    trained = {name: loaded[name] for name in method.networks()}
+    frozen = {
+        "generator": loaded["generator"],
+        AVERAGE: jax.tree.map(jnp.asarray, loaded["average"]["codes"]),
+    }
+    if "encoder" not in trained:
+        frozen["encoder"] = loaded["encoder"]
+    return method, State(
         step=np.zeros((), np.int32),
         params={name: one["params"] for name, one in trained.items()},
         stats={name: one[COLLECTION] for name, one in trained.items()},
-        frozen={
-            "encoder": loaded["encoder"], "generator": loaded["generator"],
-            "average": jax.tree.map(jnp.asarray, loaded["average"]["codes"]),
-        },
+        frozen=frozen,
     )
-    return method, state

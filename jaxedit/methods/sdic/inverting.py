@@ -54,8 +54,9 @@ class Inverting(Method):
         loss = config.loss
         self.settings = losses.Settings(
             l2=loss.l2, perceptual=loss.perceptual, identity=loss.identity,
-            compensation=loss.compensation, feature_share=loss.feature_share,
-            residual=loss.residual, features=loss.features,
+            compensation=loss.get("compensation", 0.0),  # an encoder compensates nothing
+            feature_share=loss.get("feature_share", 0.0),
+            residual=loss.get("residual", 0.0), features=loss.features,
             identity_network=loss.identity_network, feature_channels=loss.feature_channels,
         )
 
@@ -68,7 +69,7 @@ class Inverting(Method):
 
     @property
     def inversion(self) -> Inversion:
-        """Returns the four networks."""
+        """Returns the four networks; of a part that trains the encoder, two of them unused."""
         config, network = self.config, self.config.network
         return Inversion(
             encoder_of(
@@ -81,10 +82,11 @@ class Inverting(Method):
                 channel_multiplier=network.channel_multiplier,
                 most_channels=network.most_channels,
             ),
-            DIPN(network.attention, network.shared_down, self.axis_name, config.remat),
-            DICN(side=network.tap, parts=network.parts, gate=network.gate,
-                 axis_name=self.axis_name),
-            network.tap, config.image_size[0], network.discrepancy,
+            DIPN(network.get("attention", "original"), network.get("shared_down", False),
+                 self.axis_name, config.remat),
+            DICN(side=network.tap, parts=network.get("parts", "both"),
+                 gate=network.get("gate", True), axis_name=self.axis_name),
+            network.tap, config.image_size[0], network.get("discrepancy", "dipn"),
         )
 
     def spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:

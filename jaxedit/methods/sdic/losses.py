@@ -66,20 +66,27 @@ def objective(
       picture: the reconstruction at that size, not bounded.
       found: what `Inversion` returns.
     """
-    square = lambda a, b: jnp.mean(jnp.square(a - b))
-    terms = {"l2": settings.l2 * square(picture, image)}
-    if settings.perceptual:
-        value = _perceptual(settings, frozen[PERCEPTUAL], picture, image)
-        terms[settings.features] = settings.perceptual * value
-    if settings.identity and settings.identity_network != "none":
-        alike = identity(settings.identity_network, frozen[IDENTITY], picture, image)
-        terms["identity"] = settings.identity * jnp.mean(1 - alike)
+    terms = alike(settings, frozen, image, picture)
     small = compensation(found, settings.feature_share)
     terms["compensation"] = settings.compensation * small
     if settings.residual:
         target = lax.stop_gradient(image - found["initial"])
         terms["residual"] = settings.residual * jnp.mean(jnp.abs(found["discrepancy"] - target))
     return sum(terms.values()), terms
+
+
+def alike(
+    settings: Settings, frozen: Mapping[str, PyTree], image: jax.Array, picture: jax.Array
+) -> dict[str, jax.Array]:
+    """Returns term -> its weighted value, of those that compare pictures; args of `objective`."""
+    terms = {"l2": settings.l2 * jnp.mean(jnp.square(picture - image))}
+    if settings.perceptual:
+        value = _perceptual(settings, frozen[PERCEPTUAL], picture, image)
+        terms[settings.features] = settings.perceptual * value
+    if settings.identity and settings.identity_network != "none":
+        same = identity(settings.identity_network, frozen[IDENTITY], picture, image)
+        terms["identity"] = settings.identity * jnp.mean(1 - same)
+    return terms
 
 
 def likeness(

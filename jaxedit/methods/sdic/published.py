@@ -93,7 +93,11 @@ def _sdic(
     )
 
 
-def _e4e(name: str, what: str, identifier: str, size: int, codes: int) -> Bundle:
+def _e4e(
+    name: str, what: str, identifier: str, size: int, codes: int,
+    image_size: tuple[int, int] = (256, 256),
+) -> Bundle:
+    apply = Lazy("jaxedit.methods.sdic.applied:encoder", size=size, image_size=image_size)
     address = f"https://drive.google.com/file/d/{identifier}/view"
     return Bundle(
         name=name,
@@ -103,6 +107,7 @@ def _e4e(name: str, what: str, identifier: str, size: int, codes: int) -> Bundle
         files=(File(address, f"{name}.pt"),),
         networks=_parts(size, codes),
         by_hand="Google Drive: a person has to press Download",
+        tasks={"invert": apply},
     )
 
 
@@ -113,7 +118,7 @@ ENTRIES = (
     ),
     _e4e(
         "e4e-cars", "e4e encoder and StyleGAN2 generator of cars, 512 pixels",
-        "17faPqBce2m1AQeLCLHUVXaDfxMRU2QcV", 512, 16,
+        "17faPqBce2m1AQeLCLHUVXaDfxMRU2QcV", 512, 16, (192, 256),
     ),
     _sdic("sdic-ffhq", "SDIC of faces: e4e, generator, DIPN and DICN, 1024 pixels", 1024, 18),
     _sdic(
