@@ -45,7 +45,8 @@ class Evaluation:
       region: the batch key of the mask where figures of a region count, such as `psnr_hole`.
       own: figure -> maker, of metrics that only this paper knows; one of those that it yields.
       systems: name -> another output key that is measured in the place of `prediction`, as a system
-        of its own beside the model ("encoder alone").
+        of its own beside the model ("encoder alone"); or output key -> the one in its place, where
+        metrics read several.
       groups: ordered group labels; every table has a column group for each and one for `all`.
       group: batch -> one label per sample, each in `groups`, or None for none of them.
       baselines: name -> function from an input batch to an array like `prediction`.
@@ -65,7 +66,7 @@ class Evaluation:
     metrics: tuple[str | Metric, ...]
     region: str | None = None
     own: Mapping[str, Callable[[Keys], Metric]] = dataclasses.field(default_factory=dict)
-    systems: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    systems: Mapping[str, str | Mapping[str, str]] = dataclasses.field(default_factory=dict)
     groups: tuple[str, ...] = ()
     group: Callable[[Mapping[str, np.ndarray]], list[str | None]] | None = None
     baselines: Mapping[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]] = dataclasses.field(

@@ -201,8 +201,9 @@ class Evaluator:
                 outputs = self.task.finished(outputs, frames, batch)
             outputs = finish(outputs, batch) if finish else outputs
             found[name] = {k: v[valid] for k, v in outputs.items()}
-        for name, output in self.wanted.systems.items():
-            found[name] = {**found[MODEL], key: found[MODEL][output]}
+        for name, others in self.wanted.systems.items():
+            others = {key: others} if isinstance(others, str) else others
+            found[name] = {**found[MODEL], **{k: found[MODEL][v] for k, v in others.items()}}
         kept = {k: _rows(v, valid) for k, v in batch.items()}
         for name, fill in fillings.items():
             found[name] = {key: fill(kept)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ import optax
 from jaxedit.layers.normalization import COLLECTION
 from jaxedit.method import Batch, State, Sums
 from jaxedit.methods.sdic import losses
-from jaxedit.methods.sdic.inversion import Noise
+from jaxedit.methods.sdic.inversion import Inversion, Noise
 from jaxedit.methods.sdic.inverting import AVERAGE, Inverting
 from jaxedit.optim import gradients
 from jaxedit.optim.ranger import ranger
@@ -122,7 +123,19 @@ class InversionMethod(Inverting):
         self, state: State, image: jax.Array, noise: tuple[Noise, Noise]
     ) -> dict[str, jax.Array]:
         variables = _variables(state.params, state.stats, state.frozen)
-        return self.inversion(variables, image, noise)[0]
+        return self._of(state.params)(variables, image, noise)[0]
+
+    def _of(self, params: Mapping[str, PyTree]) -> Inversion:
+        """Returns the networks that parameters are of: `evaluate.compare` brings those of stages
+        with another source of the discrepancy, or with one path of the compensation alone."""
+        inversion, has = self.inversion, set(params["dicn"])
+        parts = {(True, True): "both", (True, False): "feature", (False, True): "codes"}
+        found = parts["conv_layer1_0" in has, "aff1d" in has]
+        gate = "att_0" in has if found != "codes" else inversion.dicn.gate
+        return dataclasses.replace(
+            inversion, dicn=inversion.dicn.clone(parts=found, gate=gate),
+            source="dipn" if "dipn" in params else "residual",
+        )
 
     @property
     def _batch_encoder(self) -> bool:

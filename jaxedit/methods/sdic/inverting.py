@@ -21,8 +21,8 @@ from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
 from jaxedit.layers.randomness import sample_keys
 from jaxedit.method import Batch, Method, State, Task
-from jaxedit.methods.sdic import dicn, editing, losses, metrics
-from jaxedit.methods.sdic.data import Transform
+from jaxedit.methods.sdic import dicn, edit_evaluation, editing, losses, metrics
+from jaxedit.methods.sdic.data import EditTransform, Transform
 from jaxedit.methods.sdic.dicn import DICN
 from jaxedit.methods.sdic.dipn import DIPN, MULTIPLE
 from jaxedit.methods.sdic.e4e import encoder_of
@@ -153,6 +153,8 @@ class Inverting(Method):
             return {"image": edited[0]}
         if task == "refine":
             return self._refined(state, inputs)
+        if task == edit_evaluation.TASK:
+            return edit_evaluation.predict(self, state, inputs)
         noise = (None, None)
         if task == "measure" and self.config.network.noise == "random":
             keys = sample_keys(rng, len(inputs["image"]))
@@ -190,7 +192,11 @@ class Inverting(Method):
         predicted = {"discrepancy": image} if self.predicts_discrepancy else {}
         moves = Array((sum(self.style_widths),))
         strength = Number(default=1.0)
+        measured = {
+            edit_evaluation.TASK: edit_evaluation.task(size, self.predicts_discrepancy)
+        } if self.measures_edits else {}
         return {
+            **measured,
             "invert": Task({"image": image}, {
                 "image": made, "initial": made, "encoded": codes, "codes": codes,
                 "residual": residual, **predicted,
@@ -222,12 +228,23 @@ class Inverting(Method):
         """Whether `invert` says what the encoder missed."""
         return True
 
+    @property
+    def measures_edits(self) -> bool:
+        """Whether edits are compared with true ones: records must be portraits."""
+        return self.config.evaluate.get("editing", False)
+
     def transform(self, *, train: bool) -> Transform:
-        return Transform(self.config, train)
+        if train or not self.measures_edits:
+            return Transform(self.config, train)
+        return EditTransform(self.config, self.config.evaluate.shares)
 
     def evaluations(self) -> dict[str, Evaluation]:
-        """Returns distortion: the reconstruction, and that of the encoder alone."""
+        """Returns distortion, of the reconstruction and of the encoder alone, and edits."""
         names = tuple(self.config.evaluate.metrics)
+        editing_too = {"editing": edit_evaluation.evaluation(
+            self.config.evaluate.shares, self.predicts_discrepancy,
+            tuple(self.config.evaluate.compare),
+        )} if self.measures_edits else {}
         return {"inversion": Evaluation(
             task="measure",
             prediction="reconstruction",
@@ -236,12 +253,17 @@ class Inverting(Method):
             own=metrics.OF_PAIRS,
             systems={"encoder alone": "initial"} if self.predicts_discrepancy else {},
             best=("psnr", "max") if "psnr" in names else None,
-        )}
+        ), **editing_too}
 
     def pictures(
         self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
         shown = {"original": levels.of_picture(batch["image"])}
+        if "edited" in outputs:
+            return shown | {
+                "true edit": levels.of_picture(batch["truths"][:, -1]),
+                "edited": levels.of_picture(outputs["edited"]),
+            }
         if "discrepancy" not in outputs:
             return shown | {"encoded": levels.of_picture(outputs["reconstruction"])}
         return shown | {
@@ -329,6 +351,13 @@ def _check(config: ml_collections.ConfigDict) -> None:
         raise UserError(
             f"image_size={(height, width)}: with network.tap={network.tap}, pictures are {side} "
             f"pixels wide and at most as high, a multiple of {MULTIPLE}."
+        )
+    if config.get("evaluate", {}).get("editing", False) and (
+        tuple(config.evaluate.shares[-1:]) != (1.0,)
+    ):
+        raise UserError(
+            f"evaluate.shares={tuple(config.evaluate.shares)}: they must end with 1, the whole of "
+            "an edit."
         )
     dicn.rows(DICN().maps, network.tap, network.style_width)
     face = config.loss.identity and config.loss.identity_network == "arcface"
