@@ -10,6 +10,10 @@ Presets:
   towers        CLIP's two towers, from nothing, on the small world of scenes [R]
   segmenter     those towers, then a segmenter that is asked with words, on top of them [R]
   pairs         both, then a data set of weakly supervised pairs, built with them [R]
+  edits         those two, then iEdit's fine-tuning on true edits of the small world of scenes, not
+                on pairs that a machine has found: what perfect pairs give [R]
+  paper         iEdit: pairs to latents, then fine-tuning of Stable Diffusion v1.4; its numbers are
+                not the paper's, which could not be read, but ours [R]
 """
 
 from ml_collections import ConfigDict
@@ -28,6 +32,11 @@ def _base() -> ConfigDict:
     config.data.source = "scenes:64"
     config.data.scale = (0.8, 1.0)  # side of a training part, as a share of the largest that fits
     config.data.flip = False  # mirror half of them: captions then say the wrong side
+    config.data.target = "pair"  # of fine-tuning: pair | self, the source, which edits nothing
+
+    config.network = ConfigDict()
+    # unet, autoencoder and text encoder of published weights; "": those of earlier stages
+    config.network.weights = ""
 
     config.autoencoder = ConfigDict()
     config.autoencoder.channels = (32, 64, 64)  # of each level; all but the last halve the size
@@ -35,6 +44,8 @@ def _base() -> ConfigDict:
     config.autoencoder.latent_channels = 4
     config.autoencoder.groups = 8  # of the group norms
     config.autoencoder.attention = True  # in the middle
+    # of the latents: 0: as measured; Stable Diffusion's is 0.18215 [B]
+    config.autoencoder.scale = 0.0
 
     config.discriminator = ConfigDict()
     config.discriminator.channels = 32  # of the first layer
@@ -77,6 +88,10 @@ def _base() -> ConfigDict:
     config.sample.steps = 25  # of DDIM
     config.sample.guidance = 3.0  # Stable Diffusion's is 7.5 [B]
     config.sample.strength = 0.7  # of an edit: share of the steps, from where it starts [R]
+    config.sample.start = "noise"  # of measured edits: noise | ddim, the picture's inversion [R]
+    config.sample.masked = True  # measured edits keep what is outside of the mask [R]
+    config.sample.strengths = (0.3, 0.5, 0.7, 0.9)  # of a curve; (): none [R]
+    config.sample.guidances = (1.0, 3.0, 7.5)  # of another [R]
     config.sample.metrics = ("fid", "kid", "fid_random_features")
 
     config.loss = ConfigDict()
@@ -86,6 +101,27 @@ def _base() -> ConfigDict:
     config.loss.kl = 1e-6  # of the sum over all latents [B]
     config.loss.adversarial = 0.5  # times the ratio of gradients in the last layer; 0: none [B]
     config.loss.adversarial_start = 50_000  # finished steps before the discriminator comes in [B]
+
+    # Of fine-tuning, all ours [R].
+    config.loss.pair = -1.0  # below 0: 0.1 beside the masked term, 1 without it
+    config.loss.mask = 1.0
+    config.loss.text_image = 0.0  # needs CLIP's weights, and text.encoder=clip
+    config.loss.weighting = "capped"  # of steps: min(1, (1 - abar) / abar) | none
+    config.loss.form = "separate"  # of the masked term: two means | composite, one
+    config.loss.mask_of = "union"  # of both masks | source
+    config.loss.mask_grown = 1  # cells of the latents
+    config.loss.largest_step = 400  # from which on pictures are not looked at
+    config.loss.every = 4  # steps of training between two that look at pictures
+    config.loss.text_image_form = "cosine"  # cosine | contrastive, among the batch's prompts
+    config.loss.temperature = 0.07  # of the contrastive form; CLIP's at first [B]
+    config.loss.clip = "clip-vit-large-patch14"  # | clip-vit-base-patch32
+
+    config.finetune = ConfigDict()
+    config.finetune.scope = "all"  # all | attn2: the attention to the text alone
+
+    config.latents = ConfigDict()
+    config.latents.cached = True  # fine-tuning reads what a stage `latents` has computed
+    config.latents.dtype = "float32"  # on disk | float16
 
     config.optim = ConfigDict()
     config.optim.lr = 1e-3
@@ -98,6 +134,12 @@ def _base() -> ConfigDict:
     config.optim.ema = 0.995  # decay of the average that predicts; 0: none
 
     config.evaluate.metrics = ("psnr", "ssim", "l1", "lpips_alex")
+    config.evaluate.edit_metrics = (
+        "psnr_m", "ssim_m", "lpips_alex", "clip_score", "clip_score_b32", "clip_s",
+        "clip_direction", "fid", "kid",
+    )
+    config.evaluate.untuned = True  # keep the UNet as it came, and measure it beside
+    config.evaluate.truth = False  # targets of evaluation are true results, not neighbours
     return config
 
 
@@ -227,6 +269,78 @@ def pairs() -> ConfigDict:
     return config
 
 
+def edits() -> ConfigDict:
+    """Returns fine-tuning, and the parts for it, on edits of scenes whose results are known [R]."""
+    config = diffusion()
+    config.data.source = "scenes:world:64"
+    config.evaluate.source = "scenes:world:64"
+    config.evaluate.split = "eval"
+    frozen = (
+        ("autoencoder:ema/autoencoder", "frozen/autoencoder/params"),
+        ("autoencoder:extra/latent_scale", "frozen/latent_scale"),
+        ("diffusion:ema/text", "frozen/text/params"),
+    )
+    config.stages += (
+        {
+            "name": "latents", "build": True, "start": frozen,
+            "overrides": {"part": "latents", "data": {"source": "scenes:edits:64"}},
+        },
+        {
+            "name": "finetune",
+            "overrides": {
+                "part": "finetune",
+                "data": {"source": "artifact:latents"},
+                "loss": {"perceptual": 0.1},
+                "train": {"steps": 600, "log_every": 50, "evaluate_every": 0,
+                          "checkpoint_every": 200},
+                "optim": {"lr": 1e-4, "warmup": 50, "weight_decay": 1e-2, "ema": 0.99,
+                          "schedule": "constant"},
+                "evaluate": {"source": "scenes:edits:64", "truth": True, "limit": 96,
+                             "limit_in_training": 32, "edit_metrics": ("psnr_m", "ssim_m")},
+            },
+            "start": (*frozen, ("diffusion:ema/unet", "params/unet")),
+        },
+    )
+    return config
+
+
+def paper() -> ConfigDict:
+    """Returns iEdit on Stable Diffusion v1.4, which has to be converted before; name your pairs.
+
+    The paper says that it fine-tunes latent diffusion on about 200,000 pairs built by machine; its
+    recipe could not be read. Sections are those of our notes on the backbone and on our choices.
+    """
+    config = _base()
+    config.part = "finetune"
+    config.image_size = 512  # section 2 [B]
+    config.network.weights = "stable-diffusion-v1-4"  # section 2; the choice of 1.4 is ours [R]
+    config.data.source = "folder:pairs"  # section 3
+    config.autoencoder.update(channels=(128, 256, 512, 512), layers=2, groups=32,
+                              scale=0.18215)  # section 2 [B]
+    config.text.update(encoder="clip", length=77, width=768, layers=12, heads=12,
+                       tokenizer="stable-diffusion-v1-4", drop=0.1)  # section 2 [B], drop 4 [R]
+    config.unet.update(channels=(320, 640, 1280, 1280), attention=(True, True, True, False),
+                       layers=2, heads=8, groups=32)  # section 2 [B]
+    config.loss.update(features="clip", perceptual=0.1)  # section 4 [R]
+    config.optim.update(lr=1e-5, schedule="constant", warmup=500, betas=(0.9, 0.999),
+                        weight_decay=1e-2, clip=1.0, ema=0.0)  # section 5 [R]
+    config.sample.update(steps=50, guidance=7.5)  # section 6 [R]; 7.5 is usual [B]
+    config.precision.compute = "bfloat16"  # section 5 [R]
+    config.remat = True  # section 5 [R]
+    # Section 5 [R]: 16 pairs a step, one at a time.
+    config.train.update(steps=10_000, batch_size=16, accumulate=16, evaluate_every=0,
+                        checkpoint_every=500)
+    config.evaluate.update(source="folder:pairs", split="eval", batch_size=1, limit=50)
+    config.stages = (
+        {"name": "latents", "build": True,
+         "overrides": {"part": "latents", "latents": {"dtype": "float16"}}},
+        {"name": "finetune", "overrides": {
+            "part": "finetune", "data": {"source": "artifact:latents"},
+        }},
+    )
+    return config
+
+
 PRESETS = {
     "autoencoder": autoencoder,
     "autoencoder_published": autoencoder_published,
@@ -234,6 +348,8 @@ PRESETS = {
     "towers": towers,
     "segmenter": segmenter,
     "pairs": pairs,
+    "edits": edits,
+    "paper": paper,
 }
 
 

@@ -241,6 +241,10 @@ _TINY_IEDIT = {
     "segmenter.width": "8",
     "segmenter.heads": "2",
     "segmenter.feed_forward": "8",
+    "sample.strengths": "(0.5, 1.0)",
+    "sample.guidances": "()",
+    "loss.every": "2",
+    "evaluate.edit_metrics": "('psnr_m', 'ssim_m')",
 }
 
 
@@ -250,10 +254,12 @@ def iedit(preset: str, **overrides: str) -> config_lib.ConfigDict:
     train = {key: config.train[key] for key in ("steps", "log_every", "evaluate_every",
                                                 "checkpoint_every")}
     limits = {key: config.evaluate[key] for key in ("limit", "limit_in_training")}
+    merged = lambda stage: {**stage["overrides"].get("evaluate", {}), **limits}
     with config.unlocked():
         # What a stage says of its own length goes over the configuration's.
         config.stages = tuple(
-            {**stage, "overrides": {**stage["overrides"], "train": train, "evaluate": limits}}
+            {**stage, "overrides": {**stage["overrides"], "train": train,
+                                    "evaluate": merged(stage)}}
             for stage in config.stages
         )
     return config

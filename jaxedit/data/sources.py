@@ -72,8 +72,9 @@ _TAKES_ARGUMENT = {"scenes": "scenes:SIZE", "portraits": "portraits:SIZE", **_NE
 # Begins a source too; a run turns it into what the artefact is before anything is opened.
 ARTIFACT = "artifact"
 _FORMS = (
-    "photos", "scenes", "scenes:SIZE", "scenes:several:SIZE", "scenes:world:SIZE", "folder:PATH",
-    "array_record:PATH", "tfds:NAME", "half:first:SOURCE", "half:second:SOURCE",
+    "photos", "scenes", "scenes:SIZE", "scenes:several:SIZE", "scenes:world:SIZE",
+    "scenes:edits:SIZE", "folder:PATH", "array_record:PATH", "tfds:NAME", "half:first:SOURCE",
+    "half:second:SOURCE",
     "held_out:PREFIX:SOURCE", f"in a run {ARTIFACT}:STAGE",
     "and several joined by plus signs, such as photos+2*folder:PATH",
 )
@@ -201,9 +202,9 @@ def create(source: str, split: str | Callable[[str], str], **options: Any) -> So
 
     Args:
       source: `photos`, `scenes`, `scenes:SIZE`, `scenes:several:SIZE`, `scenes:world:SIZE`,
-        `portraits:SIZE`, `folder:PATH`, `array_record:PATH`, `tfds:NAME`, `tfds:NAME:SPLIT`,
-        `half:first:SOURCE`, `half:second:SOURCE` or `held_out:PREFIX:SOURCE`, or several joined,
-        see `joined.py`.
+        `scenes:edits:SIZE`, `portraits:SIZE`, `folder:PATH`, `array_record:PATH`, `tfds:NAME`,
+        `tfds:NAME:SPLIT`, `half:first:SOURCE`, `half:second:SOURCE` or `held_out:PREFIX:SOURCE`,
+        or several joined, see `joined.py`.
       split: `train`, `eval` (never seen in training), or `all` for both; or a function from the
         name of a source to its split. Of joined sources, those without records for `eval` are
         left out.

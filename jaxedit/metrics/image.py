@@ -44,6 +44,21 @@ def l1(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None = Non
     return _mean(np.abs(prediction.astype(np.float64) - target), mask)
 
 
+def psnr_outside(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Returns `psnr` over the pixels where the mask is not set; PSNR-M, as edits are measured."""
+    return psnr(prediction, target, 1 - (np.asarray(mask) > 0.5))
+
+
+def ssim_outside(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Returns `ssim`, its map averaged where the mask is not set; SSIM-M, as edits are measured.
+
+    A window belongs to its middle pixel, and may see what is masked. NaN where nothing is left.
+    """
+    reach = _WINDOW // 2
+    outside = 1 - (np.asarray(mask) > 0.5)[:, reach:-reach, reach:-reach]
+    return _mean(_similarity(prediction, target), outside)
+
+
 def ssim(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Returns the structural similarity of each image (B,), float64.
 
@@ -57,6 +72,11 @@ def ssim(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
     Raises:
       UserError: the images are smaller than the window.
     """
+    return np.mean(_similarity(prediction, target), axis=(1, 2, 3))
+
+
+def _similarity(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Returns the map of `ssim`, (B, H - 10, W - 10, C)."""
     if min(prediction.shape[1:3]) < _WINDOW:
         raise UserError(
             f"SSIM needs images of at least {_WINDOW}x{_WINDOW} pixels, got "
@@ -70,7 +90,7 @@ def ssim(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
     covariance = _gaussian(x * y) - mean_x * mean_y
     structure = (2 * covariance + constant_2) / (variance_x + variance_y + constant_2)
     luminance = (2 * mean_x * mean_y + constant_1) / (mean_x**2 + mean_y**2 + constant_1)
-    return np.mean(luminance * structure, axis=(1, 2, 3))
+    return luminance * structure
 
 
 def to_255(images: np.ndarray) -> np.ndarray:
@@ -101,27 +121,31 @@ def _gaussian(images: np.ndarray) -> np.ndarray:
 
 
 class ImageMetric(base.PairMetric):
-    """One of the functions above over whole images, or over holes (`keys.region`) only."""
+    """One of the functions above over whole images, or as masks (`keys.region`) say."""
 
     def __init__(self, name: str, keys: base.Keys = base.PLAIN_KEYS):
-        self._function, self._in_hole, title, higher_is_better = _METRICS[name]
-        super().__init__(name, title, higher_is_better, "there is no hole", keys)
+        self._function, self._masked, title, higher_is_better = _METRICS[name]
+        nothing = "nothing is outside of the mask" if name.endswith("_m") else "there is no hole"
+        super().__init__(name, title, higher_is_better, nothing, keys)
 
     def compare(self, prediction, target, region):
-        if not self._in_hole:
+        if not self._masked:
             values = self._function(prediction, target)
         elif region is None:
-            raise UserError(f"{self.names[0]} is measured inside holes and needs masks.")
+            where = "outside of masks" if self.names[0].endswith("_m") else "inside holes"
+            raise UserError(f"{self.names[0]} is measured {where} and needs masks.")
         else:
             values = self._function(prediction, target, region)
         return values, base.has_value(values, prediction, target)
 
 
-# name -> (function, over the hole only, title, higher is better)
+# name -> (function, whether it takes the mask, title, higher is better)
 _METRICS = {
     "psnr": (psnr, False, "PSNR (dB)", True),
     "psnr_hole": (psnr, True, "PSNR inside the hole (dB)", True),
+    "psnr_m": (psnr_outside, True, "PSNR-M, outside of the mask (dB)", True),
     "ssim": (ssim, False, "SSIM", True),
+    "ssim_m": (ssim_outside, True, "SSIM-M, outside of the mask", True),
     "l1": (l1, False, "L1 on the [-1, 1] scale", False),
     "l1_hole": (l1, True, "L1 inside the hole, on the [-1, 1] scale", False),
 }

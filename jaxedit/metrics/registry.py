@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.host.names import did_you_mean
-from jaxedit.metrics import feature_metrics, features, image, lpips
+from jaxedit.metrics import feature_metrics, features, image, lpips, text_image
 from jaxedit.metrics.base import PLAIN_KEYS, Keys, Metric
 
 _STAND_IN = "random_features"
@@ -17,7 +17,7 @@ _LPIPS = {"lpips": "alex", "lpips_alex": "alex", "lpips_vgg": "vgg"}
 _FEATURES = {kind: (kind, False) for kind in feature_metrics.KINDS} | {
     f"{kind}_{_STAND_IN}": (kind, True) for kind in feature_metrics.KINDS
 }
-NAMES = (*image.NAMES, *_LPIPS, *_FEATURES)
+NAMES = (*image.NAMES, *_LPIPS, *_FEATURES, *text_image.NAMES)
 
 
 def create(
@@ -60,6 +60,8 @@ def create(
                 metrics.append(image.ImageMetric(name, keys))
             elif name in _LPIPS:
                 metrics.append(lpips.LPIPS(name, _LPIPS[name], weights_dir, keys))
+            elif name in text_image.NAMES:
+                metrics.append(text_image.TextImage(name, keys, weights_dir))
             elif name.startswith(("u_ids", "p_ids")) and not _has_scikit_learn():
                 absent.append(
                     f"{name}: absent: it needs scikit-learn. Install it: pip install scikit-learn"

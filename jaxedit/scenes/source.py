@@ -38,6 +38,9 @@ with one thing changed.
 `scenes:world`, or `scenes:world:SIZE`: the small world of `world.py`, with the records of a single
 subject; captions say its colour and what it stands before, and nothing else. `world.edited` and
 `render` make the true result of an edit.
+
+`scenes:edits`, or `scenes:edits:SIZE`: edits of the small world with their true results, see
+`edits.py` for the keys.
 """
 
 from __future__ import annotations
@@ -50,18 +53,19 @@ from jaxedit.data.records import check_keys
 from jaxedit.data.sources import Record, Source
 from jaxedit.errors import UserError
 from jaxedit.scenes import world
+from jaxedit.scenes.edits import Edit, edit_of, finish_edit, render_edit_layers
 from jaxedit.scenes.group_rendering import finish_group, render_group, render_group_layers
 from jaxedit.scenes.groups import Group, Member, sample_group
 from jaxedit.scenes.parameters import CLASSES, KINDS, Parameters, sample_parameters
 from jaxedit.scenes.rendering import finish, render, render_layers
 
 __all__ = ["CLASSES", "KINDS", "OPTIONS", "Group", "GroupSource", "Member", "Parameters",
-           "SceneSource", "WorldSource", "create", "render", "render_group",
+           "EditSource", "SceneSource", "WorldSource", "create", "render", "render_group",
            "sample_parameters"]  # fmt: skip
 
 OPTIONS = ("keys", "train_count", "eval_count", "cache_mb")
 DEFAULT_SIZE = 160
-SEVERAL, WORLD = "several", "world"
+SEVERAL, WORLD, EDITS = "several", "world", "edits"
 _SMALLEST, _LARGEST = 64, 2048
 _PARTS = ("train", "eval")
 _KEYS = frozenset(
@@ -71,6 +75,10 @@ _KEYS = frozenset(
 _GROUP_KEYS = frozenset(
     ("image", "background", "label", "instance", "depth", "caption", "attributes", "id")
 )
+_EDIT_KEYS = frozenset(
+    ("image", "target", "mask_source", "mask_target", "caption", "edit_prompt", "removed", "added",
+     "kind", "attributes", "id")
+)  # fmt: skip
 # Colours in which the classes are shown.
 CLASS_COLOURS = (
     (126, 178, 226), (118, 128, 150), (40, 92, 168), (98, 160, 60), (222, 196, 134),
@@ -209,14 +217,31 @@ class WorldSource(SceneSource):
         return finish(parameters, layers) | {"caption": world.caption(parameters)}
 
 
+class EditSource(WorldSource):
+    """Edits of the small world with their true results; see `SceneSource` for its arguments."""
+
+    form = EDITS
+
+    def parameters(self, index: int) -> Edit:
+        """Returns what record `index` shows, before and after."""
+        return edit_of(*self._places[range(len(self))[index]])
+
+    def _render(self, parameters: Edit) -> dict[str, np.ndarray]:
+        return render_edit_layers(parameters, self.size)
+
+    def _finish(self, parameters: Edit, layers: dict[str, np.ndarray]) -> Record:
+        return finish_edit(parameters, layers)
+
+
 # Form -> its source and the keys of its records.
 _FORMS = {
     "": (SceneSource, _KEYS), SEVERAL: (GroupSource, _GROUP_KEYS), WORLD: (WorldSource, _KEYS),
+    EDITS: (EditSource, _EDIT_KEYS),
 }  # fmt: skip
 
 
 def create(argument: str, split: str, **options: Any) -> SceneSource:
-    """Returns the source; `argument` is SIZE, `several`, `world`, either with :SIZE, or empty.
+    """Returns the source; `argument` is SIZE, `several`, `world`, `edits`, any with :SIZE, or "".
 
     Raises:
       UserError: the side is not a whole number within bounds, or an option is wrong.

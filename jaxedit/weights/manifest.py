@@ -22,7 +22,7 @@ from typing import Any
 from jaxedit.errors import UserError
 from jaxedit.host.names import did_you_mean
 from jaxedit.weights import shipped
-from jaxedit.weights.entry import Bundle, Lazy, Published
+from jaxedit.weights.entry import Bundle, File, Lazy, Network, Published
 from jaxedit.weights.shipped import Shipped
 
 _PAPERS = "jaxedit.methods"
@@ -95,7 +95,32 @@ def _lpips(*channels: int) -> dict[str, Any]:
     }
 
 
+def _clip(size: str, what: str) -> Bundle:
+    """Returns the entry of a CLIP, published as a folder with its tokenizer."""
+    name = f"clip-vit-{size}"
+    address = f"https://huggingface.co/openai/{name}"
+    keep = ("vocab.json", "merges.txt")
+    part = "jaxedit.models.clip.folder"
+    return Bundle(
+        name=name,
+        what=f"CLIP {what}: whether pictures show what texts say",
+        address=address,
+        licence="MIT is the publishing code's; none is stated for the weights",
+        # Weights in torch's own form are what all revisions have.
+        files=tuple(File(f"{address}/resolve/main/{path}", path)
+                    for path in ("config.json", "pytorch_model.bin", *keep)),
+        networks=(Network(
+            name="clip", paths=("model.safetensors", "pytorch_model.bin"), config="config.json",
+            table=Lazy(f"{part}:conversion_table"), network=Lazy(f"{part}:variables"),
+            configure=Lazy(f"{part}:options"), prepare=Lazy(f"{part}:prepare"),
+        ),),
+        keep=keep,
+    )
+
+
 _SHARED = (
+    _clip("large-patch14", "ViT-L/14"),
+    _clip("base-patch32", "ViT-B/32"),
     Published(
         name="vgg16",
         what="VGG-16 convolutions, ImageNet: the backbone of lpips_vgg",

@@ -70,3 +70,26 @@ def test_ssim_refuses_images_below_its_window():
     small = np.zeros((1, 10, 30, 3), np.float32)
     with pytest.raises(UserError, match="at least 11x11 pixels, got 10x30"):
         image.ssim(small, small)
+
+
+def test_figures_outside_of_a_mask_see_what_is_kept(pair):
+    prediction, target = pair
+    mask = np.zeros((2, 20, 17, 1), np.float32)
+    mask[0, 8:12, 6:10] = mask[1] = 1
+    kept = mask[0, ..., 0] == 0
+    x, y = (np.float64(images[0] + 1) * 127.5 for images in pair)
+    expected = 10 * np.log10(255**2 / np.square(x - y)[kept].mean())
+    found = image.psnr_outside(prediction, target, mask)
+    assert found[0] == pytest.approx(expected, rel=1e-6) and np.isnan(found[1])
+    _, similarity = skimage.metrics.structural_similarity(
+        y, x, data_range=255, channel_axis=-1, gaussian_weights=True, sigma=1.5,
+        use_sample_covariance=False, full=True,
+    )
+    inner = slice(5, -5), slice(5, -5)  # where the window fits
+    found = image.ssim_outside(prediction, target, mask)
+    assert found[0] == pytest.approx(similarity[inner][kept[inner]].mean(), rel=1e-6)
+    assert np.isnan(found[1])
+    # What is inside does not count.
+    other = np.where(mask > 0, -target, prediction)
+    assert image.psnr_outside(other, target, mask)[0] == image.psnr_outside(
+        prediction, target, mask)[0]

@@ -31,6 +31,7 @@ from jaxedit.task import Image
 
 PyTree = Any
 NETWORK, SCALAR, JUDGE, FEATURES = "autoencoder", "log_variance", "discriminator", "features"
+FEATURES_OF_LOSS = ("lpips", "random_features")
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
@@ -67,6 +68,9 @@ class Autoencoder(Method):
                 f"image_size={config.image_size}: it must be a multiple of {factor}, as "
                 f"autoencoder.channels has {len(config.autoencoder.channels)} levels."
             )
+        if config.loss.perceptual and config.loss.features not in FEATURES_OF_LOSS:
+            raise UserError(f"loss.features={config.loss.features!r}: an autoencoder's loss looks "
+                            f"with one of {', '.join(FEATURES_OF_LOSS)}.")
 
     @property
     def _adversarial(self) -> bool:

@@ -41,7 +41,7 @@ from jaxedit.task import Array, Image, Number, Text
 PyTree = Any
 UNET, TEXT, AUTOENCODER, SCALE = "unet", "text", "autoencoder", "latent_scale"
 OPTIMIZER = "diffusion"
-_PARTS = 4  # of the schedule, in which errors are told apart
+PARTS = 4  # of the schedule, in which errors are told apart
 _SHOWN = 1  # the part at whose middle the evaluation shows a picture
 
 
@@ -166,8 +166,8 @@ class Diffusion(Method):
             ))
         sums = {name: (value, jnp.ones((), jnp.float32)) for name, value in terms.items()
                 if not name.startswith("parts/")}
-        for part in range(_PARTS):
-            sums[f"loss/steps_{_range(self.schedule, part)}"] = tuple(
+        for part in range(PARTS):
+            sums[f"loss/steps_{steps_of(self.schedule, part)}"] = tuple(
                 terms[f"parts/{what}"][part] for what in ("errors", "counts")
             )
         sums["grad_norm/diffusion"] = gradients.norm(gradient), jnp.ones((), jnp.float32)
@@ -184,9 +184,7 @@ class Diffusion(Method):
         predicted = self._network(params)(noisy, time, self._states(params, prompt, frozen))
         target = self.schedule.target(latents, noise, time)
         errors = jnp.square(predicted - target).mean((1, 2, 3))
-        member = jax.nn.one_hot(time * _PARTS // steps, _PARTS)
-        terms = {"parts/errors": errors @ member, "parts/counts": member.sum(0)}
-        return errors.mean(), terms
+        return errors.mean(), by_part(errors, time, steps)
 
     @property
     def _empty(self) -> np.ndarray:
@@ -218,15 +216,21 @@ class Diffusion(Method):
             latents, _ = autoencoder_kl.distribution(moments)
         else:
             latents = autoencoder_kl.draw(moments, autoencoder_method.noise(rng, moments))
-        return lax.stop_gradient(latents * state.frozen[SCALE])
+        return lax.stop_gradient(latents * self.scale(state))
+
+    def scale(self, state: State) -> jax.Array | float:
+        """Returns what takes latents to deviation 1: as configured, or as measured in training."""
+        fixed = self.config.autoencoder.get("scale", 0.0)
+        return fixed or state.frozen[SCALE]
 
     def decode(self, state: State, latents: jax.Array) -> jax.Array:
         """Returns pictures of latents of deviation 1, cut to [-1, 1]."""
-        latents = latents / state.frozen[SCALE]
+        latents = latents / self.scale(state)
         return jnp.clip(self._autoencoder(state, latents, "decode"), -1, 1)
 
     def _autoencoder(self, state: State, x: jax.Array, method: str) -> jax.Array:
-        if not {AUTOENCODER, SCALE} <= set(state.frozen):
+        needed = {AUTOENCODER} if self.config.autoencoder.get("scale") else {AUTOENCODER, SCALE}
+        if not needed <= set(state.frozen):
             raise UserError(
                 "The diffusion model has no autoencoder to work on. Give its stage the pairs "
                 f"(STAGE:ema/autoencoder, frozen/{AUTOENCODER}/params) and (STAGE:extra/{SCALE}, "
@@ -245,7 +249,7 @@ class Diffusion(Method):
           each quarter, and `untold_error`, the same under the empty prompt. `edit` and
           `edit_inverted`: `image`, see `editing`.
         """
-        params = state.ema or state.params
+        params = self.predicting(state)
         if task in editing.TASKS:
             return {"image": editing.edit(
                 self.model(state, params), inputs, rng, self.config.sample.steps,
@@ -267,22 +271,22 @@ class Diffusion(Method):
         latents = self.encode(state, image, None)
         steps, count = self.schedule.num_train_timesteps, len(latents)
         shape = latents.shape[1:]
-        draw = lambda key: jax.random.normal(key, (_PARTS, *shape))
+        draw = lambda key: jax.random.normal(key, (PARTS, *shape))
         noise = jax.vmap(draw, out_axes=1)(keys)  # parts, samples, ...
-        time = jnp.asarray([steps * (2 * part + 1) // (2 * _PARTS) for part in range(_PARTS)])
+        time = jnp.asarray([steps * (2 * part + 1) // (2 * PARTS) for part in range(PARTS)])
         time = jnp.repeat(time, count)
         noise = noise.reshape(-1, *shape)
-        noisy = self.schedule.add_noise(jnp.tile(latents, (_PARTS, 1, 1, 1)), noise, time)
+        noisy = self.schedule.add_noise(jnp.tile(latents, (PARTS, 1, 1, 1)), noise, time)
         # Once with the text and once without, all in one batch.
         twice = lambda values: jnp.concatenate([values, values])
-        repeated = lambda states: jnp.tile(jnp.broadcast_to(states, text.shape), (_PARTS, 1, 1))
+        repeated = lambda states: jnp.tile(jnp.broadcast_to(states, text.shape), (PARTS, 1, 1))
         states = jnp.concatenate([repeated(text), repeated(empty)])
         predicted = network(twice(noisy), twice(time), states)
         clean, found = self.schedule.split(
             predicted, twice(noisy), twice(self.schedule.signal_at(time))
         )
-        errors = jnp.square(found - twice(noise)).mean((1, 2, 3)).reshape(2, _PARTS, count)
-        shown = clean.reshape(2, _PARTS, count, *shape)[0, _SHOWN]
+        errors = jnp.square(found - twice(noise)).mean((1, 2, 3)).reshape(2, PARTS, count)
+        shown = clean.reshape(2, PARTS, count, *shape)[0, _SHOWN]
         return {
             "image": self.decode(state, shown),
             "noise_error": errors[0].T, "untold_error": errors[1].T,
@@ -303,11 +307,15 @@ class Diffusion(Method):
             ),
             "denoise": Task(
                 {"image": picture, "prompt": prompt},
-                {"image": picture, "noise_error": Array((_PARTS,)),
-                 "untold_error": Array((_PARTS,))},
+                {"image": picture, "noise_error": Array((PARTS,)),
+                 "untold_error": Array((PARTS,))},
             ),
             **self.edits(),
         }
+
+    def predicting(self, state: State) -> Mapping[str, PyTree]:
+        """Returns the parameters that predict: the averaged ones, where there are."""
+        return state.ema or state.params
 
     def model(self, state: State, params: Mapping[str, PyTree]) -> editing.Model:
         """Returns what edits pictures with `params`, and with what is frozen in `state`."""
@@ -368,6 +376,13 @@ class Diffusion(Method):
         }
 
 
-def _range(schedule: Schedule, part: int) -> str:
+def steps_of(schedule: Schedule, part: int) -> str:
+    """Returns the steps of a part of the schedule in words, "250-499"; see `by_part`."""
     steps = schedule.num_train_timesteps
-    return f"{part * steps // _PARTS}-{(part + 1) * steps // _PARTS - 1}"
+    return f"{part * steps // PARTS}-{(part + 1) * steps // PARTS - 1}"
+
+
+def by_part(values: jax.Array, time: jax.Array, steps: int) -> dict[str, jax.Array]:
+    """Returns sums and counts (PARTS,) of values (B,), by the part of the schedule of `time`."""
+    member = jax.nn.one_hot(time * PARTS // steps, PARTS)
+    return {"parts/errors": values @ member, "parts/counts": member.sum(0)}

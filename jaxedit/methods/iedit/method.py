@@ -23,6 +23,8 @@ PARTS = {
     "collection": "jaxedit.methods.iedit.collection:CollectionStage",
     "matches": "jaxedit.methods.iedit.matches:MatchStage",
     "pairs": "jaxedit.methods.iedit.pair_stage:PairStage",
+    "latents": "jaxedit.methods.iedit.latent_stage:LatentStage",
+    "finetune": "jaxedit.methods.iedit.finetune_method:FineTuning",
 }
 
 

@@ -14,3 +14,8 @@ records.declare("mask_target", "mask", folder="masks_target", aligned=False)  # 
 records.declare("cos_img", "number")  # cosines of CLIP: source and target
 records.declare("cos_txt_src", "number")  # source and edit prompt
 records.declare("cos_txt_tgt", "number")  # target and edit prompt
+# What the stage `latents` adds, see `pair_data`.
+records.declare("moments", "array")  # of the source's latents, (h, w, 2C)
+records.declare("target_moments", "array")
+records.declare("text_states", "array", folder="text_states")  # of the edit prompt, (length, width)
+records.declare("symbols", "array", folder="symbols")  # int32 (length,), what the states are of

@@ -21,7 +21,7 @@ import safetensors.numpy
 
 from jaxedit.host.atomic import atomic_folder
 from jaxedit.models.clip import names
-from jaxedit.models.clip.configs import CLIPConfig, CLIPSegConfig
+from jaxedit.models.clip.configs import B32, CLIPConfig, CLIPSegConfig
 from jaxedit.models.clip.towers import CLIP
 from jaxedit.models.clipseg import CLIPSeg
 from jaxedit.weights import published_folder, reader, table
@@ -51,9 +51,19 @@ def module(config: Config, **options: Any) -> nn.Module:
     return (CLIPSeg if isinstance(config, CLIPSegConfig) else CLIP)(config, **options)
 
 
+def options(published: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns {"config": ...} of a published config.json of a CLIP."""
+    return {"config": CLIPConfig.from_published(published)}
+
+
+def prepare(published: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the published arrays of a CLIP of both towers as the table knows them."""
+    return names.prepare(published, B32)
+
+
 @functools.lru_cache(maxsize=8)  # tracing a whole network takes a second
-def variables(config: Config) -> dict[str, Any]:
-    """Returns the network's variables as shape structs."""
+def variables(config: Config = B32) -> dict[str, Any]:
+    """Returns the network's variables as shape structs; by default those of CLIP ViT-B/32."""
     towers = config.clip if isinstance(config, CLIPSegConfig) else config
     pixels = tokens = None
     if towers.vision is not None:
@@ -64,7 +74,7 @@ def variables(config: Config) -> dict[str, Any]:
     return jax.eval_shape(module(config).init, jax.random.key(0), pixels, tokens)
 
 
-def conversion_table(config: Config) -> dict[str, Entry]:
+def conversion_table(config: Config = B32) -> dict[str, Entry]:
     """Returns the conversion table of the network that is described."""
     return names.conversion_table(variables(config))
 

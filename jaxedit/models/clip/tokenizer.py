@@ -173,8 +173,10 @@ def load(folder: str | pathlib.Path, length: int = 77) -> Tokenizer:
     return Tokenizer(vocabulary, _read_merges(folder / _MERGES), length, _filling(folder))
 
 
-def of_weights(name: str, length: int = 77) -> Tokenizer:
-    """Returns the tokenizer that published weights come with.
+def of_weights(
+    name: str, length: int = 77, weights_dir: str | pathlib.Path | None = None
+) -> Tokenizer:
+    """Returns the tokenizer that published weights come with; arguments as of `convert.load`.
 
     Raises:
       PretrainedWeightsMissing: the weights are not here; the message says how to get them.
@@ -184,7 +186,7 @@ def of_weights(name: str, length: int = 77) -> Tokenizer:
     place = next((path.removesuffix(_MERGES) for path in kept if path.endswith(_MERGES)), None)
     if place is None:
         raise UserError(f"The weights {name!r} come without a tokenizer. {_ADVICE}")
-    file = lambda end: convert.load_file(name, place + end).decode("utf-8")
+    file = lambda end: convert.load_file(name, place + end, weights_dir).decode("utf-8")
     vocabulary = json_text.loads(file(_VOCABULARY))
     return Tokenizer(vocabulary, _merges(file(_MERGES), f"{name}: {place}{_MERGES}"), length)
 
