@@ -9,6 +9,7 @@ Presets:
   diffusion     that autoencoder, then a text-to-image model on its latents, from nothing [R]
   towers        CLIP's two towers, from nothing, on the small world of scenes [R]
   segmenter     those towers, then a segmenter that is asked with words, on top of them [R]
+  judge         reads subject, colour and setting off scenes, to judge edits by [R]
   pairs         both, then a data set of weakly supervised pairs, built with them [R]
   edits         those two, then iEdit's fine-tuning on true edits of the small world of scenes, not
                 on pairs that a machine has found: what perfect pairs give [R]
@@ -159,6 +160,9 @@ def _words(config: ConfigDict) -> None:
     config.towers.length = 24  # tokens of a text; CLIP's is 77 [B]
     config.towers.phrases = 0.8  # share of captions that training shortens, where it can
 
+    config.judge = ConfigDict()
+    config.judge.channels = (16, 32, 64, 64)  # of each level, multiples of 8
+
     config.segmenter = ConfigDict()
     config.segmenter.side = 128  # of its pictures; CLIPSeg's is 352, its towers' 224 [B]
     config.segmenter.layers = (0, 1, 2)  # of the vision tower, from 0; CLIPSeg's 3, 6, 9 [B]
@@ -248,6 +252,17 @@ def segmenter() -> ConfigDict:
             "start": (("towers:ema/clip", "frozen/clip"),),
         },
     )
+    return config
+
+
+def judge() -> ConfigDict:
+    """Returns a judge of the attributes of the small world, whose accuracy is its ceiling."""
+    config = towers()
+    config.part = "judge"
+    config.train.update(
+        steps=800, batch_size=32, evaluate_every=200, checkpoint_every=200
+    )
+    config.optim.update(lr=2e-3, weight_decay=1e-2, betas=(0.9, 0.99), ema=0.98)
     return config
 
 
@@ -347,6 +362,7 @@ PRESETS = {
     "diffusion": diffusion,
     "towers": towers,
     "segmenter": segmenter,
+    "judge": judge,
     "pairs": pairs,
     "edits": edits,
     "paper": paper,

@@ -236,6 +236,7 @@ _TINY_IEDIT = {
     "towers.text_layers": "1",
     "towers.text_heads": "2",
     "towers.projection": "8",
+    "judge.channels": "(8, 8)",
     "segmenter.side": "32",
     "segmenter.layers": "(0, 0)",
     "segmenter.width": "8",

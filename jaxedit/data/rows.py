@@ -39,7 +39,7 @@ def read(path: pathlib.Path, keys: list[records.Key], needed: str | None) -> Row
         where = f"{path}, line {number}"
         try:
             row = json_text.loads(line)
-            name = same(str(row["id"]))
+            name = same(_name(row))
             if any(key.name == needed for key in keys):
                 row[needed]
             found = {key: row[key.name] for key in keys if row.get(key.name) is not None}
@@ -54,6 +54,14 @@ def read(path: pathlib.Path, keys: list[records.Key], needed: str | None) -> Row
             _log.warning("%s: %r stands in an earlier line already; this one counts.", where, name)
         rows[name] = values
     return rows
+
+
+def _name(row: dict[str, Any]) -> str:
+    """Returns which picture a line is about: its id, or the file that other tools name instead."""
+    for key in ("file_name", "file"):
+        if "id" not in row and isinstance(row.get(key), str):
+            return row[key].replace(os.sep, "/").removeprefix("images/")
+    return str(row["id"])
 
 
 def find(rows: Rows, stem: str, name: str, identity: str) -> dict[str, Any]:

@@ -52,3 +52,12 @@ def test_what_cannot_be_read_is_named(tmp_path, name, text, words):
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=words):
         told(tmp_path)
+
+
+def test_lines_that_name_the_file_instead_of_an_id(tmp_path):
+    pictures(tmp_path, "images/a.png", "images/b.png", "images/c.png")
+    (tmp_path / "captions.jsonl").write_text(
+        '{"file": "images/a.png", "caption": "one"}\n{"file_name": "b.png", "caption": "two"}\n'
+        '{"id": "c", "file": "x.png", "caption": "three"}\n'
+    )
+    assert told(tmp_path) == {"a": "one", "b": "two", "c": "three"}

@@ -21,7 +21,7 @@ _WEIGHT = loss_weight()
 
 BOUNDS = {
     "part": one_of("autoencoder", "diffusion", "towers", "segmenter", "collection", "matches",
-                   "pairs", "latents", "finetune"),
+                   "pairs", "judge", "latents", "finetune"),
     "image_size": whole(8, 8192, example=64),
     "data.scale": several(real(above=0, most=1, example=1), 2, rising=True, example=(0.8, 1.0)),
     "data.flip": flag(),
@@ -68,6 +68,7 @@ BOUNDS = {
     "segmenter.feed_forward": _CHANNELS,
     "segmenter.absent": real(0, 1, example=0.3),
     "segmenter.held_out": several(text("mug"), example=("mug", "fish")),
+    "judge.channels": several(whole(8, 2**10, example=16), example=(16, 32, 64, 64)),
     "pairs.words": text("table"),
     "pairs.captioner": text("module:function"),
     "pairs.min_side": whole(1, 8192, example=256),

@@ -160,7 +160,8 @@ class CollectionStage(HostStage):
                 left_out.update(json.loads(str(piece["left_out"])))
         whole = {name: np.concatenate(found) for name, found in arrays.items()}
         first = duplicates.first_of_each(whole["hashes"], self.config.pairs.duplicates)
-        left_out[TWICE] += int((~first).sum())
+        if not first.all():
+            left_out[TWICE] = int((~first).sum())
         rows = [row for row, keep in zip(rows, first, strict=True) if keep]
         for name in ("pictures", "prompts"):
             np.save(folder / f"{name}.npy", whole[name][first])

@@ -20,6 +20,7 @@ PARTS = {
     "diffusion": "jaxedit.methods.iedit.diffusion_method:Diffusion",
     "towers": "jaxedit.methods.iedit.towers_method:Towers",
     "segmenter": "jaxedit.methods.iedit.segmenter_method:Segmenter",
+    "judge": "jaxedit.methods.iedit.judge_method:JudgeMethod",
     "collection": "jaxedit.methods.iedit.collection:CollectionStage",
     "matches": "jaxedit.methods.iedit.matches:MatchStage",
     "pairs": "jaxedit.methods.iedit.pair_stage:PairStage",

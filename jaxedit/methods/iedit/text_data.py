@@ -47,6 +47,17 @@ class Told(Pictures):
         }
 
 
+class Shown(Pictures):
+    """Scenes of the small world to `image`, as `Pictures`, and `attributes`. Picklable."""
+
+    def __call__(self, record: Record, rng: np.random.Generator) -> dict[str, Any]:
+        shown = zero_shot.answers(record)
+        if (shown < 0).any():
+            raise UserError("does not say subject, colour and setting of the small world "
+                            "(`attributes`). Use scenes:world.")
+        return super().__call__(record, rng) | {"attributes": shown}
+
+
 class Asked:
     """Records to `image`, `tokens` of a phrase, its `mask` (out, out) and `asked`. Picklable.
 

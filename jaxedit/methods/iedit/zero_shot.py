@@ -20,6 +20,7 @@ NAMES = tuple(world.ATTRIBUTES)
 COUNT = len(NAMES)
 _SIZES = tuple(len(values) for values in world.ATTRIBUTES.values())
 _ENDS = tuple(np.cumsum(_SIZES).tolist())
+ANSWERS = sum(_SIZES)
 
 
 def answers(record: Mapping) -> np.ndarray:

@@ -24,7 +24,7 @@ from jaxedit.errors import UserError
 from jaxedit.layers.resampling import adaptive_average_pool
 from jaxedit.method import Method, State
 from jaxedit.methods.sdic import directions, finding, inversion_file, judge_method
-from jaxedit.methods.sdic.judge import Judge
+from jaxedit.models.judge import Judge
 from jaxedit.models.stylegan2.generator import Generator
 
 PyTree = Any

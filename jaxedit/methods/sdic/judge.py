@@ -1,52 +1,15 @@
-"""The judge of attributes: a small network of this project's own that reads them off a portrait.
-
-It judges edits: whether the wanted attribute has moved, and the others have not.
-"""
+"""How well the judge (`models/judge.py`) reads attributes off portraits, and what it learns by."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxedit.layers.convolution import Conv
-from jaxedit.layers.group_norm import GroupNorm
-from jaxedit.layers.resampling import adaptive_average_pool, average_pool
 from jaxedit.methods.sdic.attributes import BINARY, NAMES
 from jaxedit.metrics import base
-
-GROUP = 8  # channels that are normalised together
-_SIDE = 4  # of the map that the dense layers see
-
-
-class Judge(nn.Module):
-    """Portraits to attributes.
-
-    Attributes:
-      channels: of each level, multiples of 8; every level has half the side of the one before.
-      hidden: width of the dense layer before the last.
-    """
-
-    channels: tuple[int, ...] = (16, 32, 64, 64)
-    hidden: int = 64
-
-    @nn.compact
-    def __call__(self, image: jax.Array) -> jax.Array:
-        """(B, H, W, 3) in [-1, 1] -> (B, attributes), about [0, 1] and not bounded."""
-        x = image
-        for level, width in enumerate(self.channels):
-            x = average_pool(x) if level else x
-            for _ in range(2):
-                x = Conv(width, padding=1, use_bias=False,
-                         kernel_init=nn.initializers.he_normal())(x)
-                x = GroupNorm(width // GROUP, silu=True)(x)
-        # Where something is matters: of light and pose the mean over the map knows little.
-        x = adaptive_average_pool(x, (_SIDE, _SIDE)).reshape(len(x), -1)
-        x = nn.silu(nn.Dense(self.hidden)(x))
-        return nn.Dense(len(NAMES), bias_init=nn.initializers.constant(0.5))(x)
 
 
 class Agreement(base.Metric):

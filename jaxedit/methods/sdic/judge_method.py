@@ -19,8 +19,8 @@ from jaxedit.method import Batch, Method, State, Sums, Task
 from jaxedit.methods.sdic import judge as judge_lib
 from jaxedit.methods.sdic.attributes import NAMES
 from jaxedit.methods.sdic.data import Transform
-from jaxedit.methods.sdic.judge import GROUP, Judge
 from jaxedit.metrics import Keys
+from jaxedit.models.judge import GROUP, Judge
 from jaxedit.optim import gradients
 from jaxedit.task import Array, Image
 
@@ -125,7 +125,7 @@ class JudgeMethod(Method):
 
 def network_of(config: ml_collections.ConfigDict) -> Judge:
     """Returns the network of a configuration."""
-    return Judge(tuple(config.judge.channels))
+    return Judge(len(NAMES), tuple(config.judge.channels), middle=0.5)  # of each range
 
 
 def _bars(values: np.ndarray) -> np.ndarray:

@@ -1,0 +1,139 @@
+"""Training of the judge of the small world's attributes: part `judge`.
+
+It judges edits: whether the wanted attribute has changed, and the others have not. What it tells of
+held-out scenes rightly is the ceiling of what it can say of edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+
+from jaxedit.errors import UserError
+from jaxedit.evaluation import Evaluation
+from jaxedit.host import levels
+from jaxedit.method import Batch, Method, State, Sums, Task
+from jaxedit.methods.iedit import optimization, zero_shot
+from jaxedit.methods.iedit.text_data import Shown
+from jaxedit.models.judge import GROUP, Judge
+from jaxedit.optim import gradients
+from jaxedit.task import Array, Image
+
+PyTree = Any
+NETWORK = "judge"
+
+
+class JudgeMethod(Method):
+    """Trains a `Judge` by the cross-entropy of each attribute."""
+
+    def __init__(
+        self, config: ml_collections.ConfigDict, axis_name: str | None = None,
+        artifacts: Mapping[str, Any] | None = None,
+    ):
+        super().__init__(config, axis_name, artifacts)
+        if any(width % GROUP for width in config.judge.channels):
+            raise UserError(
+                f"judge.channels={tuple(config.judge.channels)}: each must be a multiple of {GROUP}"
+            )
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {NETWORK: Judge(zero_shot.ANSWERS, tuple(self.config.judge.channels))}
+
+    def optimizers(self, total_steps: int) -> dict[str, optax.GradientTransformation]:
+        return {NETWORK: optimization.adamw(self.config.optim, total_steps)}
+
+    def averages(self, params: Mapping[str, PyTree]) -> dict[str, PyTree]:
+        return dict(params) if self.config.optim.ema else {}
+
+    def spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+        side = self.config.image_size
+        return {
+            "image": jax.ShapeDtypeStruct((batch_size, side, side, 3), jnp.float32),
+            "attributes": jax.ShapeDtypeStruct((batch_size, zero_shot.COUNT), jnp.int32),
+        }
+
+    def variables(self, rng: jax.Array, spec: Mapping[str, jax.ShapeDtypeStruct]) -> State:
+        image = jnp.zeros((1, *spec["image"].shape[1:]))
+        params = self.networks()[NETWORK].init(rng, image)["params"]
+        return State(step=jnp.zeros((), jnp.int32), params={NETWORK: params})
+
+    def update(
+        self, state: State, batch: Batch, rng: jax.Array, *, phase: str
+    ) -> tuple[State, Sums]:
+        del rng, phase  # nothing in a step is random, and there is one phase
+
+        def loss(params, part):
+            scores = self.networks()[NETWORK].apply({"params": params}, part["image"])
+            return cross_entropy(scores, part["attributes"])
+
+        def run(params, carried, part):
+            value, gradient = jax.value_and_grad(loss)(params, part)
+            return (value, carried), gradient
+
+        (value, _), gradient = gradients.accumulate(
+            run, state.params[NETWORK], (), dict(batch), self.config.train.accumulate
+        )
+        gradient = gradients.synchronise(gradient, self.axis_name)
+        optimizer = self.optimizers(self.config.train.steps)[NETWORK]
+        updates, opt = optimizer.update(gradient, state.opt[NETWORK], state.params[NETWORK])
+        params = optax.apply_updates(state.params[NETWORK], updates)
+        state = state.replace(params={NETWORK: params}, opt={NETWORK: opt})
+        if self.config.optim.ema:
+            state = state.replace(ema=optimization.average(
+                dict(state.ema), {NETWORK: params}, self.config.optim.ema, state.step
+            ))
+        return state, {"loss/cross_entropy": (value, jnp.ones(()))}
+
+    def predict(
+        self, state: State, inputs: Batch, rng: jax.Array, *, task: str
+    ) -> dict[str, jax.Array]:
+        """Returns `answers` (B, answers): probabilities, which sum to 1 for each attribute."""
+        del rng, task
+        params = (state.ema or state.params)[NETWORK]
+        scores = self.networks()[NETWORK].apply({"params": params}, inputs["image"])
+        told = [jax.nn.softmax(part) for part in zero_shot.parts(scores)]
+        return {"answers": jnp.concatenate(told, -1)}
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        side = self.config.image_size
+        return {"judge": Task({"image": Image(size=(side, side))},
+                              {"answers": Array((zero_shot.ANSWERS,))})}
+
+    def transform(self, *, train: bool) -> Shown:
+        data = self.config.data
+        return Shown(self.config.image_size, train, data.scale, data.flip)
+
+    def evaluations(self) -> dict[str, Evaluation]:
+        """Returns the accuracy on held-out scenes: the ceiling of what the judge can say."""
+        return {"judge": Evaluation(
+            task="judge", prediction="answers", target="attributes",
+            metrics=zero_shot.metrics("answers"), best=("subject_accuracy", "max"),
+            prepare=lambda batch: {"image": batch["image"]}, picture=zero_shot.picture,
+        )}
+
+    def pictures(
+        self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        return {"picture": levels.of_picture(batch["image"])}
+
+
+def cross_entropy(scores: jax.Array, attributes: jax.Array) -> jax.Array:
+    """Returns the sum over the attributes of the mean cross-entropy.
+
+    Args:
+      scores: (B, answers).
+      attributes: int32 (B, attributes), which answer is right.
+    """
+    each = [
+        optax.softmax_cross_entropy_with_integer_labels(part, attributes[:, place]).mean()
+        for place, part in enumerate(zero_shot.parts(scores))
+    ]
+    return sum(each)
