@@ -20,7 +20,7 @@ data, with its libraries loaded: all MiB.
 from __future__ import annotations
 
 import argparse
-import functools
+import contextlib
 import json
 import os
 import pathlib
@@ -166,7 +166,6 @@ def race(what: str, flags: argparse.Namespace) -> dict[str, dict[str, Any]]:
     first = {name: run() for name, (run, _) in made.items()}
     timings = timing.race({n: run for n, (run, _) in made.items()}, flags.rounds, flags.seconds)
     rows = {name: timing.row(name, timings) for name in names}
-    rows["ours"]["compile_s"] = round(made["ours"][1]["compile_seconds"], 1)
     if flags.torch:
         apart = np.max(np.abs(first["ours"] - first["torch"]))
         rows["torch"]["difference"] = float(apart)
@@ -182,42 +181,53 @@ def _status(key: str) -> float:
     raise KeyError(key)
 
 
-def memory(what: str, who: str) -> dict[str, float]:
-    """Returns what this process, which does nothing else, holds; Linux."""
-    if who == "torch":
-        import torch
-
-        torch.set_num_threads(timing.cores())
+def memory(what: str) -> dict[str, float]:
+    """Returns what this process, which does nothing else, holds with our work; Linux."""
     jnp.zeros(()).block_until_ready()  # the backend is there
     idle = _status("VmRSS")
-    run, facts = WORK[what, who]()
+    run, facts = WORK[what, "ours"]()
     peak = _status("VmHWM")
     pathlib.Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     for _ in range(REPEATS):
         run()
     running = _status("VmHWM")
-    found = {"idle": idle, "running": running, "peak": max(peak, running)}
-    if "temporary_bytes" in facts:
-        found["temporary"] = round(facts["temporary_bytes"] / _MIB, 1)
-    return found
+    return {
+        "idle": idle, "running": running, "peak": max(peak, running),
+        "temporary": round(facts["temporary_bytes"] / _MIB, 1),
+        "compile_s": round(facts["compile_seconds"], 1),
+    }
 
 
 def memories(what: str, flags: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Returns the figures of memory: of ours when it compiles, when it need not, of PyTorch."""
-    with tempfile.TemporaryDirectory() as cache:
-        ask = functools.partial(_child, what, cache=cache)
-        rows = {"ours, compiling": ask("ours"), "ours": ask("ours")}
-        return rows | ({"torch": ask("torch")} if flags.torch else {})
+    ours = ["synthesis", what, "--memory", "--cache", str(flags.cache)]
+    # Libraries that ours uses import PyTorch where they find it, which would count as ours.
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    kept = [path for path in paths if not (pathlib.Path(path) / "torch").is_dir()]
+    alone = {"PYTHONPATH": os.pathsep.join(kept)}
+    rows = {"ours, compiling": _child(ours, **alone), "ours": _child(ours, **alone)}
+    if flags.torch:
+        config = _demo()
+        work = {"network": {"classes": CLASSES, "stages": STAGES, "width": 64}, "size": SIZE,
+                "batch": 1, "loss": None, "features": 0}
+        if what == "train":
+            network, loss = config.network, config.loss
+            work = {
+                "network": {name: network[name] for name in ("classes", "stages", "width")},
+                "size": tuple(config.image_size), "batch": config.train.batch_size,
+                "features": loss.feature_channels,
+                "loss": {"weights": tuple(loss.weights), "semantic": loss.semantic,
+                         "decay": config.optim.ema, "lr": config.optim.lr},
+            }
+        rows["torch"] = _child(["torch_synthesis", json.dumps({**work, "repeats": REPEATS})])
+    return rows
 
 
-def _child(what: str, who: str, cache: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "experiments.benchmarks.synthesis", what, "--memory-of", who]
-    kept = {
-        "JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
+def _child(words: list[str], **environment: str) -> dict[str, float]:
+    module, *words = words
     done = subprocess.run(
-        command, env={**os.environ, **kept}, check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", f"experiments.benchmarks.{module}", *words], check=True,
+        env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True,
     )
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -227,16 +237,32 @@ def main() -> None:
     parser.add_argument("what", choices=("train", "paint"))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.0, help="of a timing, about")
-    parser.add_argument("--memory-of", choices=("ours", "torch"), help=argparse.SUPPRESS)
+    parser.add_argument("--cache", type=pathlib.Path, help="empty, for compiled programs")
+    parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--output", type=pathlib.Path, default=None)
     flags = parser.parse_args()
-    if flags.memory_of:
-        print(json.dumps(memory(flags.what, flags.memory_of)))
-        return
+    with contextlib.ExitStack() as stack:
+        if flags.cache is None:
+            flags.cache = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for name, value in (
+            ("dir", str(flags.cache)), ("min_compile_time_secs", 0), ("min_entry_size_bytes", -1)
+        ):
+            kind = "compilation" if name == "dir" else "persistent"
+            jax.config.update(f"jax_{kind}_cache_{name}", value)
+        if flags.memory:
+            print(json.dumps(memory(flags.what)))
+        else:
+            _compare(flags)
+
+
+def _compare(flags: argparse.Namespace) -> None:
+    """Measures all contenders and reports."""
     flags.torch = timing.prepare_torch()
     load = [os.getloadavg()[0]]
     started = time.perf_counter()
-    rows, held = race(flags.what, flags), memories(flags.what, flags)
+    held = memories(flags.what, flags)  # first: the program is compiled then
+    load.append(os.getloadavg()[0])
+    rows = race(flags.what, flags)
     load.append(os.getloadavg()[0])
     timing.report(flags.output, {
         "benchmark": "synthesis", "what": flags.what, "rounds": flags.rounds, "time": rows,

@@ -4,10 +4,17 @@ Written as a PyTorch user would write them, in the memory layout that is fastest
 (`channels_last`): the same parameters, layers and arithmetic as
 `jaxedit/methods/sims/synthesis.py` and `features.py`. `load` copies our parameters, so that the
 benchmark can show that both compute the same. They need `pip install jaxedit[bench]`.
+
+`python -m experiments.benchmarks.torch_synthesis JSON` does the work on random data, in a process
+that knows nothing of JAX, and prints the memory that it took, see `memory`.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import pathlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -172,7 +179,7 @@ def training_step(
         optimizer.step()
         with torch.no_grad():
             torch._foreach_lerp_(averages, parameters, 1 - decay)
-        return float(loss)
+        return float(loss.detach())
 
     return step
 
@@ -186,3 +193,47 @@ def _copy(parameter: nn.Parameter, array: Any) -> None:
     array = torch.from_numpy(np.array(array))
     with torch.no_grad():
         parameter.copy_(array.permute(3, 2, 0, 1) if array.ndim == 4 else array)
+
+
+def memory(
+    network: Mapping[str, int], size: Sequence[int], batch: int, loss: Mapping[str, Any] | None,
+    features: int, repeats: int,
+) -> dict[str, float]:
+    """Returns what this process, which does nothing else, holds, in MiB; Linux.
+
+    Args:
+      network: classes, stages and width.
+      size: (height, width).
+      batch: samples.
+      loss: what `training_step` wants beside networks and data; None paints.
+      features: channels of the first block of the frozen network.
+      repeats: how often the work is done.
+    """
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    idle = status("VmRSS")
+    rng, classes = np.random.default_rng(0), network["classes"]
+    random = lambda *shape: rng.random((batch, *size, *shape), np.float32)
+    made, x = SynthesisNetwork(**network), random(classes + 5)
+    if loss is None:
+        made, x = made.to(memory_format=torch.channels_last), nchw(x)
+        run = torch.inference_mode()(lambda: made(x)[0])
+    else:
+        frozen = Features(features).requires_grad_(False)
+        label = rng.integers(0, classes, (batch, *size))
+        data = {"x": x, "image": 255 * random(3), "label": label}
+        run = training_step(made, frozen, data, **loss)
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+    for _ in range(repeats):
+        run()
+    return {"idle": idle, "running": status("VmHWM"), "peak": status("VmHWM")}
+
+
+def status(key: str) -> float:
+    """Returns a line of /proc/self/status in MiB."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    found = next(line for line in lines if line.startswith(f"{key}:"))
+    return round(int(found.split()[1]) / 1024, 1)
+
+
+if __name__ == "__main__":
+    print(json.dumps(memory(**json.loads(sys.argv[1]))))

@@ -19,6 +19,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxedit.errors import UserError
+from jaxedit.host import machine
 from jaxedit.host.names import check_choice
 from jaxedit.method import Method, State, Sums
 
@@ -235,6 +236,7 @@ def compile_and_describe(function: Callable, *args: Any) -> tuple[Callable, dict
     started = time.perf_counter()
     compiled = function.lower(*args).compile()
     facts = {"compile_seconds": time.perf_counter() - started}
+    machine.release_memory()
     cost = compiled.cost_analysis()
     cost = cost[0] if isinstance(cost, list) else cost
     if cost and "flops" in cost:
