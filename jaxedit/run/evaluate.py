@@ -11,6 +11,7 @@ each one measures its share; the states of the metrics are merged at the end.
 from __future__ import annotations
 
 import pathlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -65,6 +66,7 @@ class Evaluator:
         self.curves = [curve for curve in wanted.curves if self._can_draw(curve)]
         task, key = wanted.task, jax.random.key(config.evaluate.seed)
         self.task = method.tasks[task]
+        self._seconds: dict[str, list[float]] = {}  # state -> of each batch, compiling included
 
         def predict(state: State, inputs: Mapping[str, jax.Array], index: jax.Array):
             rng = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
@@ -124,6 +126,11 @@ class Evaluator:
                     columns[name] = self.wanted.picture(outputs[name][self.wanted.prediction])
                 grids.append(columns)
 
+        size = self.config.evaluate.batch_size
+        seconds = {
+            name: float(np.median(taken[1:])) / size
+            for name, taken in self._seconds.items() if taken[1:]
+        }
         figures, samples, notes = table.figures()
         return Result(
             table=figures,
@@ -138,6 +145,7 @@ class Evaluator:
             grids={"samples": self._grid(grids)} if grids else {},
             name=self.name,
             curves=self._drawn(points),
+            seconds=seconds,
         )
 
     def pictures(
@@ -195,8 +203,10 @@ class Evaluator:
         places = self.plan.place_batch({"index": index})["index"]
         found: Outputs = {}
         for name, state in states.items():
+            started = time.perf_counter()
             outputs = self._predict(state, placed, places)
             outputs = {k: sharding.local_rows(v) for k, v in outputs.items()}
+            self._seconds.setdefault(name, []).append(time.perf_counter() - started)
             if frames is not None:
                 outputs = self.task.finished(outputs, frames, batch)
             outputs = finish(outputs, batch) if finish else outputs
@@ -300,6 +310,11 @@ def evaluate(
     for grid, image in result.grids.items():
         output.picture(f"{name.replace('/', '-')}-{grid}", step, image)
     output.file(f"{name}.json", result.to_json(step, stage))
+    if result.seconds:
+        output.timing(stage or "evaluation", step, {
+            f"seconds_per_sample/{result.name}/{system}": value
+            for system, value in result.seconds.items()
+        })
     output.close()
     return result
 

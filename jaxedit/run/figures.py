@@ -109,6 +109,8 @@ class Result:
       grids: name -> uint8 (H, W, 3) picture.
       name: of the evaluation.
       curves: title, parameter, x, y and systems: name -> [[parameter, x, y], ...].
+      seconds: state -> wall-clock seconds that `predict` took for a sample, in batches, without the
+        first batch, which compiles; {} where there is one batch. No part of the file of figures.
     """
 
     table: Figures
@@ -123,6 +125,7 @@ class Result:
     grids: dict[str, np.ndarray]
     name: str = ""
     curves: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def scalars(self) -> dict[str, float]:
         """Returns the model's figures over all samples, and per group as `metric/group`."""

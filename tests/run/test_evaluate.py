@@ -46,6 +46,10 @@ def test_groups_add_up_and_means_are_means(run):
         np.testing.assert_allclose(sum(parts) / counts["all"], row["all"], rtol=1e-6)
         assert {g: n["l1"] for g, n in found["samples"][system].items()} == counts
     assert found["titles"]["psnr"] == "PSNR (dB)" and found["titles"].keys() == {"psnr", "l1"}
+    # What it took stands with the other times, apart from the figures.
+    taken = json.loads((run / "timing.jsonl").read_text().splitlines()[-1])
+    (name,) = (key for key in taken if key.startswith("seconds_per_sample/"))
+    assert name.endswith("/model") and 0 < taken[name] < 10 and "seconds" not in found
 
 
 class Dreamer(Toy):
