@@ -55,3 +55,23 @@ def base() -> ConfigDict:
     config.precision.compute = "float32"  # float32 | bfloat16; parameters stay float32
     config.remat = False  # recompute block activations in the backward pass, to save memory
     return config
+
+
+def changes(base: dict, other: dict) -> dict:
+    """Returns what `other` has otherwise than `base`, group by group, beside the stages."""
+    found = {}
+    for key, value in other.items():
+        if isinstance(value, dict):
+            found |= {key: inner} if (inner := changes(base[key], value)) else {}
+        elif key != "stages" and value != base[key]:
+            found[key] = value
+    return found
+
+
+def merged(base: dict, over: dict) -> dict:
+    """Returns nested dicts put together, those of `over` going before."""
+    both = dict(base)
+    for key, value in over.items():
+        inner = isinstance(value, dict) and isinstance(base.get(key), dict)
+        both[key] = merged(base[key], value) if inner else value
+    return both

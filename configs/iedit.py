@@ -13,6 +13,8 @@ Presets:
   pairs         both, then a data set of weakly supervised pairs, built with them [R]
   edits         those two, then iEdit's fine-tuning on true edits of the small world of scenes, not
                 on pairs that a machine has found: what perfect pairs give [R]
+  scenes        all of iEdit from nothing on the small world: its parts, pairs as `pairs` builds
+                them, fine-tuning on those, judged by true edits; hours on two cores [R]
   paper         iEdit: pairs to latents, then fine-tuning of Stable Diffusion v1.4; its numbers are
                 not the paper's, which could not be read, but ours [R]
 """
@@ -319,6 +321,20 @@ def edits() -> ConfigDict:
     return config
 
 
+def scenes() -> ConfigDict:
+    """Returns every stage of `edits` and of `pairs`, fine-tuning on the pairs that are found."""
+    config, others = pairs(), edits()
+    own = common.changes(config.to_dict(), others.to_dict() | {"pairs": config.pairs.to_dict()})
+    taken = {
+        stage["name"]: {**stage, "overrides": common.merged(own, stage["overrides"])}
+        for stage in others.stages
+    }
+    taken["latents"]["overrides"]["data"]["source"] = "artifact:pairs"
+    parts = (taken["autoencoder"], taken["diffusion"])
+    config.stages = (*parts, *config.stages, taken["latents"], taken["finetune"])
+    return config
+
+
 def paper() -> ConfigDict:
     """Returns iEdit on Stable Diffusion v1.4, which has to be converted before; name your pairs.
 
@@ -365,6 +381,7 @@ PRESETS = {
     "judge": judge,
     "pairs": pairs,
     "edits": edits,
+    "scenes": scenes,
     "paper": paper,
 }
 
