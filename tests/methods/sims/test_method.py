@@ -253,6 +253,18 @@ def test_segments_of_any_bank_are_pasted_without_a_network(tmp_path, capsys, mon
     assert "has no ordering network" in capsys.readouterr().err
 
 
+def test_the_networks_of_the_demo_come_in_few_bytes_and_from_one_run():
+    """Under 8 MB with the judge; the cards of both networks name one recipe."""
+    ours = [shipped.get(f"scenes-{name}") for name in ("judge", "order", "synthesis")]
+    assert sum(one.card["bytes"] for one in ours) < 8_000_000
+    order, synthesis = (one.card for one in ours[1:])
+    assert order["recipe"] == synthesis["recipe"]
+    stages = [config_lib.from_json(json.dumps(c["config"])).stages for c in (order, synthesis)]
+    demo = config_lib.load(shrink.SIMS).stages
+    widths = lambda stages: [s["overrides"].get("network") for s in stages]
+    assert widths(stages[0]) == widths(stages[1]) == widths(demo)
+
+
 def synthesis(name="synthesis", **changes):
     config = shrink.sims(name, **{
         "image_size": "(64, 64)", "network.stages": "1", "remat": "false", "train.accumulate": "1",
