@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from jaxedit.errors import UserError
-from jaxedit.host.names import check_choice
+from jaxedit.host.names import did_you_mean
 
 _LARGEST = 2**31 - 2  # steps are counted in int32
 _LARGEST_FLOAT32 = 3.4028234e38
@@ -127,17 +127,26 @@ def several(each: Rule, count: int | None = None, *, rising: bool = False, examp
 def check(
     config: Any, rules: Mapping[str, Rule], *, where: str = "", only: Collection[str] | None = None
 ) -> None:
-    """Holds a configuration to rules.
+    """Holds a configuration to rules; arguments as of `faults`.
+
+    Raises:
+      UserError: values break their rules; the message has them all.
+    """
+    refuse(faults(config, rules, where=where, only=only))
+
+
+def faults(
+    config: Any, rules: Mapping[str, Rule], *, where: str = "", only: Collection[str] | None = None
+) -> list[str]:
+    """Returns a line for each value that breaks its rule: key, value, rule and an example.
 
     Args:
       config: nested groups of keys; a key that it lacks is not looked at.
       rules: dotted key -> rule.
-      where: what the messages begin with, for example the stage.
+      where: what the lines begin with, for example the stage.
       only: the dotted keys to look at; None is all that have a rule.
-
-    Raises:
-      UserError: a value breaks its rule; the message names key, value, rule and an example.
     """
+    found_faults = []
     for key, rule in rules.items():
         if only is not None and key not in only:
             continue
@@ -145,10 +154,22 @@ def check(
         if not found or rule.holds(value):
             continue
         if rule.known:
-            check_choice(f"{where}{key}", value, rule.known)
-        raise UserError(
-            f"{where}{key}={value!r}: expected {rule.says}, for example {rule.example!r}."
-        )
+            line = (
+                f"{where}{key}={value!r} is unknown: use one of "
+                f"{', '.join(map(repr, rule.known))}.{did_you_mean(str(value), rule.known)}"
+            )
+        else:
+            line = f"{where}{key}={value!r}: expected {rule.says}, for example {rule.example!r}."
+        found_faults.append(line)
+    return found_faults
+
+
+def refuse(lines: list[str]) -> None:
+    """Raises UserError with all of `lines`, if there are any."""
+    if len(lines) == 1:
+        raise UserError(lines[0])
+    if lines:
+        raise UserError(f"{len(lines)} values will not do:\n  " + "\n  ".join(lines))
 
 
 def lookup(config: Any, key: str) -> tuple[bool, Any]:

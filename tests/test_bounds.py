@@ -182,3 +182,13 @@ def test_malformed_stages_are_named(tmp_path, table, words):
     with pytest.raises(UserError, match=words):
         train.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_all_that_breaks_its_rule_is_named_at_once():
+    config = config_lib.load(str(TOY), [("optim.lr", "-1"), ("train.log_every", "0")])
+    with pytest.raises(UserError) as caught:
+        stages.check(config)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "2 values will not do:" and len(lines) == 3
+    assert any("train.log_every=0" in line for line in lines)
+    assert any("optim.lr=-1" in line for line in lines)

@@ -37,8 +37,7 @@ def add(commands) -> None:
         "  jaxedit iedit-data --pairs mine.jsonl --output pairs/ --segmenter clipseg-rd64-refined/",
     )
     parser.add_argument("source", metavar="SOURCE", nargs="?", help="folder or data source")
-    parser.add_argument("--output", type=pathlib.Path, metavar="DIR", required=True,
-                        help="a new folder")
+    command.add_output(parser, "a new folder", "DIR")
     parser.add_argument("--pairs", type=pathlib.Path, metavar="FILE",
                         help="your own before/after pairs in the place of SOURCE: JSON lines or "
                         "CSV with source, target, edit_prompt and, where known, caption, removed, "
@@ -61,6 +60,7 @@ def add(commands) -> None:
 
 def build(arguments: argparse.Namespace) -> int:
     """`jaxedit iedit-data`."""
+    command.need_output(arguments)
     from jaxedit.report import wording
     from jaxedit.run import sharding
 

@@ -90,18 +90,21 @@ def check(config: config_lib.ConfigDict) -> None:
     """Holds the configuration of every stage to the rules of its keys, before anything starts.
 
     Raises:
-      UserError: a value breaks its rule, the table of stages is malformed, a stage's name cannot
+      UserError: values break their rules, the table of stages is malformed, a stage's name cannot
         be that of its folders, there is no such method, or no such stage to be measured; the
-        message names stage, key, value, rule and an example.
+        message names every such stage, key, value, rule and an example.
     """
     every = read(config)
     trained = [stage.name for stage in every if not stage.build]
+    faults: list[str] = []
     for stage in every:
         _check_name(stage.name)
         for key, rule in method_lib.bounds(stage.config).items():
             here, above = (repr(bounds.lookup(c, key)) for c in (stage.config, config))
             where = "" if here == above else f"Stage {stage.name!r}: "
-            bounds.check(stage.config, {key: rule}, where=where)
+            faults += bounds.faults(stage.config, {key: rule}, where=where)
+    bounds.refuse(list(dict.fromkeys(faults)))  # what every stage has is said once
+    for stage in every:
         for key in ("evaluate.compare", "evaluate.stages"):
             for name in bounds.lookup(stage.config, key)[1] or ():
                 check_choice(f"A stage in {key}", name, trained)

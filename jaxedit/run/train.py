@@ -232,7 +232,7 @@ def _train_stage(
     if meta.get("evaluation_due") and not context.stop.asked:
         metrics = measure(state, start)
         # Elsewhere an uninterrupted run has no checkpoint that could be the best.
-        if metrics and start % config.train.checkpoint_every == 0:
+        if metrics and (start % config.train.checkpoint_every == 0 or start == total):
             with record.measure(summary.SAVE):
                 save(state, metrics, again=True)
     if context.stop.asked and start < total:
@@ -256,7 +256,7 @@ def _train_stage(
             progress.note({k: v for k, v in values.items() if k.startswith("loss/")})
         metrics, due = None, False
         every = config.train.evaluate_every
-        if evaluator and every and done % every == 0 and done < total:
+        if evaluator and every and (done % every == 0 or done == total):
             metrics = measure(state, done)
             due = metrics is None
             ask = ask or context.stop.asked

@@ -127,7 +127,7 @@ def test_ctrl_c_at_any_moment_saves_and_is_resumed_as_if_it_had_not_been(
     one, other = (folder / "metrics.jsonl" for folder in (tmp_path / "straight", run))
     assert one.read_bytes() == other.read_bytes()
     best = [readers.load_run(folder, "best")[2] for folder in (tmp_path / "straight", run)]
-    assert int(best[0].step) == 4 == int(best[1].step)
+    assert int(best[0].step) == 8 == int(best[1].step)
 
 
 def test_a_request_during_the_last_save_is_honoured(tmp_path, monkeypatch):

@@ -272,7 +272,9 @@ def test_stages_carry_parameters(tmp_path):
     again, first = json.loads((run / "summary.json").read_bytes()), json.loads(summary)
     assert again["steps"] == first["steps"] and again["parameters"] == first["parameters"]
     assert again["compile_seconds"].keys() == first["compile_seconds"].keys()
-    assert 0 < again["stage_seconds"]["first"]["train"] <= first["stage_seconds"]["first"]["train"]
+    # What is saved within a checkpoint counts a little of the saving itself.
+    known, all_of_it = (s["stage_seconds"]["first"]["train"] for s in (again, first))
+    assert 0 < known <= all_of_it + 0.1
 
 
 @pytest.mark.parametrize(
