@@ -1,12 +1,15 @@
 """SDIC: discrepancy compensation for GAN inversion (Zhang et al., AAAI 2024, arXiv 2312.07079).
 
-Sources: [C] the released code; [E] that of e4e (Tov et al., 2021); [R] ours. The paper's tables and
-appendix could not be read.
+Sources: [C] the released code; [E] that of e4e (Tov et al., 2021); [S] rosinality's StyleGAN2 in
+PyTorch, in whose form SDIC's generators are; [A] "Training GANs with Limited Data" (Karras et al.,
+2020) and its code; [R] ours. The paper's tables and appendix could not be read.
 
 Presets:
   paper_faces  a generator of 1024 pixels and e4e's encoder, on aligned faces at 256 pixels
   paper_cars   a generator of 512 pixels, pictures of 192 x 256; the handling of their shape is [R]
   paper_encoder  e4e's training, by its own recipe
+  paper_generator  StyleGAN2 from nothing, on aligned faces at 256 pixels
+  generator    the same for the embedded source `portraits`: a small one at 64 pixels
   judge        reads the attributes off `portraits`, to judge edits by
 """
 
@@ -136,9 +139,89 @@ def judge() -> ConfigDict:
     return config
 
 
+def paper_generator() -> ConfigDict:
+    """Returns StyleGAN2's training as SDIC's parts had it; say where pictures lie in data.source.
+    """
+    config = common.base()
+    config.method = "sdic"
+    config.part = "generator"
+    config.image_size = (256, 256)  # that of the generator [S]
+
+    config.data.source = "folder:data/ffhq"  # aligned
+    config.data.workers = 4  # [R]
+    config.data.fit = "scale"  # scale: the whole picture to image_size | crop: its middle
+    config.data.flip = True  # mirror half of the pictures [S]
+
+    config.network = ConfigDict()  # widths are those of both networks
+    config.network.size = 256  # [S]
+    config.network.style_width = 512  # [S]
+    config.network.mapping_layers = 8  # [S]
+    config.network.channel_multiplier = 2.0  # above 64 pixels [S]
+    config.network.most_channels = 512  # [S]
+
+    config.loss = ConfigDict()  # non-saturating logistic losses [S]
+    config.loss.mixing = 0.9  # probability that a batch's pictures have two codes each [S]
+    config.loss.r1 = 10.0  # [S]
+    config.loss.r1_every = 16  # steps [S]
+    config.loss.path_length = 2.0  # [S]
+    config.loss.path_length_every = 4  # steps [S]
+    config.loss.path_length_share = 2  # of so many pictures of a batch one is taken [S]
+    config.loss.path_length_decay = 0.01  # of the running mean [S]
+
+    config.augment = ConfigDict()  # of what the discriminator sees
+    config.augment.pipe = "none"  # none [S] | b | bg | bgc [A], for few pictures
+    config.augment.strength = 0.0  # probability of each transformation, to begin with [A]
+    config.augment.target = 0.6  # mean sign of real pictures' scores; 0: the strength stays [A]
+    config.augment.every = 256  # pictures from one change of the strength to the next [A]
+    config.augment.speed = 500_000.0  # pictures in which it can go from 0 to 1 [A]
+
+    config.optim = ConfigDict()  # Adam; rate and betas as of steps without penalties [S]
+    config.optim.lr = 2e-3  # [S]
+    config.optim.betas = (0.0, 0.99)  # [S]
+    config.optim.eps = 1e-8  # [S]
+    config.optim.ema_half_life = 10_000.0  # of the generator's average, in pictures [S]
+
+    config.sample = ConfigDict()
+    config.sample.codes = 10_000  # whose mean is the average code; published: 10^4 to 10^5 [S]
+    config.sample.truncation = 0.7  # of the pictures shown beside those without [R]
+
+    config.train.batch_size = 16  # [S]
+    config.train.steps = 800_000  # [S]
+    config.train.evaluate_every = 10_000  # [R]
+    config.train.checkpoint_every = 5_000  # [R]
+    config.evaluate.metrics = ("fid", "kid")
+    config.evaluate.limit_in_training = 5_000  # [R]
+    config.evaluate.batch_size = 16  # [R]
+    return config
+
+
+def generator() -> ConfigDict:
+    """Returns a small generator for `portraits`; its sizes and length are ours [R].
+
+    Of paper_generator: 256 pixels and more, codes of 512 through 8 layers, 512 channels below 128
+    pixels, R1 of weight 10, 25 million pictures [A] on several GPUs.
+    """
+    config = paper_generator()
+    config.image_size = (64, 64)
+    config.data.source = "portraits"
+    config.data.workers = 0
+    config.network.size = 64
+    config.network.style_width = 128
+    config.network.mapping_layers = 4
+    config.network.channel_multiplier = 0.125  # 32 at 64 pixels, 64 at 32
+    config.network.most_channels = 128
+    config.loss.r1 = 0.1  # 0.0002 size^2 / batch, the rule of thumb of [A]'s code
+    config.train.update(
+        steps=12_500, batch_size=8, log_every=50, evaluate_every=1_250, checkpoint_every=250
+    )
+    config.evaluate.metrics = ("fid_random_features", "kid_random_features")
+    config.evaluate.update(limit=1_000, limit_in_training=256, batch_size=16)
+    return config
+
+
 PRESETS = {
     "paper_faces": paper_faces, "paper_cars": paper_cars, "paper_encoder": paper_encoder,
-    "judge": judge,
+    "paper_generator": paper_generator, "generator": generator, "judge": judge,
 }
 
 

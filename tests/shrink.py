@@ -307,4 +307,8 @@ def sdic(preset: str = "paper_faces", **overrides: str) -> config_lib.ConfigDict
     if preset == "judge":
         tiny |= {"judge.channels": "(8, 8)", "data.source": "portraits:32",
                  "train.batch_size": "8"}
+    if preset in ("generator", "paper_generator"):  # both penalties at the first of two steps
+        tiny |= {"image_size": "(16, 16)", "loss.r1_every": "2", "loss.path_length_every": "2",
+                 "sample.codes": "64", "train.batch_size": "4",
+                 "evaluate.metrics": "('fid_random_features',)"}
     return config_lib.load(f"{SDIC}:{preset}", [*{**tiny, **overrides}.items()])

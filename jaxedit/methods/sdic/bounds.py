@@ -14,13 +14,14 @@ from jaxedit.bounds import (
     whole,
 )
 from jaxedit.methods.sdic import dicn, dipn, inversion, losses
+from jaxedit.models.stylegan2 import augmentation
 
 _CHANNELS = channels(64)
 _WEIGHT = loss_weight()
 _POWERS = tuple(2**power for power in range(3, 11))
 
 BOUNDS = {
-    "image_size": several(whole(8, 256, example=256), 2, example=(256, 256)),
+    "image_size": several(whole(8, 1024, example=256), 2, example=(256, 256)),
     "data.flip": flag(),
     "data.fit": one_of("scale", "crop"),
     "network.weights": text("e4e-ffhq"),
@@ -64,7 +65,22 @@ BOUNDS = {
     "loss.features": one_of(*losses.FEATURES),
     "loss.feature_channels": _CHANNELS,
     "loss.identity_network": one_of(*losses.IDENTITIES),
+    "loss.mixing": real(0, 1, example=0.9),
+    "loss.r1": _WEIGHT,
+    "loss.r1_every": whole(1, example=16),
+    "loss.path_length": _WEIGHT,
+    "loss.path_length_every": whole(1, example=4),
+    "loss.path_length_share": whole(1, 2**20, example=2),
+    "loss.path_length_decay": real(0, 1, example=0.01),
+    "augment.pipe": one_of("none", *augmentation.PIPES),
+    "augment.strength": real(0, 1, example=0.0),
+    "augment.target": real(0, 1, example=0.6),
+    "augment.every": whole(1, 2**24, example=256),
+    "augment.speed": real(above=0, example=500_000.0),
+    "sample.codes": whole(1, 2**24, example=10_000),
+    "sample.truncation": real(-2, 2, example=0.7),
     "optim.lr": learning_rate(1e-3),
+    "optim.ema_half_life": real(above=0, example=10_000.0),
     "optim.betas": several(real(0, below=1, example=0.9), 2, example=(0.95, 0.999)),
     "optim.eps": epsilon(1e-5),
     "optim.weight_decay": weight_decay(0.0),

@@ -14,6 +14,7 @@ from jaxedit.state import Artifact
 # config.part -> module and class.
 PARTS = {
     "encoder": "jaxedit.methods.sdic.encoder_method:EncoderMethod",
+    "generator": "jaxedit.methods.sdic.generator_method:GeneratorMethod",
     "judge": "jaxedit.methods.sdic.judge_method:JudgeMethod",
     "directions": "jaxedit.methods.sdic.directions_stage:DirectionsStage",
     "inversion": "jaxedit.methods.sdic.inversion_method:InversionMethod",

@@ -247,3 +247,41 @@ def dicn(p, discrepancy, feature, codes, side):
         step(f"{n}.3", leaky(norm(f"{a}.{n}.1", step(f"{n}.0", x))), False) for n in ("att", "att2")
     )
     return new_feature, codes + scale * codes + shift
+
+
+def discriminate(p, image):
+    """StyleGAN2's discriminator; groups of the minibatch as its code forms them."""
+    fused = lambda x, name: leaky(x + p[name].reshape(-1, 1, 1), 0.2) * math.sqrt(2)
+    scaled = lambda name: p[name] / math.sqrt(np.prod(p[name].shape[1:]))
+    x = fused(conv(image, scaled("convs.0.0.weight")), "convs.0.1.bias")
+    index = 1
+    while f"convs.{index}.conv1.0.weight" in p:
+        at = f"convs.{index}"
+        y = fused(conv(x, scaled(f"{at}.conv1.0.weight")), f"{at}.conv1.1.bias")
+        y = conv(_blur(y, 1, (2, 2)), scaled(f"{at}.conv2.1.weight"), 2, pad=0)
+        y = fused(y, f"{at}.conv2.2.bias")
+        x = conv(_blur(x, 1, (1, 1)), scaled(f"{at}.skip.1.weight"), 2, pad=0)
+        x = (x + y) / math.sqrt(2)
+        index += 1
+    count = len(x)
+    group = min(4, count)
+    parts = x.reshape(group, count // group, *x.shape[1:])
+    spread = jnp.sqrt(jnp.square(parts - parts.mean(0)).mean(0) + 1e-8).mean((1, 2, 3))
+    rows = jnp.tile(spread, group)[:, None, None, None]
+    x = jnp.concatenate([x, jnp.broadcast_to(rows, (count, 1, *x.shape[2:]))], 1)
+    x = fused(conv(x, scaled("final_conv.0.weight")), "final_conv.1.bias").reshape(count, -1)
+    x = x @ scaled("final_linear.0.weight").T + p["final_linear.0.bias"]
+    x = leaky(x, 0.2) * math.sqrt(2)
+    return x @ scaled("final_linear.1.weight").T + p["final_linear.1.bias"]
+
+
+def mapped(p, z):
+    """StyleGAN2's mapping network."""
+    x = z / jnp.sqrt(jnp.square(z).mean(1, keepdims=True) + 1e-8)
+    index = 1
+    while f"style.{index}.weight" in p:
+        weight = p[f"style.{index}.weight"]
+        x = x @ weight.T * 0.01 / math.sqrt(weight.shape[1]) + p[f"style.{index}.bias"] * 0.01
+        x = leaky(x, 0.2) * math.sqrt(2)
+        index += 1
+    return x
