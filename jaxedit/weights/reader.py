@@ -16,7 +16,7 @@ import safetensors
 import safetensors.numpy
 
 from jaxedit.errors import UserError
-from jaxedit.weights import tensorflow_file, torch_file
+from jaxedit.weights import pickle_file, tensorflow_file, torch_file
 
 
 def read(
@@ -29,8 +29,9 @@ def read(
     """Returns the arrays of a checkpoint by their published names.
 
     Args:
-      path: a safetensors file, a torch file of either form (zip since 1.6, legacy before), or
-        the `.index` file of a TensorFlow checkpoint, whose data lie beside it.
+      path: a safetensors file, a torch file of either form (zip since 1.6, legacy before), a
+        pickle of stylegan2-ada's networks (`nested` is ("G_ema",), ("G",) or ("D",)), or the
+        `.index` file of a TensorFlow checkpoint, whose data lie beside it.
       nested: the keys that lead to the wanted state dict where the file holds more than one, for
         example ("netD",) or ("state_dict",).
       prefix: stripped from every name where every name has it, for example "module.".
@@ -60,6 +61,8 @@ def read(
         return _read_torch(torch_file.ZipFile(path), nested, prefix, ignore)
     if start.startswith(torch_file.LEGACY_START):
         return _read_torch(torch_file.LegacyFile(path), nested, prefix, ignore)
+    if _is_pickle(start):
+        return _read_torch(pickle_file.PickleFile(path), nested, prefix, ignore)
     if len(start) > 8 and start[8:9] == b"{":
         return _read_safetensors(path, nested, prefix, ignore)
     if end == tensorflow_file.MAGIC:
@@ -72,6 +75,20 @@ def read(
         raise UserError(f"{path}: the numbers of a TensorFlow checkpoint. Give {index}.index.")
     raise UserError(
         f"{path}: {_what_instead(start)}. Expected a safetensors, torch or TensorFlow checkpoint."
+    )
+
+
+def is_network_pickle(path: str | Path) -> bool:
+    """Whether a file is a pickle that torch did not write, such as those of stylegan2-ada."""
+    with Path(path).open("rb") as stream:
+        start = stream.read(64)
+    return _is_pickle(start) and not start.startswith(torch_file.LEGACY_START)
+
+
+def _is_pickle(start: bytes) -> bool:
+    """Whether a file starts as pickles do, and not as a safetensors file with such a length."""
+    return start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5") and (
+        start[4:9] != b"\0\0\0\0{"
     )
 
 
@@ -155,6 +172,4 @@ def _what_instead(start: bytes) -> str:
         return "a web page, as a file host sends it in place of the file (sign in, or confirm)"
     if text.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the file itself"
-    if start.startswith(b"\x80"):
-        return "a pickle that torch did not write"
     return "neither a safetensors, a torch nor a TensorFlow file"

@@ -24,6 +24,7 @@ import ml_dtypes
 import numpy as np
 
 from jaxedit.errors import UserError
+from jaxedit.weights import pickle_limits
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
@@ -85,7 +86,7 @@ class LazyTensor(NamedTuple):
     stride: tuple[int, ...]
 
 
-class _Callable:
+class Function:
     """A function that a pickle may call and cannot change (it may set attributes of objects)."""
 
     __slots__ = ("_function",)
@@ -131,25 +132,25 @@ _NOTES = (
     ("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar"),
     ("numpy", "dtype"), ("_codecs", "encode"),
 )
-_ALLOWED: dict[tuple[str, str], Any] = {
-    **{name: _Callable(lambda *unused: _Ignored()) for name in _NOTES},
+ALLOWED: dict[tuple[str, str], Any] = {
+    **{name: Function(lambda *unused: _Ignored()) for name in _NOTES},
     ("collections", "OrderedDict"): collections.OrderedDict,
-    ("torch._utils", "_rebuild_tensor"): _Callable(_rebuild_tensor),
-    ("torch._utils", "_rebuild_tensor_v2"): _Callable(_rebuild_tensor),
-    ("torch._utils", "_rebuild_tensor_v3"): _Callable(_rebuild_tensor_v3),
-    ("torch._utils", "_rebuild_parameter"): _Callable(lambda data, *unused: data),
-    ("torch._utils", "_rebuild_parameter_with_state"): _Callable(lambda data, *unused: data),
-    ("torch", "Size"): _Callable(_integers),
+    ("torch._utils", "_rebuild_tensor"): Function(_rebuild_tensor),
+    ("torch._utils", "_rebuild_tensor_v2"): Function(_rebuild_tensor),
+    ("torch._utils", "_rebuild_tensor_v3"): Function(_rebuild_tensor_v3),
+    ("torch._utils", "_rebuild_parameter"): Function(lambda data, *unused: data),
+    ("torch._utils", "_rebuild_parameter_with_state"): Function(lambda data, *unused: data),
+    ("torch", "Size"): Function(_integers),
 }
 for _module in ("torch", "torch.cuda", "torch.storage"):
     for _name, _type in _STORAGES.items():
-        _ALLOWED[_module, _name] = DType(np.dtype(_type))
+        ALLOWED[_module, _name] = DType(np.dtype(_type))
 for _name, _type in _DTYPES.items():
-    _ALLOWED["torch", _name] = DType(np.dtype(_type))
+    ALLOWED["torch", _name] = DType(np.dtype(_type))
 
 
-class _Unpickler(pickle.Unpickler):
-    """Resolves the names of `_ALLOWED` and nothing else."""
+class Unpickler(pickle.Unpickler):
+    """Resolves the names of `ALLOWED` and nothing else."""
 
     def __init__(self, stream: BinaryIO, path: Path):
         # Files of Python 2 hold byte strings where their keys are meant.
@@ -157,8 +158,8 @@ class _Unpickler(pickle.Unpickler):
         self.path = path
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _ALLOWED:
-            return _ALLOWED[module, name]
+        if (module, name) in ALLOWED:
+            return ALLOWED[module, name]
         raise UserError(
             f"{self.path}: refused, because the file asks to load '{module}.{name}', and a name "
             "other than those that rebuild arrays could run code on this machine. If you trust "
@@ -249,7 +250,8 @@ class TorchFile(abc.ABC):
     def unpickle(self, stream: BinaryIO) -> Any:
         """Returns the next pickle of `stream`, loaded under the restriction."""
         try:
-            return _Unpickler(stream, self.path).load()
+            pickle_limits.check(stream)
+            return Unpickler(stream, self.path).load()
         except UserError:
             raise
         except Exception as error:  # A damaged pickle can raise nearly anything.

@@ -30,7 +30,7 @@ def load(file, image):
         prefix: {name: array.shape for name, array in part.items()}
         for prefix, part in parts.items()
     }
-    described = weights.describe_generator(shapes["decoder."])
+    described = tables.describe_generator(shapes["decoder."])
     assert described["size"] == file.config["stylegan_size"]
     tapped = next(n for n in file.arrays if n.startswith("feature") and n[7:].isdigit())
     networks = Inversion(

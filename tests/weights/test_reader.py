@@ -253,7 +253,7 @@ def test_safetensors(tmp_path):
         (b"hello", "neither a safetensors, a torch nor a TensorFlow file"),
         (b"\n<!DOCTYPE html><html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer"),
-        (pickle.dumps({"a": 1}), "a pickle that torch did not write"),
+        (pickle.dumps({"a": 1}), "a pickle without networks"),
     ],
 )
 def test_files_that_are_no_checkpoints(content, message, tmp_path):

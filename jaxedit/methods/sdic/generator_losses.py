@@ -217,14 +217,6 @@ class Objectives:
         """(B, size, size, 3) -> (B, 1)."""
         return self.discriminator.apply({"params": params}, image)
 
-    def average_code(self, generator: PyTree, count: int) -> jax.Array:
-        """Returns the mean of `count` mapped codes, (W,): `latent_avg`.
-
-        The vectors are the same at every call, so that it changes with the network alone.
-        """
-        z = jax.random.normal(jax.random.key(0), (count, self.generator.style_width))
-        return self.map(generator, z).mean(0)
-
 
 def variables(state: State, params: PyTree) -> dict[str, PyTree]:
     """Returns a generator's variables: parameters, and the state's stored noise."""

@@ -39,7 +39,13 @@ from jaxedit.methods.sdic.generator_losses import (
 )
 from jaxedit.models.stylegan2 import augmentation
 from jaxedit.models.stylegan2.discriminator import Discriminator
-from jaxedit.models.stylegan2.generator import NOISE, Generator, draw_noise, truncate
+from jaxedit.models.stylegan2.generator import (
+    NOISE,
+    Generator,
+    average_code,
+    draw_noise,
+    truncate,
+)
 from jaxedit.optim import gradients
 from jaxedit.task import Array, Image, Number, Seed
 
@@ -197,7 +203,7 @@ class GeneratorMethod(Method):
 
     def _with_average(self, state: State) -> State:
         averaged = variables(state, state.ema[GENERATOR])
-        code = self.objectives.average_code(averaged, self.config.sample.codes)
+        code = average_code(self.objectives.generator, averaged, self.config.sample.codes)
         return state.replace(extra={**state.extra, AVERAGE: code})
 
     def predict(

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -121,22 +119,6 @@ def describe_dicn(shapes: Mapping[str, tuple[int, ...]], style_width: int = 512)
     maps = shapes["condition_shift3.2.weight"][0]
     rows = shapes["aff1d.sen.0.weight"][1]
     return {"maps": maps, "side": math.isqrt(rows * style_width // maps)}
-
-
-def describe_generator(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """Returns size, widths and depth of a published generator, from the shapes of its arrays."""
-    size = max(
-        shape[-1] for name, shape in shapes.items() if re.fullmatch(r"noises\.noise_\d+", name)
-    )
-    mapping = sum(bool(re.fullmatch(r"style\.\d+\.bias", name)) for name in shapes)
-    last = shapes[f"convs.{2 * int(math.log2(size)) - 5}.conv.weight"][1]
-    return {
-        "size": size,
-        "style_width": shapes["conv1.conv.modulation.weight"][1],
-        "mapping_layers": mapping,
-        "channel_multiplier": last * size / 16384,
-        "most_channels": shapes["input.input"][1],
-    }
 
 
 def prepare_generator(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -47,6 +47,15 @@ def truncate(codes: jax.Array, average: jax.Array, psi: float | jax.Array) -> ja
     return average + psi * (codes - average)
 
 
+def average_code(generator: Generator, variables: Mapping, count: int = 10_000) -> jax.Array:
+    """Returns the mean of `count` mapped codes, (W,), towards which codes are truncated.
+
+    The random vectors are the same at every call, so that it depends on the network alone.
+    """
+    z = jax.random.normal(jax.random.key(0), (count, generator.style_width))
+    return generator.apply(variables, z, method="map").mean(0)
+
+
 class StyledConv(nn.Module):
     """Modulated convolution, noise, bias, activation."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,22 @@ from jaxedit.models.stylegan2.generator import NOISE, noise_sizes
 from jaxedit.weights.table import Entry
 
 _CONSTANTS = re.compile(r"(^|\.)kernel$")
+
+
+def describe_generator(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Returns size, widths and depth of a published generator, from the shapes of its arrays."""
+    size = max(
+        shape[-1] for name, shape in shapes.items() if re.fullmatch(r"noises\.noise_\d+", name)
+    )
+    mapping = sum(bool(re.fullmatch(r"style\.\d+\.bias", name)) for name in shapes)
+    last = shapes[f"convs.{2 * int(math.log2(size)) - 5}.conv.weight"][1]
+    return {
+        "size": size,
+        "style_width": shapes["conv1.conv.modulation.weight"][1],
+        "mapping_layers": mapping,
+        "channel_multiplier": last * size / 16384,
+        "most_channels": shapes["input.input"][1],
+    }
 
 
 def generator_table(size: int, mapping_layers: int = 8) -> dict[str, Entry]:
