@@ -189,6 +189,7 @@ def paper_generator() -> ConfigDict:
     config.train.steps = 800_000  # [S]
     config.train.evaluate_every = 10_000  # [R]
     config.train.checkpoint_every = 5_000  # [R]
+    config.checkpoint.keep_best = 0  # FID chooses it where its network is there: then 1 [R]
     config.evaluate.metrics = ("fid", "kid")
     config.evaluate.limit_in_training = 5_000  # [R]
     config.evaluate.batch_size = 16  # [R]
