@@ -19,18 +19,18 @@ import optax
 from jaxedit.errors import UserError
 from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
-from jaxedit.method import Batch, Method, State, Sums, Task
-from jaxedit.methods.iedit import optimization, zero_shot
+from jaxedit.method import Batch, State, Task
+from jaxedit.methods.iedit import zero_shot
+from jaxedit.methods.iedit.one_network import OneNetwork
 from jaxedit.methods.iedit.text_data import Shown
 from jaxedit.models.judge import GROUP, Judge
-from jaxedit.optim import gradients
 from jaxedit.task import Array, Image
 
 PyTree = Any
 NETWORK = "judge"
 
 
-class JudgeMethod(Method):
+class JudgeMethod(OneNetwork):
     """Trains a `Judge` by the cross-entropy of each attribute."""
 
     def __init__(
@@ -46,12 +46,6 @@ class JudgeMethod(Method):
     def networks(self) -> dict[str, nn.Module]:
         return {NETWORK: Judge(zero_shot.ANSWERS, tuple(self.config.judge.channels))}
 
-    def optimizers(self, total_steps: int) -> dict[str, optax.GradientTransformation]:
-        return {NETWORK: optimization.adamw(self.config.optim, total_steps)}
-
-    def averages(self, params: Mapping[str, PyTree]) -> dict[str, PyTree]:
-        return dict(params) if self.config.optim.ema else {}
-
     def spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         side = self.config.image_size
         return {
@@ -64,32 +58,13 @@ class JudgeMethod(Method):
         params = self.networks()[NETWORK].init(rng, image)["params"]
         return State(step=jnp.zeros((), jnp.int32), params={NETWORK: params})
 
-    def update(
-        self, state: State, batch: Batch, rng: jax.Array, *, phase: str
-    ) -> tuple[State, Sums]:
-        del rng, phase  # nothing in a step is random, and there is one phase
-
-        def loss(params, part):
-            scores = self.networks()[NETWORK].apply({"params": params}, part["image"])
-            return cross_entropy(scores, part["attributes"])
-
-        def run(params, carried, part):
-            value, gradient = jax.value_and_grad(loss)(params, part)
-            return (value, carried), gradient
-
-        (value, _), gradient = gradients.accumulate(
-            run, state.params[NETWORK], (), dict(batch), self.config.train.accumulate
-        )
-        gradient = gradients.synchronise(gradient, self.axis_name)
-        optimizer = self.optimizers(self.config.train.steps)[NETWORK]
-        updates, opt = optimizer.update(gradient, state.opt[NETWORK], state.params[NETWORK])
-        params = optax.apply_updates(state.params[NETWORK], updates)
-        state = state.replace(params={NETWORK: params}, opt={NETWORK: opt})
-        if self.config.optim.ema:
-            state = state.replace(ema=optimization.average(
-                dict(state.ema), {NETWORK: params}, self.config.optim.ema, state.step
-            ))
-        return state, {"loss/cross_entropy": (value, jnp.ones(()))}
+    def loss(
+        self, state: State, params: PyTree, batch: Batch
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        del state
+        scores = self.networks()[NETWORK].apply({"params": params}, batch["image"])
+        value = cross_entropy(scores, batch["attributes"])
+        return value, {"loss/cross_entropy": value}
 
     def predict(
         self, state: State, inputs: Batch, rng: jax.Array, *, task: str

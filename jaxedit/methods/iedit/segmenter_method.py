@@ -21,16 +21,16 @@ from jaxedit.data import sources
 from jaxedit.errors import UserError
 from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
-from jaxedit.method import Batch, Method, State, Sums, Task
-from jaxedit.methods.iedit import optimization, towers_method
+from jaxedit.method import Batch, State, Task
+from jaxedit.methods.iedit import towers_method
 from jaxedit.methods.iedit.autoencoder_method import DTYPES
+from jaxedit.methods.iedit.one_network import OneNetwork
 from jaxedit.methods.iedit.region import binary
 from jaxedit.methods.iedit.text_data import ABSENT, ASKED, Asked
 from jaxedit.metrics import base
 from jaxedit.models.clip import preprocessing
 from jaxedit.models.clip.configs import CLIPSegConfig
 from jaxedit.models.clipseg import CLIPSeg, Decoder
-from jaxedit.optim import gradients
 from jaxedit.task import Array, Image, Text
 
 PyTree = Any
@@ -54,7 +54,7 @@ def normalised(image: jax.Array) -> jax.Array:
     return ((image + 1) / 2 - preprocessing.IMAGENET_MEAN) / preprocessing.IMAGENET_DEVIATION
 
 
-class Segmenter(Method):
+class Segmenter(OneNetwork):
     """Trains the decoder of a `CLIPSeg`."""
 
     def __init__(
@@ -73,12 +73,6 @@ class Segmenter(Method):
 
     def networks(self) -> dict[str, nn.Module]:
         return {NETWORK: Decoder(self.clipseg, DTYPES[self.config.precision.compute])}
-
-    def optimizers(self, total_steps: int) -> dict[str, optax.GradientTransformation]:
-        return {NETWORK: optimization.adamw(self.config.optim, total_steps)}
-
-    def averages(self, params: Mapping[str, PyTree]) -> dict[str, PyTree]:
-        return dict(params) if self.config.optim.ema else {}
 
     def spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         side = self.config.segmenter.side
@@ -110,33 +104,12 @@ class Segmenter(Method):
         variables = {"params": {"clip": towers, "decoder": params}}
         return network.apply(variables, normalised(image), tokens)
 
-    def update(
-        self, state: State, batch: Batch, rng: jax.Array, *, phase: str
-    ) -> tuple[State, Sums]:
-        del rng, phase  # nothing is drawn, and there is one phase
-
-        def run(params, carried, part):
-            def loss(params):
-                logits = self._logits(state, params, part["image"], part["tokens"])
-                return optax.sigmoid_binary_cross_entropy(logits, part["mask"]).mean()
-
-            value, gradient = jax.value_and_grad(loss)(params)
-            return ({"loss/cross_entropy": value}, carried), gradient
-
-        (terms, _), gradient = gradients.accumulate(
-            run, state.params[NETWORK], (), dict(batch), self.config.train.accumulate
-        )
-        gradient = gradients.synchronise(gradient, self.axis_name)
-        optimizer = self.optimizers(self.config.train.steps)[NETWORK]
-        updates, opt = optimizer.update(gradient, state.opt[NETWORK], state.params[NETWORK])
-        params = optax.apply_updates(state.params[NETWORK], updates)
-        state = state.replace(params={NETWORK: params}, opt={NETWORK: opt})
-        if self.config.optim.ema:
-            state = state.replace(ema=optimization.average(
-                dict(state.ema), {NETWORK: params}, self.config.optim.ema, state.step
-            ))
-        terms["grad_norm/segmenter"] = gradients.norm(gradient)
-        return state, {name: (value, jnp.ones(())) for name, value in terms.items()}
+    def loss(
+        self, state: State, params: PyTree, batch: Batch
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        logits = self._logits(state, params, batch["image"], batch["tokens"])
+        value = optax.sigmoid_binary_cross_entropy(logits, batch["mask"]).mean()
+        return value, {"loss/cross_entropy": value}
 
     def predict(
         self, state: State, inputs: Batch, rng: jax.Array, *, task: str

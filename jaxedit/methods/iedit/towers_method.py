@@ -16,19 +16,18 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-import optax
 
 from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
-from jaxedit.method import Batch, Method, State, Sums, Task
-from jaxedit.methods.iedit import optimization, vocabulary, zero_shot
+from jaxedit.method import Batch, State, Task
+from jaxedit.methods.iedit import vocabulary, zero_shot
 from jaxedit.methods.iedit.autoencoder_method import DTYPES
+from jaxedit.methods.iedit.one_network import OneNetwork
 from jaxedit.methods.iedit.text_data import Told
 from jaxedit.models.clip import preprocessing
 from jaxedit.models.clip.configs import CLIPConfig, TextConfig, VisionConfig
 from jaxedit.models.clip.tokenizer import Tokenizer
 from jaxedit.models.clip.towers import CLIP, unit
-from jaxedit.optim import gradients
 from jaxedit.task import Array, Image, Text
 
 PyTree = Any
@@ -62,7 +61,7 @@ def tokenizer(config: ml_collections.ConfigDict) -> Tokenizer:
     return vocabulary.create(config.towers.vocabulary, config.towers.length)
 
 
-class Towers(Method):
+class Towers(OneNetwork):
     """Trains a `CLIP` by contrasts within the batch: within a device's share of it under `pmap`."""
 
     def __init__(
@@ -75,12 +74,6 @@ class Towers(Method):
 
     def networks(self) -> dict[str, nn.Module]:
         return {NETWORK: CLIP(self.clip, DTYPES[self.config.precision.compute])}
-
-    def optimizers(self, total_steps: int) -> dict[str, optax.GradientTransformation]:
-        return {NETWORK: optimization.adamw(self.config.optim, total_steps)}
-
-    def averages(self, params: Mapping[str, PyTree]) -> dict[str, PyTree]:
-        return dict(params) if self.config.optim.ema else {}
 
     def spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         side = self.config.towers.side
@@ -96,40 +89,19 @@ class Towers(Method):
         params = self.networks()[NETWORK].init(rng, image, tokens)["params"]
         return State(step=jnp.zeros((), jnp.int32), params={NETWORK: params})
 
-    def update(
-        self, state: State, batch: Batch, rng: jax.Array, *, phase: str
-    ) -> tuple[State, Sums]:
-        del rng, phase  # nothing is drawn, and there is one phase
-        network = self.networks()[NETWORK]
-
-        def run(params, carried, part):
-            def loss(params):
-                pictures, texts = network.apply(
-                    {"params": params}, self._pixels(part["image"]), part["tokens"]
-                )
-                scale = jnp.exp(params["logit_scale"])
-                return contrast(scale * pictures @ texts.T, part["tokens"])
-
-            (value, right), gradient = jax.value_and_grad(loss, has_aux=True)(params)
-            terms = {"loss/contrast": value, "accuracy/in_batch": right}
-            return (terms, carried), gradient
-
-        (terms, _), gradient = gradients.accumulate(
-            run, state.params[NETWORK], (), dict(batch), self.config.train.accumulate
+    def loss(
+        self, state: State, params: PyTree, batch: Batch
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        del state
+        pictures, texts = self.networks()[NETWORK].apply(
+            {"params": params}, self._pixels(batch["image"]), batch["tokens"]
         )
-        gradient = gradients.synchronise(gradient, self.axis_name)
-        optimizer = self.optimizers(self.config.train.steps)[NETWORK]
-        updates, opt = optimizer.update(gradient, state.opt[NETWORK], state.params[NETWORK])
-        params = optax.apply_updates(state.params[NETWORK], updates)
-        params = {**params, "logit_scale": jnp.minimum(params["logit_scale"], _LARGEST_SCALE)}
-        state = state.replace(params={NETWORK: params}, opt={NETWORK: opt})
-        if self.config.optim.ema:
-            state = state.replace(ema=optimization.average(
-                dict(state.ema), {NETWORK: params}, self.config.optim.ema, state.step
-            ))
-        terms |= {"grad_norm/clip": gradients.norm(gradient),
-                  "logit_scale": jnp.exp(params["logit_scale"])}
-        return state, {name: (value, jnp.ones(())) for name, value in terms.items()}
+        scale = jnp.exp(params["logit_scale"])
+        value, right = contrast(scale * pictures @ texts.T, batch["tokens"])
+        return value, {"loss/contrast": value, "accuracy/in_batch": right, "logit_scale": scale}
+
+    def bounded(self, params: PyTree) -> PyTree:
+        return {**params, "logit_scale": jnp.minimum(params["logit_scale"], _LARGEST_SCALE)}
 
     def _pixels(self, image: jax.Array) -> jax.Array:
         return preprocessing.from_unit_range(image, self.config.towers.side)

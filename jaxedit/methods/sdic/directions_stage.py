@@ -21,8 +21,9 @@ import numpy as np
 
 from jaxedit.data.sources import Source
 from jaxedit.errors import UserError
+from jaxedit.host_stage import HostStage
 from jaxedit.layers.resampling import adaptive_average_pool
-from jaxedit.method import Method, State
+from jaxedit.method import State
 from jaxedit.methods.sdic import directions, finding, inversion_file, judge_method
 from jaxedit.models.judge import Judge
 from jaxedit.models.stylegan2.generator import Generator
@@ -32,7 +33,7 @@ JUDGE = "judge"  # of `State.frozen`
 EDITS = "edits"  # what of the artefact evaluations read: `vectors` (attributes, n, W) and `effects`
 
 
-class DirectionsStage(Method):
+class DirectionsStage(HostStage):
     """Finds directions; it trains nothing."""
 
     def build(
@@ -58,39 +59,6 @@ class DirectionsStage(Method):
     def merge(self, parts: Sequence[pathlib.Path], folder: pathlib.Path) -> dict[str, Any]:
         super().merge(parts, folder)
         return {"file": directions.FILE}
-
-    def networks(self) -> dict:
-        """Returns none: this stage has nothing to train."""
-        return {}
-
-    def optimizers(self, total_steps: int) -> dict:
-        del total_steps
-        return {}
-
-    @property
-    def tasks(self) -> dict:
-        return {}
-
-    def spec(self, batch_size: int) -> Any:
-        self._refuse()
-
-    def variables(self, rng, spec) -> Any:
-        self._refuse()
-
-    def update(self, state, batch, rng, *, phase: str) -> Any:
-        self._refuse()
-
-    def predict(self, state, inputs, rng, *, task: str) -> Any:
-        self._refuse()
-
-    def transform(self, *, train: bool) -> Any:
-        self._refuse()
-
-    def _refuse(self) -> None:
-        raise UserError(
-            'part="directions" builds and does not train: give its stage "build": True in '
-            "config.stages."
-        )
 
 
 def generator_of(config: ml_collections.ConfigDict) -> Generator:
