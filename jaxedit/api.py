@@ -11,17 +11,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import io
 import numbers
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from jaxedit import cli
+from jaxedit.apply import in_memory
 from jaxedit.apply import trimap as trimap_files
+from jaxedit.apply.in_memory import Picture
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, edit_network, network
 from jaxedit.commands import edit as edit_verb
@@ -30,15 +30,11 @@ from jaxedit.commands import invert as invert_verb
 from jaxedit.commands import matte as matte_verb
 from jaxedit.commands import synthesize as synthesize_verb
 from jaxedit.commands.edit_options import Options as EditOptions
-from jaxedit.data import images, trimaps
+from jaxedit.data import trimaps
 from jaxedit.errors import UserError
 from jaxedit.host import levels
 from jaxedit.host.names import check_choice
 
-Picture = Image.Image | np.ndarray
-# Modes of PIL images that no file holds, and what they are kept as.
-_STORED = {"HSV": "RGB", "RGBX": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
-_MASKS = ("1", "L", "P", "RGB", "RGBA", "LA", "I;16")  # modes of masks and trimaps
 Path = str | pathlib.Path
 
 
@@ -71,20 +67,21 @@ def inpaint(
     ))
     edge = inpaint_verb.Edge(grow, shrink, feather)
     edge.check()
-    photo, hole = _photograph(image), _mask(mask, "mask")
-    _check_size(photo, hole.shape, "mask")
+    photo, hole = in_memory.photograph_of(image), in_memory.mask_of(mask, "mask")
+    in_memory.check_size(photo, hole.shape, "mask")
     if not hole.any() or hole.all():
         raise UserError(f"The mask marks {'everything' if hole.any() else 'nothing'} as a hole.")
     applier = _applier("inpaint", _text(run), weights, classical, _text(step))
     filled = inpaint_verb.fill(
         applier, photo, edge.shape(hole), context=context, resolution=resolution, feather=feather
     )
-    return _like(image, filled)
+    return in_memory.like(image, filled)
 
 
 def matte(
     image: Picture, *, trimap: Picture | None = None, mask: Picture | None = None,
-    run: Path | None = None, weights: str | None = None, classical: str | None = None,
+    box: tuple[int, int, int, int] | None = None, run: Path | None = None,
+    weights: str | None = None, classical: str | None = None,
     step: int | str | None = None, background: Picture | None = None, alpha_only: bool = False,
     premultiplied: bool = False, keep_colours: bool = False, trimap_width: float | None = None,
     tile: int | None = None,
@@ -94,7 +91,9 @@ def matte(
     Args:
       image: any size.
       trimap: of the same size: 0 background, 128 unknown, 255 foreground; or
-      mask: coarse, True or white on the subject; a trimap is made around its outline.
+      mask: coarse, True or white on the subject; a trimap is made around its outline; or
+      box: (x, y, width, height) around the subject, in pixels, in which GrabCut makes the mask;
+        with none of the three the subject fills the picture.
       run, weights, step: as in `inpaint`.
       classical: "closed-form" or "knn".
       background: the result is the subject before it, without transparency.
@@ -102,13 +101,14 @@ def matte(
       premultiplied, keep_colours, trimap_width, tile: as in `commands.matte.Options`.
 
     Raises:
-      UserError: sizes that differ, both or neither of trimap and mask, nothing to estimate, options
-        that contradict each other, no such network.
+      UserError: sizes that differ, more than one of trimap, mask and box, nothing to estimate,
+        options that contradict each other, no such network.
     """
-    if (trimap is None) == (mask is None):
-        raise UserError("Give either a trimap or a coarse mask of the subject.")
+    if sum(given is not None for given in (trimap, mask, box)) > 1:
+        raise UserError("Give one of a trimap, a coarse mask of the subject and a box around it.")
     options = matte_verb.Options(
-        from_mask=mask is not None, trimap_width=trimap_width, alpha_only=alpha_only,
+        from_mask=trimap is None, cut=mask is None and trimap is None,
+        trimap_width=trimap_width, alpha_only=alpha_only,
         premultiplied=premultiplied, keep_colours=keep_colours,
         tile=0 if classical and tile is None else tile,
         background=None if background is None else pathlib.Path("background"),
@@ -117,21 +117,20 @@ def matte(
     for name, number in (("trimap_width", trimap_width), ("tile", tile)):
         if number is not None and not isinstance(number, numbers.Real):
             raise UserError(f"{name} is {number!r}; expected a number.")
-    photo = _photograph(image)
-    if mask is not None:
-        coarse = _mask(mask, "mask", white="subject")
-        _check_size(photo, coarse.shape, "mask")
+    photo = in_memory.photograph_of(image)
+    if trimap is None:
+        coarse = in_memory.coarse_mask(photo, mask, box)
         share = trimaps.MASK_WIDTH if trimap_width is None else trimap_width
         labels = trimaps.from_mask(coarse, share)
     else:
-        labels = trimap_files.read(_encoded(trimap), name="given")
-        _check_size(photo, labels.shape, "trimap")
+        labels = trimap_files.read(in_memory.encoded(trimap), name="given")
+        in_memory.check_size(photo, labels.shape, "trimap")
     for doubt in trimap_files.check(labels, "The trimap"):
         command.tell(f"warning: {doubt}")
     applier = _applier("matte", _text(run), weights, classical, _text(step))
     alpha = matte_verb.estimate(applier, photo, labels, tile=options.tile)
-    behind = None if background is None else _photograph(background)
-    return _like(image, matte_verb.render(photo, alpha, behind, options))
+    behind = None if background is None else in_memory.photograph_of(background)
+    return in_memory.like(image, matte_verb.render(photo, alpha, behind, options))
 
 
 def synthesize(
@@ -166,7 +165,7 @@ def synthesize(
         None if donor is None else [donor], None if licence is None else [licence]
     )
     _, picture = chain.make(label, allowed, seed)
-    return _like(labels, Photograph(levels.of_picture(picture)))
+    return in_memory.like(labels, Photograph(levels.of_picture(picture)))
 
 
 def edit(
@@ -199,10 +198,10 @@ def edit(
     wanted.check()
     if mask is not None and region is not None:
         raise UserError("What may change is given twice: by a mask and by a region.")
-    photo, inside = _photograph(image), None
+    photo, inside = in_memory.photograph_of(image), None
     if mask is not None:
-        inside = _mask(mask, "mask", white="what may change")
-        _check_size(photo, inside.shape, "mask")
+        inside = in_memory.mask_of(mask, "mask", white="what may change")
+        in_memory.check_size(photo, inside.shape, "mask")
         if not inside.any():
             raise UserError("The mask selects nothing.")
     load = lambda options: _editor(options, _text(run), _text(weights), _text(step),
@@ -214,7 +213,7 @@ def edit(
     if region is not None:
         inside = edit_verb.found(editor, photo, region, "the picture", command.tell)
     view = edit_verb.view_of(editor, photo, inside, wanted)
-    return _like(image, edit_verb.edit(editor, photo, inside, view, wanted)[0])
+    return in_memory.like(image, edit_verb.edit(editor, photo, inside, view, wanted)[0])
 
 
 def invert(
@@ -244,14 +243,14 @@ def invert(
             inverter, *(None if one is None else pathlib.Path(one) for one in (directions, run))
         )
     requests = [named.request(f"{name}={strength}") for name, strength in (edits or {}).items()]
-    photo = _photograph(image)
+    photo = in_memory.photograph_of(image)
     picture, doubts = inverter.fitted(levels.of_picture(photo.for_network()), "The picture")
     for line in doubts:
         command.tell(f"warning: {line}")
     inverted = inverter.invert(picture, int(refine))
     if requests:
-        return _like(image, Photograph(inverter.edit(inverted, named, requests)))
-    return _like(image, Photograph(inverter.shown(inverted.arrays["image"])))
+        return in_memory.like(image, Photograph(inverter.edit(inverted, named, requests)))
+    return in_memory.like(image, Photograph(inverter.shown(inverted.arrays["image"])))
 
 
 def forget() -> None:
@@ -321,79 +320,3 @@ def _inverter(run: str | None, weights: str | None, step: str | None) -> Any:
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-def _photograph(image: Picture) -> Photograph:
-    """Returns the pixels and the opacity of a picture, in their own depth."""
-    if isinstance(image, Image.Image):
-        file = io.BytesIO()
-        if image.mode in ("I", "F"):
-            raise UserError(
-                f"The picture is of mode {image.mode}, which has no fixed range. Make it uint8 "
-                "(H, W, 3) or uint16 (H, W)."
-            )
-        image = image.convert(_STORED.get(image.mode, image.mode))
-        # Through the reader of files, which knows palettes, opacity and the many spaces of colour.
-        image.save(file, "TIFF" if image.mode in ("CMYK", "YCbCr", "LAB") else "PNG")
-        image = images.open_image(file.getvalue())
-        if image.mode.startswith("I"):
-            return Photograph(np.asarray(image).astype(np.uint16))
-        rgb, alpha = images.colours_and_opacity(image, "the picture")
-        grey = image.mode in ("1", "L", "LA")
-        return Photograph(
-            np.ascontiguousarray(rgb[..., 0]) if grey else rgb, alpha if alpha.min() < 255 else None
-        )
-    array = np.asarray(image)
-    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
-    known = array.dtype == np.uint8 or (array.dtype == np.uint16 and array.ndim == 2)
-    if not fits or not known or not array.size:
-        raise UserError(
-            f"The picture is {array.dtype} {array.shape}; expected uint8 (H, W, 3), (H, W, 4) or "
-            "(H, W), or uint16 (H, W). Of floats in [0, 1] make (255 * x).round().astype('uint8')."
-        )
-    if array.ndim == 3 and array.shape[2] == 4:
-        return Photograph(np.ascontiguousarray(array[..., :3]), array[..., 3])
-    return Photograph(array)
-
-
-def _mask(mask: Picture, name: str, white: str = "hole") -> np.ndarray:
-    """Returns a mask as the verbs read it from a file, bool (H, W)."""
-    return images.read_mask(_encoded(mask), name=f"the {name}", white=white)
-
-
-def _encoded(picture: Picture) -> bytes:
-    """Returns a mask or a trimap as the bytes of a PNG."""
-    if not isinstance(picture, Image.Image):
-        array = np.asarray(picture)
-        array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
-        colours = array.ndim == 3 and array.shape[2] in (3, 4) and array.dtype == np.uint8
-        known = array.ndim == 2 and array.dtype in (np.dtype(bool), np.dtype(np.uint8))
-        if not array.size or not (known or colours):
-            raise UserError(
-                f"A mask or trimap is {array.dtype} {array.shape}; expected bool or uint8 (H, W)."
-            )
-        picture = Image.fromarray(array)
-    if picture.mode not in _MASKS:
-        raise UserError(
-            f"A mask or trimap is of mode {picture.mode}; expected one of {', '.join(_MASKS)}."
-        )
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()
-
-
-def _check_size(photo: Photograph, found: tuple[int, int], what: str) -> None:
-    if photo.size != tuple(found):
-        raise UserError(
-            f"The {what} has {found[1]} x {found[0]} pixels and the picture {photo.size[1]} x "
-            f"{photo.size[0]}. Make the {what} at the picture's own size."
-        )
-
-
-def _like(given: Picture, photo: Photograph) -> Picture:
-    """Returns a photograph as a PIL image or an array, as what was given."""
-    pixels = photo.pixels
-    if photo.alpha is not None:
-        colours = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
-        pixels = np.dstack([colours, photo.alpha])
-    return Image.fromarray(pixels) if isinstance(given, Image.Image) else pixels

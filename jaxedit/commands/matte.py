@@ -8,18 +8,26 @@ input is checked before a network is loaded, and a result appears whole or not a
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import pathlib
 from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
 
-from jaxedit.apply import batch_files, classical, contact_sheet, cutout, photograph, tiles
+from jaxedit.apply import (
+    batch_files,
+    classical,
+    contact_sheet,
+    cutout,
+    photograph,
+    subject,
+    tiles,
+)
 from jaxedit.apply import trimap as trimap_files
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, network
+from jaxedit.commands.matte_options import Options
 from jaxedit.data import alpha_matting, images, trimaps
 from jaxedit.errors import UserError
 from jaxedit.host import levels
@@ -28,7 +36,6 @@ from jaxedit.host.atomic import atomic_file
 SMALLEST = 32  # pixels, of a photo's shorter side
 TILE = 1024  # pixels, of the tiles of a large photograph
 WHOLE = 2_000_000  # pixels of the largest photograph that is not cut into tiles by default
-_SMALLEST_TILE = 128
 CLASSICAL = ("closed-form", "knn")
 
 
@@ -37,7 +44,8 @@ def add(commands) -> None:
     parser = command.add(
         commands, "matte", main, "cut a subject out of photographs",
         "A trimap says of every pixel whether it is background (0), unknown (128) or foreground\n"
-        "(255); a coarse mask, white on the subject, is made into one. The result is the subject\n"
+        "(255); a coarse mask, white on the subject, is made into one. Without either GrabCut\n"
+        "makes the mask, in a --box or in the whole photo. The result is the subject\n"
         "in its own colours with transparency around it, or before another background. Photos\n"
         "of any size; large ones are computed in tiles.\n\n"
         "  jaxedit matte photo.jpg --trimap trimap.png --run runs/matting-demo --output out.png\n"
@@ -48,11 +56,15 @@ def add(commands) -> None:
     )
     parser.add_argument("photo", type=pathlib.Path, metavar="PHOTO",
                         help="an image, or a folder of images")
-    companion = parser.add_mutually_exclusive_group(required=True)
+    companion = parser.add_mutually_exclusive_group()
     companion.add_argument("--trimap", type=pathlib.Path, metavar="T",
                            help="its trimap, or a folder of trimaps with the photos' names")
     companion.add_argument("--mask", type=pathlib.Path, metavar="COARSE",
                            help="a coarse mask of the subject, or a folder of masks")
+    companion.add_argument("--box", metavar="X,Y,W,H",
+                           help="a box around the subject, left, top, width and height in pixels, "
+                           "in which GrabCut makes the coarse mask; with none of the three the "
+                           "subject fills the photo")
     network.add_options(parser, CLASSICAL)
     command.add_output(parser, "the result, .png (.jpg too with --background); a folder where "
                        "PHOTO is one")
@@ -84,8 +96,11 @@ def main(arguments: argparse.Namespace) -> int:
     """`jaxedit matte`."""
     command.need_output(arguments)
     network.check(arguments, "matte")
+    cut = arguments.mask is None and arguments.trimap is None
     options = Options(
-        from_mask=arguments.mask is not None,
+        from_mask=cut or arguments.mask is not None,
+        cut=cut,
+        box=None if arguments.box is None else subject.box_of(arguments.box),
         trimap_width=arguments.trimap_width,
         round_trimap=arguments.round_trimap,
         save_trimap=arguments.save_trimap,
@@ -96,7 +111,7 @@ def main(arguments: argparse.Namespace) -> int:
         compare=arguments.compare,
         tile=0 if arguments.classical and arguments.tile is None else arguments.tile,
     )
-    companion = arguments.mask if arguments.trimap is None else arguments.trimap
+    companion = arguments.mask or arguments.trimap
     jobs = collect(arguments.photo, companion, arguments.output, options,
                    overwrite=arguments.overwrite, skip=arguments.skip_existing,
                    say=command.tell)
@@ -105,68 +120,9 @@ def main(arguments: argparse.Namespace) -> int:
     return network.exit_code(failures, jobs)
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What to make of a matte.
-
-    Attributes:
-      from_mask: the companion of a photo is a coarse mask of the subject, not a trimap.
-      trimap_width: with `from_mask`: see `jaxedit.data.trimaps.from_mask`; None is its default.
-      round_trimap: trimap files may hold other values than 0, 128 and 255.
-      save_trimap: with `from_mask`: where the trimap is kept; a folder for a folder of photos.
-      background: an image file; the result is the subject over it.
-      alpha_only: the result is the matte, as a grey picture.
-      premultiplied: colours of a transparent result are multiplied by its opacity.
-      keep_colours: the photo's colours, and the fringe in them, instead of the subject's own.
-      compare: where a sheet with the classical methods' mattes goes; a folder for a folder.
-      tile: side of the tiles in pixels; 0 never cuts; None cuts photographs of more than
-        `WHOLE` pixels into tiles of `TILE`.
-    """
-
-    from_mask: bool = False
-    trimap_width: float | None = None
-    round_trimap: bool = False
-    save_trimap: pathlib.Path | None = None
-    background: pathlib.Path | None = None
-    alpha_only: bool = False
-    premultiplied: bool = False
-    keep_colours: bool = False
-    compare: pathlib.Path | None = None
-    tile: int | None = None
-
-    @property
-    def companion(self) -> str:
-        """What the companion of a photo is called."""
-        return "mask" if self.from_mask else "trimap"
-
-    def check(self) -> None:
-        """Raises UserError where options contradict each other or need what is not here."""
-        if self.alpha_only and self.background is not None:
-            raise UserError("--alpha-only writes the matte alone; leave out it or --background.")
-        if self.premultiplied and (self.alpha_only or self.background is not None):
-            raise UserError(
-                "--premultiplied is about the colours of a transparent cut-out; leave it out with "
-                "--alpha-only and --background."
-            )
-        if not self.from_mask and (self.trimap_width is not None or self.save_trimap is not None):
-            raise UserError(
-                "--trimap-width and --save-trimap are about the trimap that is made from a "
-                "--mask; leave them out with --trimap."
-            )
-        if self.from_mask and self.round_trimap:
-            raise UserError("--round-trimap is about the values of a --trimap; leave it out.")
-        if self.tile is not None and self.tile != 0 and self.tile < _SMALLEST_TILE:
-            raise UserError(
-                f"--tile {self.tile}: expected 0 (never cut), or at least {_SMALLEST_TILE} pixels: "
-                "in a small tile the network sees too little."
-            )
-        if not self.alpha_only and not self.keep_colours:
-            cutout.check_extra()
-
-
 def collect(
     photo: pathlib.Path,
-    companion: pathlib.Path,
+    companion: pathlib.Path | None,
     output: pathlib.Path,
     options: Options,
     *,
@@ -190,10 +146,15 @@ def collect(
                 f"The background {options.background} is no file. Name one image file."
             )
     others = () if options.background is None else (options.background,)
-    jobs = batch_files.collect(
-        photo, companion, output, what=options.companion, overwrite=overwrite, skip=skip,
-        suffixes=suffixes, others=others, say=say,
-    )
+    rules = {"overwrite": overwrite, "skip": skip, "suffixes": suffixes, "say": say}
+    if options.cut:
+        if options.box is not None and photo.is_dir():
+            raise UserError(f"--box is of one photo, and {photo} is a folder. Give --mask masks.")
+        jobs = batch_files.collect_alone(photo, output, **rules)
+    else:
+        jobs = batch_files.collect(
+            photo, companion, output, what=options.companion, others=others, **rules
+        )
     if options.compare is not None:
         alpha_matting.check("--compare")
         contact_sheet.check(options.compare, jobs, of_folder=photo.is_dir(), overwrite=overwrite)
@@ -293,8 +254,7 @@ def read(
             "each side. Use a larger version of it."
         )
     if options.from_mask:
-        mask = images.read_mask(job.companion, white="subject")
-        batch_files.check_size(job, "mask", photo.size, mask.shape)
+        mask = _coarse(job, photo, options)
         share = trimaps.MASK_WIDTH if options.trimap_width is None else options.trimap_width
         try:
             trimap = trimaps.from_mask(mask, share)
@@ -308,6 +268,15 @@ def read(
     for doubt in trimap_files.check(trimap, name):
         say(f"warning: {doubt}")
     return photo, trimap
+
+
+def _coarse(job: Job, photo: Photograph, options: Options) -> np.ndarray:
+    """Returns the coarse mask of a job's subject, bool (H, W)."""
+    if options.cut:
+        return subject.mask_in(photo, options.box or subject.whole(photo.size))
+    mask = images.read_mask(job.companion, white="subject")
+    batch_files.check_size(job, "mask", photo.size, mask.shape)
+    return mask
 
 
 def estimate(
