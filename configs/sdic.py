@@ -215,6 +215,7 @@ def generator() -> ConfigDict:
     config.train.update(
         steps=12_500, batch_size=8, log_every=50, evaluate_every=1_250, checkpoint_every=250
     )
+    config.checkpoint.keep_best = 1
     config.evaluate.metrics = ("fid_random_features", "kid_random_features")
     config.evaluate.update(limit=1_000, limit_in_training=256, batch_size=16)
     return config

@@ -1,4 +1,4 @@
-"""Reading what accompanies an image: opacity, trimaps and label maps.
+"""Reading the pictures of records, and what accompanies them: opacity, trimaps and label maps.
 
 Each reader takes a path or the bytes of an image file, as `images.read_image` does, and raises
 `UserError` naming the file where it cannot be read or does not hold what it should.
@@ -6,7 +6,9 @@ Each reader takes a path or the bytes of an image file, as `images.read_image` d
 
 from __future__ import annotations
 
+import logging
 import os
+import pathlib
 
 import numpy as np
 from PIL import Image
@@ -15,6 +17,7 @@ from jaxedit.data import images
 from jaxedit.data.images import MAX_PIXELS, File
 from jaxedit.errors import UserError
 
+_log = logging.getLogger(__name__)
 # An 8-bit level this near to 0, 128 or 255 counts as it: published trimaps use 127 or 129 too.
 _TRIMAP_LEVELS = 8
 
@@ -29,6 +32,34 @@ def read_alpha(file: File, *, name: str | None = None, max_pixels: int = MAX_PIX
     return (
         alpha if alpha.min() < 255 else _single_channel(rgb, _called(file, name), "an opacity map")
     )
+
+
+def read_flattened(
+    file: File, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
+    """Returns what `images.read_image` does; says so, once a folder, where white shows through.
+
+    Networks of three channels see the white as part of the picture, so a person has to know.
+    """
+    colours, alpha = images.read_image_and_alpha(file, name=name, max_pixels=max_pixels)
+    if alpha.min() == 255:
+        return colours
+    called = _called(file, name)
+    _tell_of_transparency(str(pathlib.PurePath(called).parent), called)
+    return images.over_white(colours, alpha)
+
+
+_told: set[str] = set()
+
+
+def _tell_of_transparency(folder: str, called: str) -> None:
+    if folder not in _told:
+        _told.add(folder)
+        _log.warning(
+            "%s is transparent in parts: it, and others in %s that are, lie over white. Lay them "
+            "over another ground beforehand if that is not what a network is to learn.",
+            called, folder,
+        )
 
 
 def read_foreground(

@@ -68,8 +68,11 @@ def read_image(file: File, *, name: str | None = None, max_pixels: int = MAX_PIX
       UserError: missing, unreadable, truncated, or larger than `max_pixels`.
     """
     rgb, alpha = read_image_and_alpha(file, name=name, max_pixels=max_pixels)
-    if alpha.min() == 255:
-        return rgb
+    return rgb if alpha.min() == 255 else over_white(rgb, alpha)
+
+
+def over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Returns colours uint8 (H, W, 3) of opacity uint8 (H, W) over white, uint8."""
     weight = alpha[..., None].astype(np.uint32)
     return ((rgb * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
 

@@ -152,7 +152,7 @@ def _is_number(value: Any) -> bool:
 _IMAGE = images.SUFFIXES
 _colours, _flat = _is_array(np.uint8, 3), _is_array(np.uint8, 2)
 KINDS: dict[str, Kind] = {
-    "image": Kind(images.read_image, _colours, _IMAGE, True),
+    "image": Kind(annotations.read_flattened, _colours, _IMAGE, True),
     "colours": Kind(annotations.read_foreground, _colours, _IMAGE, True),
     "mask": Kind(images.read_mask, _is_array(np.bool_, 2), _IMAGE, True),
     "opacity": Kind(annotations.read_alpha, _flat, _IMAGE, True),

@@ -21,6 +21,21 @@ def values():
     return np.random.default_rng(0).integers(0, 256, (6, 9), dtype=np.uint8)
 
 
+def test_transparent_pictures_are_flattened_with_a_word(values, caplog):
+    """Once a folder; over white; and opaque ones in silence."""
+    colours = np.full((6, 9, 3), 40, np.uint8)
+    transparent = png(np.dstack([colours, values]))
+    opaque = annotations.read_flattened(png(colours), name="faces/0.png")
+    np.testing.assert_array_equal(opaque, colours)
+    assert not caplog.records
+    for name in ("faces/a.png", "faces/b.png", "others/c.png"):
+        found = annotations.read_flattened(transparent, name=name)
+        expected = 255 + (40.0 - 255) * values[..., None] / 255
+        np.testing.assert_allclose(found, np.broadcast_to(expected, (6, 9, 3)), atol=0.51)
+    assert ["a.png" in caplog.messages[0], "c.png" in caplog.messages[1]] == [True, True]
+    assert len(caplog.records) == 2 and "over white" in caplog.text
+
+
 def test_alpha_from_a_grey_image_or_from_transparency(values):
     np.testing.assert_array_equal(annotations.read_alpha(png(values)), values)
     transparent = np.dstack([np.full((6, 9, 3), 40, np.uint8), values])
