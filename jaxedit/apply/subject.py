@@ -33,10 +33,13 @@ def box_of(text: str) -> Box:
 
 
 def whole(size: tuple[int, int]) -> Box:
-    """Returns the box of a subject that fills a photograph of (height, width)."""
+    """Returns the box of a subject that fills a photograph of (height, width).
+
+    Background is known at the other three sides; by the lower one most subjects are cut off.
+    """
     height, width = size
     x, y = round(_MARGIN * width) + 1, round(_MARGIN * height) + 1
-    return x, y, width - 2 * x, height - 2 * y
+    return x, y, width - 2 * x, height - y
 
 
 def mask_in(photo: Photograph, box: Box) -> np.ndarray:

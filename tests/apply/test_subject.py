@@ -32,6 +32,13 @@ def test_the_subject_in_a_box_is_found(scale):
     np.testing.assert_array_equal(found, subject.mask_in(photo, box))
 
 
+def test_a_subject_that_the_lower_side_cuts_off_is_whole():
+    pixels, inside = disc()
+    photo = Photograph(pixels[:50])
+    found = subject.mask_in(photo, subject.whole(photo.size))
+    assert found[-1, 40:80].all() and (found != inside[:50]).mean() < 0.02
+
+
 @pytest.mark.parametrize(
     ("box", "message"),
     [
