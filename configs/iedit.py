@@ -345,7 +345,7 @@ def paper() -> ConfigDict:
     config.part = "finetune"
     config.image_size = 512  # section 2 [B]
     config.network.weights = "stable-diffusion-v1-4"  # section 2; the choice of 1.4 is ours [R]
-    config.data.source = "folder:pairs"  # section 3
+    config.data.source = "array_record:pairs"  # of `jaxedit iedit-data`; section 3
     config.autoencoder.update(channels=(128, 256, 512, 512), layers=2, groups=32,
                               scale=0.18215)  # section 2 [B]
     config.text.update(encoder="clip", length=77, width=768, layers=12, heads=12,
@@ -361,7 +361,7 @@ def paper() -> ConfigDict:
     # Section 5 [R]: 16 pairs a step, one at a time.
     config.train.update(steps=10_000, batch_size=16, accumulate=16, evaluate_every=0,
                         checkpoint_every=500)
-    config.evaluate.update(source="folder:pairs", split="eval", batch_size=1, limit=50)
+    config.evaluate.update(source="array_record:pairs", split="eval", batch_size=1, limit=50)
     config.stages = (
         {"name": "latents", "build": True,
          "overrides": {"part": "latents", "latents": {"dtype": "float16"}}},

@@ -28,7 +28,6 @@ from jaxedit.layers.resampling import max_pool
 WEIGHTINGS = ("capped", "none")
 FORMS = ("separate", "composite")
 TEXT_IMAGE = ("cosine", "contrastive")
-LARGEST_STEP = 400  # from here on, a picture of z_0 says nothing
 _EPSILON = 1e-8
 
 
@@ -189,7 +188,7 @@ def perceptual(
     Args:
       made, source, target: of each layer (B, h, w, C).
       mask: (B, H, W, 1) in [0, 1], averaged to each layer's size.
-      used: bool (B,), for example t < LARGEST_STEP.
+      used: bool (B,): at large steps a picture of z_0 says nothing.
     """
     total = 0
     for ours, before, wanted in zip(made, source, target, strict=True):

@@ -98,6 +98,8 @@ class Edits:
         found = pictures(record, self.side)
         both = found[MASKS[0]] | found[MASKS[1]]
         mask = both if self.union else found[MASKS[0]]
+        if not mask.any():  # what is added has no place in the source: all may change
+            mask = np.ones_like(mask)
         caption, prompt = record.get("caption", ""), record["edit_prompt"]
         return {
             "image": transforms.to_unit_range(found["image"]),

@@ -272,3 +272,13 @@ def test_numbers_of_an_edit_belong_to_samples():
         latents = model.encode(inputs["image"])
         np.testing.assert_array_equal(together[:, kept], latents[:, kept])
         assert np.abs(together[:, ~kept] - latents[:, ~kept]).max() > 1e-3
+
+
+def test_what_is_added_may_come_anywhere():
+    record = dict(sources.create("scenes:edits:64", "eval").read(0))
+    edits = pair_data.Edits(32, method_of().text, union=False)
+    assert 0 < edits(record, None)["mask"].mean() < 1
+    record["mask_source"] = np.zeros_like(record["mask_source"])
+    sample = edits(record, None)
+    assert sample["mask"].all() and 0 < sample["changed"].mean() < 1
+    assert sample["prompt_text"] == record["edit_prompt"]
