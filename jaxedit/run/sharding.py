@@ -236,7 +236,6 @@ def compile_and_describe(function: Callable, *args: Any) -> tuple[Callable, dict
     started = time.perf_counter()
     compiled = function.lower(*args).compile()
     facts = {"compile_seconds": time.perf_counter() - started}
-    machine.release_memory()
     cost = compiled.cost_analysis()
     cost = cost[0] if isinstance(cost, list) else cost
     if cost and "flops" in cost:
@@ -245,6 +244,7 @@ def compile_and_describe(function: Callable, *args: Any) -> tuple[Callable, dict
     if memory is not None:
         facts["temporary_bytes"] = int(memory.temp_size_in_bytes)
         facts["argument_bytes"] = int(memory.argument_size_in_bytes)
+    machine.release_memory()  # which counting has taken too
     return compiled, facts
 
 
