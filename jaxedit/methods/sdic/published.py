@@ -1,10 +1,12 @@
-"""Public weights of e4e (Tov et al., 2021) and of SDIC (Zhang et al., 2024).
+"""Public weights of e4e (Tov et al., 2021), of SDIC (Zhang et al., 2024), and of their generator.
 
 A file of e4e's holds encoder, generator and average code; one of SDIC's also the two networks that
 it trains, and an encoder whose batch statistics may have drifted from e4e's.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import jax
 import numpy as np
@@ -76,6 +78,43 @@ def _compensation(codes: int) -> tuple[Network, ...]:
     )
 
 
+def pickled(size: int, style_width: int = 512, mapping_layers: int = 8, **widths: Any) -> tuple:
+    """Returns the networks of a pickle of stylegan2-ada for PyTorch; `widths` as of `Generator`."""
+    tables, constants = "jaxedit.models.stylegan2.tables", ("*.resample_filter",)
+    return (
+        Network(
+            name="generator",
+            table=Lazy(f"{tables}:generator_table", size=size, mapping_layers=mapping_layers),
+            network=Lazy(
+                "jaxedit.models.stylegan2.generator:Generator", size=size,
+                style_width=style_width, mapping_layers=mapping_layers, **widths,
+            ),
+            inputs=((1, style_width),),
+            nested=("G_ema",),
+            ignore=constants,
+            prepare=Lazy("jaxedit.models.stylegan2.ada:prepare_generator"),
+        ),
+        Network(
+            name="average",
+            table=lambda: {"": Entry(("codes",))},
+            network=lambda: {"codes": jax.ShapeDtypeStruct((style_width,), np.float32)},
+            nested=("G_ema",),
+            starts=("mapping.w_avg",),
+        ),
+        Network(
+            name="discriminator",
+            table=Lazy(f"{tables}:discriminator_table", size=size),
+            network=Lazy(
+                "jaxedit.models.stylegan2.discriminator:Discriminator", size=size, **widths
+            ),
+            inputs=((1, size, size, 3),),
+            nested=("D",),
+            ignore=constants,
+            prepare=Lazy("jaxedit.models.stylegan2.ada:discriminator"),
+        ),
+    )
+
+
 def _sdic(
     name: str, what: str, size: int, codes: int, image_size: tuple[int, int] = (256, 256)
 ) -> Bundle:
@@ -111,7 +150,16 @@ def _e4e(
     )
 
 
+_ADA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained"
 ENTRIES = (
+    Bundle(
+        name="stylegan2-ffhq",
+        what="StyleGAN2 of faces, 1024 pixels: generator, average code and discriminator",
+        address=f"{_ADA}/ffhq.pkl",
+        licence="NVIDIA Source Code License: not for commercial use",
+        files=(File(f"{_ADA}/ffhq.pkl", "ffhq.pkl"),),
+        networks=pickled(1024),
+    ),
     _e4e(
         "e4e-ffhq", "e4e encoder and StyleGAN2 generator of faces, 1024 pixels",
         "1cUv_reLE6k3604or78EranS7XzuVMWeO", 1024, 18,
