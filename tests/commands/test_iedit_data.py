@@ -153,6 +153,10 @@ def captioner(images):
     return [f"a photo of a mug, number {image.sum() % 7}" for image in images]
 
 
+def talker(images):
+    return [f"a mug {'and so on ' * 9}" for _ in images]
+
+
 def test_a_function_writes_the_captions(run, tmp_path, capsys):
     bare = pictures(tmp_path / "bare", 12)
     named = "captioner=tests.commands.test_iedit_data:captioner"
@@ -162,6 +166,11 @@ def test_a_function_writes_the_captions(run, tmp_path, capsys):
     for record in sources.create(f"array_record:{out}", "all"):
         assert record["caption"].startswith("a photo of a mug, number")
         assert "mug" not in record["edit_prompt"]
+    capsys.readouterr()
+    long = named.replace(":captioner", ":talker")
+    assert cli.main(["iedit-data", str(bare), "--output", str(tmp_path / "long"), "--run", str(run),
+                     *RULES, "--set", long, "--set", "words=table", "--size", "64"]) == 0
+    assert "too long for the towers, which read their beginning 12" in capsys.readouterr().err
     said = refused(capsys, bare, "--output", tmp_path / "other", "--run", run, *RULES,
                    "--set", "captioner=tests.commands.test_iedit_data:nobody")
     assert "Name a function as MODULE:FUNCTION" in said

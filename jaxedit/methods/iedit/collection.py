@@ -116,7 +116,8 @@ class CollectionStage(HostStage):
         ]
         of_prompts = np.zeros((len(rows), towers.width), np.float32)
         edited = [place for place, row in enumerate(rows) if row.edit is not None]
-        of_prompts[edited] = towers.texts([rows[place].edit.prompt for place in edited])
+        asked = [rows[place].edit.prompt for place in edited]
+        of_prompts[edited] = towers.texts(asked)
         images = [record["image"] for _, record in kept]
         with atomic.atomic_file(path) as temporary, open(temporary, "wb") as file:
             np.savez(
@@ -124,6 +125,7 @@ class CollectionStage(HostStage):
                 hashes=np.array([duplicates.signature(image) for image in images], np.uint64),
                 rows=np.array("\n".join(row.line() for row in rows)),
                 left_out=np.array(json.dumps(left_out)),
+                cut=sum(bool(towers.text.cut(prompt)) for prompt in asked),
             )
 
     def _unfit(self, image: np.ndarray) -> str:
@@ -152,12 +154,14 @@ class CollectionStage(HostStage):
         arrays: dict[str, list[np.ndarray]] = {"pictures": [], "prompts": [], "hashes": []}
         rows: list[Row] = []
         left_out: Counter[str] = Counter()
+        cut = 0
         for path in pieces:
             with np.load(path) as piece:
                 for name, found in arrays.items():
                     found.append(piece[name])
                 rows += map(_row, filter(None, str(piece["rows"]).split("\n")))
                 left_out.update(json.loads(str(piece["left_out"])))
+                cut += int(piece["cut"])
         whole = {name: np.concatenate(found) for name, found in arrays.items()}
         first = duplicates.first_of_each(whole["hashes"], self.config.pairs.duplicates)
         if not first.all():
@@ -172,6 +176,8 @@ class CollectionStage(HostStage):
             "pictures": len(rows), "with a caption": sum(bool(row.caption) for row in rows),
             "with an edit prompt": edited, "left out": dict(left_out),
         }
+        if cut:
+            facts["edit prompts too long for the towers, which read their beginning"] = cut
         if len(rows) < 2 or not edited:
             raise NothingToPair(
                 f"No pairs can be made of these pictures: {facts}. It takes two of at least "
