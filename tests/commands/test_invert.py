@@ -215,6 +215,9 @@ def test_published_files_are_applied_as_runs_are():
     like = lambda tree: jax.tree.map(lambda x: (x.shape, str(x.dtype)), tree)
     assert like(built) == like(wanted)
     for entry in published.ENTRIES:
+        if "invert" not in entry.tasks:
+            assert not entry.name.startswith(("sdic", "e4e"))  # a generator alone, say
+            continue
         function = entry.tasks["invert"]
         part = function.path.split(":")[1]
         found = method_lib.create(applied.config_of(part, **function.options))
