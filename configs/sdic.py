@@ -11,6 +11,7 @@ Presets:
   paper_generator  StyleGAN2 from nothing, on aligned faces at 256 pixels
   generator    the same for the embedded source `portraits`: a small one at 64 pixels
   judge        reads the attributes off `portraits`, to judge edits by
+  chain        every part from nothing on `portraits`, and DIPN and DICN beside their variants
 """
 
 from ml_collections import ConfigDict
@@ -221,9 +222,91 @@ def generator() -> ConfigDict:
     return config
 
 
+def chain() -> ConfigDict:
+    """Returns every part from nothing on `portraits`, measured in the end; lengths are ours [R].
+
+    Generator, encoder, judge and directions come first; then DIPN and DICN, and beside them the
+    raw residual in DIPN's place and each path of DICN alone. All four are measured on distortion
+    and on edits, beside the encoder alone.
+    """
+    config, small = paper_faces(), generator()
+    config.image_size = small.image_size
+    config.remat = False
+    config.data.update(source="portraits", workers=0)
+    config.network.update(small.network)
+    config.network.weights = ""
+    config.network.tap = 16  # a quarter of the pictures' side
+    config.network.encoder_blocks = (1, 2, 2, 1)
+    config.network.encoder_width = 16
+    config.loss.features = "random_features"
+    config.loss.identity_network = "none"  # drawn heads are nobody's
+    config.encoder = paper_encoder().encoder
+    config.encoder.update(initial="", delta_start=1_000, delta_every=400)
+    config.judge = judge().judge
+    config.directions = ConfigDict()
+    config.directions.codes = 10_000  # drawn and judged
+    config.directions.components = 20  # principal components that are kept
+    config.directions.closed = 10  # directions in closed form
+    for group in ("loss", "augment", "sample", "optim"):  # of the generator's own training
+        config[group] = ConfigDict({**small[group], **config.get(group, {})})
+    config.train.update(
+        steps=2_000, batch_size=4, log_every=50, evaluate_every=500, checkpoint_every=250
+    )
+    config.evaluate.metrics = ("mse", "psnr", "ssim", "l1")
+    config.evaluate.update(limit=200, batch_size=8)
+    config.evaluate.editing = True  # compare edits with true ones; records must be portraits
+    config.evaluate.shares = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the wanted change, of the curve
+    config.stages = _stages(small)
+    return config
+
+
+def _stages(small: ConfigDict) -> tuple:
+    """Returns the stages of `chain`, of which the first is the generator of `small`."""
+    generator = (
+        ("generator:ema/generator", "frozen/generator/params"),
+        ("generator:stats/generator", "frozen/generator/noise"),
+    )
+    inverting = (*generator, ("generator:extra/average", "frozen/average"))
+    judged = ("judge:params/judge", "frozen/judge/params")
+    start = (
+        *inverting, judged,
+        ("encoder:params/encoder", "frozen/encoder/params"),
+        ("encoder:stats/encoder", "frozen/encoder/batch_stats"),
+        ("artifact:directions:directions.safetensors:edits", "frozen/directions"),
+    )
+    plain = {"editing": False, "compare": ()}
+    optim = ("lr", "betas", "eps")
+    variants = {
+        "raw-residual": {"discrepancy": "residual"}, "codes-only": {"parts": "codes"},
+        "feature-only": {"parts": "feature"},
+    }
+    return (
+        {"name": "generator", "overrides": {
+            "part": "generator", "optim": {key: small.optim[key] for key in optim},
+            "train": {"steps": small.train.steps, "batch_size": small.train.batch_size},
+            "evaluate": {**plain, "metrics": small.evaluate.metrics},
+        }},
+        {"name": "encoder", "start": inverting, "overrides": {
+            "part": "encoder", "train": {"steps": 6_000, "batch_size": 8}, "evaluate": plain,
+        }},
+        {"name": "judge", "overrides": {
+            "part": "judge", "optim": {"lr": 2e-3}, "train": {"steps": 3_000, "batch_size": 32},
+            "evaluate": plain,
+        }},
+        {"name": "directions", "build": True, "start": (*generator, judged), "overrides": {
+            "part": "directions",
+        }},
+        *({"name": name, "start": start, "overrides": {"network": changed}}
+          for name, changed in variants.items()),
+        {"name": "inversion", "start": start, "overrides": {
+            "evaluate": {"compare": tuple(variants)},
+        }},
+    )
+
+
 PRESETS = {
-    "paper_faces": paper_faces, "paper_cars": paper_cars, "paper_encoder": paper_encoder,
-    "paper_generator": paper_generator, "generator": generator, "judge": judge,
+    "paper_faces": paper_faces, "paper_cars": paper_cars, "paper_generator": paper_generator,
+    "paper_encoder": paper_encoder, "generator": generator, "judge": judge, "chain": chain,
 }
 
 

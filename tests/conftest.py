@@ -26,6 +26,7 @@ from tests.parity import golden  # noqa: E402
 # is left with one of them when the other has nothing more to do.
 HEAVY = (
     "methods/matting/test_method.py",
+    "methods/sdic/test_chain.py",
     "parity/test_train_step.py",
     "run/test_train.py",
     "run/test_multiprocess.py",

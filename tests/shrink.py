@@ -311,4 +311,23 @@ def sdic(preset: str = "paper_faces", **overrides: str) -> config_lib.ConfigDict
         tiny |= {"image_size": "(16, 16)", "loss.r1_every": "2", "loss.path_length_every": "2",
                  "sample.codes": "64", "train.batch_size": "4",
                  "evaluate.metrics": "('fid_random_features',)"}
-    return config_lib.load(f"{SDIC}:{preset}", [*{**tiny, **overrides}.items()])
+    if preset == "chain":
+        tiny |= {"network.size": "32", "data.source": "portraits:32", "data.fit": "scale",
+                 "judge.channels": "(8, 8)", "directions.codes": "200",
+                 "directions.components": "2", "directions.closed": "1", "loss.r1_every": "2",
+                 "loss.path_length_every": "2", "sample.codes": "64",
+                 "evaluate.limit_in_training": "8", "evaluate.shares": "(0.0, 1.0)",
+                 "evaluate.metrics": "('mse', 'psnr', 'l1')"}
+    config = config_lib.load(f"{SDIC}:{preset}", [*{**tiny, **overrides}.items()])
+    left_out = ("codes-only", "feature-only")  # their networks have tests of their own
+    stages = [stage for stage in config.stages if stage["name"] not in left_out]
+    for stage in stages:
+        # What a stage says of its own length goes over the configuration's.
+        stage["overrides"] = {**stage["overrides"], "train": {
+            key: config.train[key] for key in ("steps", "batch_size")
+        }}
+        if stage["name"] == "inversion":
+            stage["overrides"]["evaluate"] = {"compare": ("raw-residual",)}
+    with config.unlocked():
+        config.stages = tuple(stages)
+    return config

@@ -8,24 +8,20 @@ import pytest
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
 from jaxedit.methods.sdic import encoder_method, latent_discriminator
-from jaxedit.run import evaluate, readers, train
 from tests import shrink
 
 
-def test_trains_is_measured_and_inverts(tmp_path):
-    config = shrink.sdic("paper_encoder", **{"train.steps": "3", "encoder.r1_every": "2"})
-    train.train(config, tmp_path / "run", jax.devices()[:1])
-    _, method, state = readers.load_run(tmp_path / "run")
+def test_phases_and_what_it_inverts():
+    """Its training is a stage of the chain, see test_chain."""
+    method = method_lib.create(shrink.sdic("paper_encoder", **{
+        "train.steps": "3", "encoder.r1_every": "2",
+    }))
     assert [method.phases(step) for step in (0, 1, 2)] == [("d_reg", "e"), ("d", "e"),
                                                            ("d_reg", "e")]
-    table = evaluate.evaluate(method, config, state, tmp_path / "run").table
-    assert set(table) == {"model"} and table["model"]["all"]["psnr"] > 0
-    assert int(state.extra["real_pool"]["count"]) == int(state.extra["fake_pool"]["count"]) == 3
     outputs = method.tasks["invert"].outputs
     assert "discrepancy" not in outputs and {"codes", "residual", "image"} <= set(outputs)
-    rows = (tmp_path / "run" / "metrics.jsonl").read_text()
-    for name in ("loss/adversarial", "loss/deltas", "loss/discriminator", "loss/penalty"):
-        assert name in rows
+    alone = method_lib.create(shrink.sdic("paper_encoder", **{"encoder.adversarial": "0.0"}))
+    assert alone.phases(0) == ("e",) and set(alone.networks()) == {"encoder"}
 
 
 def test_a_step_is_what_it_says():
