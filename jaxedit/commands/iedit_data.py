@@ -13,10 +13,12 @@ from typing import Any
 
 from jaxedit.commands import command, network
 from jaxedit.errors import UserError
+from jaxedit.weights import shipped
 
 # Rules that change what is collected; the others come in later.
 _OF_COLLECTION = ("words", "captioner", "min_side", "max_aspect", "duplicates", "append", "remove",
                   "towers")
+_SHIPPED = ("world-towers", "world-segmenter")
 _SIDE = 512  # of the pictures of pairs, where no run says another
 
 
@@ -32,6 +34,7 @@ def add(commands) -> None:
         "shows samples.\n\n"
         "  jaxedit iedit-data photos/ --output pairs/ --towers clip-vit-large-patch14/ \\\n"
         "      --segmenter clipseg-rd64-refined/\n"
+        "  jaxedit iedit-data scenes:world:64 --output pairs/\n"
         "  jaxedit iedit-data scenes:world:64 --output pairs/ --run runs/iedit-segmenter \\\n"
         "      --set words=world\n"
         "  jaxedit iedit-data --pairs mine.jsonl --output pairs/ --segmenter clipseg-rd64-refined/",
@@ -69,8 +72,13 @@ def build(arguments: argparse.Namespace) -> int:
         raise UserError(f"{arguments.output} already exists. Choose another name or remove it.")
     if (arguments.source is None) == (arguments.pairs is None):
         raise UserError("Give a SOURCE of captioned pictures, or --pairs FILE: one of the two.")
-    _check_networks(arguments)
-    config, start = _configured(arguments)
+    ships = _is_ours(arguments)
+    if ships:
+        command.tell(f"using the weights {' and '.join(map(repr, _SHIPPED))}, which come with "
+                     "jaxedit and know the pictures of scenes:world alone")
+    else:
+        _check_networks(arguments)
+    config, start = _configured(arguments, ships)
     source = _source(arguments)
     sharding.enable_compilation_cache()
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -82,6 +90,12 @@ def build(arguments: argparse.Namespace) -> int:
                  f"{wording.duration(time.monotonic() - started)}); look at "
                  f"{arguments.output / 'page.html'}")
     return 0
+
+
+def _is_ours(arguments: argparse.Namespace) -> bool:
+    """Whether nothing is named that looks, and the pictures are those that our weights know."""
+    named = arguments.run or arguments.towers or arguments.segmenter
+    return not named and (arguments.source or "").startswith("scenes:world")
 
 
 def _check_networks(arguments: argparse.Namespace) -> None:
@@ -99,8 +113,11 @@ def _check_networks(arguments: argparse.Namespace) -> None:
             raise UserError(f"{name} {folder} is no folder.")
 
 
-def _configured(arguments: argparse.Namespace) -> tuple[Any, Any]:
-    """Returns the configuration of all stages, and the state that they start from."""
+def _configured(arguments: argparse.Namespace, ships: bool) -> tuple[Any, Any]:
+    """Returns the configuration of all stages, and the state that they start from.
+
+    `ships` takes the weights that come with the package.
+    """
     import numpy as np
     from ml_collections import ConfigDict
 
@@ -114,6 +131,19 @@ def _configured(arguments: argparse.Namespace) -> tuple[Any, Any]:
     config = ConfigDict({"method": "iedit", "part": "pairs", "image_size": _SIDE,
                          "train": {"seed": arguments.seed}, "pairs": pair_rules.DEFAULTS})
     start = State(step=np.int32(0))
+    if ships:
+        towers, segmenter = (shipped.get(name) for name in _SHIPPED)
+        start = start.replace(frozen={
+            "clip": shipped.load(towers)["params"]["clip"],
+            "segmenter": shipped.load(segmenter)["params"]["segmenter"],
+        })
+        own = config_lib.from_json(json.dumps(segmenter.card["config"]))
+        for key in ("image_size", "towers", "segmenter", "pairs"):
+            config[key] = own[key]
+        with config.unlocked(), config.ignore_type():
+            config.pairs.update(  # as configs/iedit.py:pairs
+                words="world", min_side=64, duplicates=-1, cos_img=(0.0, 0.98), cos_text=0.0
+            )
     if arguments.run is not None:
         stage = _trained(arguments.run)
         own, _, state = readers.load_run(

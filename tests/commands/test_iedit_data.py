@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from jaxedit import cli
+from jaxedit.commands import iedit_data
 from jaxedit.data import sources
-from jaxedit.methods.iedit import collection
+from jaxedit.methods.iedit import collection, encoders
 from jaxedit.run import train
 from tests import shrink
 from tests.methods.iedit import worlds
@@ -188,3 +189,24 @@ def test_a_list_of_pairs_that_cannot_be_used(run, tmp_path, capsys, name, text, 
     (tmp_path / name).write_text(text)
     assert words in refused(capsys, "--pairs", tmp_path / name, "--run", run, "--output",
                             tmp_path / "out")
+
+
+def test_the_weights_that_come_with_jaxedit_serve_the_small_world():
+    words = ["iedit-data", "scenes:world:64", "--output", "pairs"]
+    arguments = cli.build_parser(words).parse_args(words)
+    assert iedit_data._is_ours(arguments)
+    config, start = iedit_data._configured(arguments, True)
+    towers, segmenter = encoders.towers(config, start), encoders.segmenter(config, start)
+    world = sources.create("scenes:world:64", "eval")
+    record = next(r for r in world if r["attributes"]["colour"] == "red")
+    codes = towers.pictures([record["image"]]) @ towers.texts(
+        [record["caption"], record["caption"].replace("red", "blue")]
+    ).T
+    assert codes[0, 0] > codes[0, 1]
+    subject = record["attributes"]["subject"]
+    marked, subject_is = segmenter.masks([record["image"]], [subject])[0], record["alpha"] > 127
+    assert (marked & subject_is).sum() / (marked | subject_is).sum() > 0.5
+    for named in (["--run", "x"], ["--towers", "x"]):
+        assert not iedit_data._is_ours(cli.build_parser(words).parse_args([*words, *named]))
+    photos = ["iedit-data", "photos/", "--output", "pairs"]
+    assert not iedit_data._is_ours(cli.build_parser(photos).parse_args(photos))

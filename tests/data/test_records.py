@@ -18,7 +18,6 @@ def declared(monkeypatch):
     records.declare("prompt", "text")
     records.declare("strength", "number")
     records.declare("latent", "array", folder="codes")
-    records.declare("target", "image")
 
 
 def equal(found, expected):
