@@ -153,6 +153,10 @@ def readme_commands() -> list[str]:
     return [line for line in lines + inline if line.strip() and not line.startswith("#")]
 
 
+def test_the_worked_example_is_short():
+    assert len((ROOT / "tests" / "toy_method.py").read_text().splitlines()) < 250
+
+
 @pytest.mark.parametrize("line", readme_commands())
 def test_readme_command_is_understood(line):
     """Each command of the README parses, and every key it sets exists."""

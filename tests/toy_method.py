@@ -1,8 +1,7 @@
 """A paper in small, complete: the example of "Add a paper", and what the core is tested with.
 
 Two convolutions learn to paint over holes, told by the words of a caption what colour to expect.
-`config.method = "tests.toy_method"`. The preset `demo` is one stage without words; `told` has
-three, of which `colours` is the first alone:
+The preset `demo` is one stage without words; `told` has three, and `colours` the first of them:
 
 1. `colours`, a host stage, measures the mean colour of the pictures that a word goes with;
 2. `sketch` trains with those colours in a frozen text encoder;
@@ -72,8 +71,8 @@ class Transform:
 
     def __call__(self, record, rng):
         image = record["image"]
-        y = int(rng.integers(0, image.shape[0] - self.size + 1)) if self.train else 0
-        x = int(rng.integers(0, image.shape[1] - self.size + 1)) if self.train else 0
+        spare = [side - self.size + 1 for side in image.shape[:2]]
+        y, x = (int(rng.integers(0, n)) if self.train else 0 for n in spare)
         crop = image[y : y + self.size, x : x + self.size].astype(np.float32) / 127.5 - 1
         mask = np.zeros((self.size, self.size, 1), np.float32)
         top = int(rng.integers(0, self.size // 2))
@@ -120,17 +119,14 @@ class Toy(Method):
         return {"painter": Painter(), "critic": Painter()}
 
     def optimizers(self, total_steps):
-        del total_steps
         return {name: optax.adam(self.config.optim.lr) for name in self.networks()}
 
     def spec(self, batch_size):
         size = self.config.image_size
-        spec = {
-            "image": jax.ShapeDtypeStruct((batch_size, size, size, 3), jnp.float32),
-            "mask": jax.ShapeDtypeStruct((batch_size, size, size, 1), jnp.float32),
-        }
+        made = lambda *shape, kind=jnp.float32: jax.ShapeDtypeStruct((batch_size, *shape), kind)
+        spec = {"image": made(size, size, 3), "mask": made(size, size, 1)}
         if self.words:
-            spec["words"] = jax.ShapeDtypeStruct((batch_size, Transform.length), jnp.int32)
+            spec["words"] = made(Transform.length, kind=jnp.int32)
         return spec
 
     def variables(self, rng, spec):
@@ -139,9 +135,7 @@ class Toy(Method):
             name: network.init(jax.random.fold_in(rng, i), x)["params"]
             for i, (name, network) in enumerate(self.networks().items())
         }
-        return State(
-            step=jnp.zeros((), jnp.int32), params=params, stats={"mean": jnp.zeros((3,))}
-        )
+        return State(jnp.zeros((), jnp.int32), params, stats={"mean": jnp.zeros((3,))})
 
     def starting_values(self):
         """The frozen encoder of a stage that has words, whatever else the stage starts from."""
@@ -181,19 +175,16 @@ class Toy(Method):
             value_and_grad, state.params[name], state.stats["mean"], batch,
             self.config.train.accumulate,
         )
-        grads = gradients.synchronise(grads, self.axis_name)
-        mean = gradients.synchronise(mean, self.axis_name)
+        grads, mean = gradients.synchronise((grads, mean), self.axis_name)
         updates, opt = self.optimizers(1)[name].update(grads, state.opt[name], state.params[name])
         params = {**state.params, name: optax.apply_updates(state.params[name], updates)}
         ema = {"painter": optax.incremental_update(params["painter"], state.ema["painter"], 0.1)}
         weight = batch["image"].shape[0]
-        state = state.replace(
-            params=params, opt={**state.opt, name: opt}, stats={"mean": mean}, ema=ema
-        )
+        opt = {**state.opt, name: opt}
+        state = state.replace(params=params, opt=opt, stats={"mean": mean}, ema=ema)
         return state, {f"loss/{phase}": (value * weight, jnp.float32(weight))}
 
     def predict(self, state, inputs, rng, *, task):
-        del rng, task
         image, mask = inputs["image"], inputs["mask"]
         out = Painter().apply({"params": state.ema["painter"]}, self.told(state, inputs))
         return {"composite": image * (1 - mask) + out * mask, "prediction": out}
@@ -214,17 +205,15 @@ class Toy(Method):
         return Transform(self.config.image_size, train, self.words)
 
     def evaluations(self):
-        mean = lambda batch: batch["image"] * (1 - batch["mask"])
         return {"painting": Evaluation(
             "inpaint", "composite", "image", ("psnr", "l1"), groups=("low", "high"),
             group=lambda b: ["low" if m.mean() < 0.1 else "high" for m in b["mask"]],
-            baselines={"grey": mean}, best=("psnr", "max"),
+            baselines={"grey": lambda b: b["image"] * (1 - b["mask"])}, best=("psnr", "max"),
         )}
 
     def pictures(self, batch, outputs):
         given = batch["image"] * (1 - batch["mask"])
-        images = {"given": given, "result": outputs["composite"]}
-        return {name: levels.of_picture(image) for name, image in images.items()}
+        return jax.tree.map(levels.of_picture, {"given": given, "result": outputs["composite"]})
 
 
 # What the values of its keys may be; those of the core's that it does not read stay as they are.
@@ -244,9 +233,7 @@ def create(config, axis_name=None, artifacts=None):
 
 def get_config(preset="demo"):
     config = common.base()
-    config.preset = preset
-    config.method = "tests.toy_method"
-    config.image_size = 16
+    config.update(preset=preset, method="tests.toy_method", image_size=16)
     config.optim = {"lr": 1e-2}
     config.explode_at = 0  # the step from which the loss is NaN
     config.build_records, config.build_pause = 64, 0.0  # pictures to measure; seconds a piece
@@ -257,6 +244,5 @@ def get_config(preset="demo"):
         {"name": "sketch", "overrides": {"train": {"steps": 6}}},
         {"name": "finish", "start": (("sketch:ema/painter", "params/painter"),)},
     )
-    presets = {"demo": (), "told": stages, "colours": stages[:1]}
-    config.stages = choose_preset(presets, preset)
+    config.stages = choose_preset({"demo": (), "told": stages, "colours": stages[:1]}, preset)
     return config.lock()
