@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments, rest = parser.parse_known_args(argv)
     ends = getattr(arguments, "may_end_in_output", False) and arguments.output is None
     if ends and len(rest) == 1 and not rest[0].startswith("-"):
-        arguments.output = pathlib.Path(rest.pop())
+        arguments.output, arguments.named_last = pathlib.Path(rest.pop()), True
     if rest and not getattr(arguments, "takes_overrides", False):
         parser.error(f"unknown argument: {' '.join(rest)}")
     arguments.overrides = rest

@@ -18,10 +18,14 @@ def resized(hole: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     if hole.shape == tuple(size):
         return hole
-    height, width = size
-    shrinks = height < hole.shape[0] or width < hole.shape[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST
-    return cv2.resize(hole.astype(np.float32), (width, height), interpolation=how) > 0
+    touched = hole.astype(np.float32)
+    # One axis after the other: only so does a mean over areas leave nothing out where one grows.
+    for axis, side in enumerate(size):
+        old = touched.shape[axis]
+        how = cv2.INTER_AREA if side < old else cv2.INTER_NEAREST
+        shape = (touched.shape[1], side) if axis == 0 else (side, touched.shape[0])
+        touched = (cv2.resize(touched, shape, interpolation=how) > 0).astype(np.float32)
+    return touched > 0
 
 
 def grown(hole: np.ndarray, pixels: int) -> np.ndarray:
@@ -32,6 +36,7 @@ def grown(hole: np.ndarray, pixels: int) -> np.ndarray:
     """
     if pixels == 0 or not hole.any() or hole.all():
         return hole
+    pixels = max(-sum(hole.shape), min(pixels, sum(hole.shape)))  # no distance is longer
     if pixels > 0:
         return ndimage.distance_transform_edt(~hole) <= pixels
     return ndimage.distance_transform_edt(hole) > -pixels

@@ -99,7 +99,8 @@ def build(arguments: argparse.Namespace) -> int:
         "network": {"classes": classes.count},
         "data": {"source": name, "thin": tuple(map(classes.names.index, arguments.thin))},
         "bank": {"scale": arguments.scale, "area_share": 0.0, "licence": arguments.licence,
-                 "licences": tuple(arguments.only)},
+                 "licences": tuple(arguments.only), "share": 1.0},
+        "train": {"seed": 0},  # of a share that is drawn
     })
     output.parent.mkdir(parents=True, exist_ok=True)
     command.tell(f"cutting {len(source)} pictures of {source.description} into segments")

@@ -34,13 +34,23 @@ def add_output(parser: argparse.ArgumentParser, what: str, metavar: str = "OUT")
     """Adds where the result goes: --output, or the last word of the command (see `need_output`)."""
     parser.add_argument("--output", type=pathlib.Path, metavar=metavar,
                         help=f"{what}; may be the command's last word instead")
-    parser.set_defaults(may_end_in_output=True)
+    parser.set_defaults(may_end_in_output=True, named_last=False)
 
 
 def need_output(arguments: argparse.Namespace) -> None:
-    """Raises UserError where the command does not say where its result goes."""
+    """Raises UserError where the command does not say where its result goes.
+
+    Or where --overwrite would replace a file that was named last: a mask whose option was
+    forgotten, say.
+    """
     if arguments.output is None:
         raise UserError("Where does the result go? Name it last, or add --output OUT.")
+    replaces = getattr(arguments, "overwrite", False) and arguments.output.is_file()
+    if arguments.named_last and replaces:
+        raise UserError(
+            f"{arguments.output} exists, and was named last, where the result goes. To replace it "
+            f"write --output {arguments.output}."
+        )
 
 
 def tell(line: str) -> None:

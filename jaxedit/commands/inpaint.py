@@ -82,8 +82,12 @@ def add(commands) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """`jaxedit inpaint`."""
+    if arguments.mask_from and (arguments.invert_mask or arguments.resize_mask):
+        raise UserError("--invert-mask and --resize-mask are about a MASK; leave them out with "
+                        "--mask-from.")
     if arguments.mask_from and arguments.output is None:
-        arguments.mask, arguments.output = None, arguments.mask  # the last word was not a mask
+        arguments.mask, arguments.output = None, arguments.mask  # the last word was no mask
+        arguments.named_last = True
     command.need_output(arguments)
     network.check(arguments, "inpaint")
     check_cutting(arguments)
@@ -298,16 +302,21 @@ def read(
     """
     photo = photograph.fitting(photograph.read(job.photo), job.output)
     if by_alpha:
-        photo, hole = _hole_of_transparency(photo, job)
+        hole = _hole_of_transparency(photo, job)
     else:
         hole = images.read_mask(job.companion, invert=invert)
         if edge.resize:
+            if _other_shape(hole.shape, photo.size):
+                say(f"warning: {job.companion} has another shape than {job.photo}; it is stretched")
             hole = hole_shapes.resized(hole, photo.size)
         batch_files.check_size(
             job, "mask", photo.size, hole.shape, "or add --resize-mask, which scales it"
         )
         _check_hole(hole, job, invert, say)
     hole = edge.shape(hole)
+    if by_alpha:
+        opaque = np.where(hole, np.uint8(255), photo.alpha)
+        photo = dataclasses.replace(photo, alpha=opaque if opaque.min() < 255 else None)
     photograph.check_holds(job.output, photo)
     for note in photo.notes:
         say(f"warning: {note}")
@@ -316,8 +325,8 @@ def read(
     return photo, hole
 
 
-def _hole_of_transparency(photo: Photograph, job: Job) -> tuple[Photograph, np.ndarray]:
-    """Returns the photograph, opaque in its hole, and the hole."""
+def _hole_of_transparency(photo: Photograph, job: Job) -> np.ndarray:
+    """Returns the hole, bool (H, W), where the photograph is transparent by half or more."""
     if photo.alpha is None:
         raise UserError(
             f"The photo {job.photo} is not transparent anywhere, so --mask-from alpha finds no "
@@ -330,8 +339,7 @@ def _hole_of_transparency(photo: Photograph, job: Job) -> tuple[Photograph, np.n
             f"{'everywhere' if hole.all() else 'nowhere'}, so --mask-from alpha marks no hole in "
             "it. Name a mask, or make the hole alone transparent."
         )
-    alpha = np.where(hole, np.uint8(255), photo.alpha)
-    return dataclasses.replace(photo, alpha=alpha if alpha.min() < 255 else None), hole
+    return hole
 
 
 def _check_hole(
@@ -358,6 +366,11 @@ def _check_hole(
             f"warning: {job.companion} marks {share:.0%} of the photo as a hole. If it marks what "
             f"to keep instead, {'leave out' if invert else 'add'} --invert-mask."
         )
+
+
+def _other_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether the sides of one size are in another ratio, beyond what rounding does."""
+    return abs(one[0] * other[1] - one[1] * other[0]) > max(*one, *other)
 
 
 def _is_whole(value: object, least: int) -> bool:

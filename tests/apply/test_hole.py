@@ -53,3 +53,16 @@ def test_the_edge_fades_to_the_photograph(pixels):
     np.testing.assert_allclose(row[:5], [0, 0.25, 0.5, 0.75, 1], atol=0.003)
     np.testing.assert_array_equal(row, row[::-1])
     assert (result[square()] == most).all()
+
+
+def test_lines_survive_where_one_side_grows_and_the_other_shrinks():
+    for line in range(200):
+        mask = np.zeros((50, 200), bool)
+        mask[:, line] = True
+        assert hole.resized(mask, (100, 60)).any(0).sum() >= 1
+        assert hole.resized(mask.T, (60, 100)).any(1).sum() >= 1
+
+
+def test_a_distance_beyond_every_number_is_that_of_the_picture():
+    assert hole.grown(square(), 10**400).all()
+    assert not hole.grown(square(), -(10**400)).any()
