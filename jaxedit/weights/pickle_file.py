@@ -13,6 +13,7 @@ array is compared with the bytes that there are before it is made.
 
 from __future__ import annotations
 
+import collections
 import io
 import math
 import pickle
@@ -28,6 +29,11 @@ from jaxedit.weights.torch_file import LazyTensor, Storage, TorchFile
 
 _NETWORKS = ("G", "D", "G_ema")
 _DEEPEST = 64  # modules within modules
+# Modules and arrays of a network, counted at every path to them, and characters of their names.
+# The generators of stylegan2-ada have a few hundred of names of less than a hundred.
+_MOST_ENTRIES = 100_000
+_LONGEST_NAME = 1000
+_LARGEST_SIDE = 2**63 - 1
 
 
 class Module:
@@ -39,7 +45,14 @@ class Module:
         self.state = state
 
 
-class Network:
+class _Unalterable(type):
+    """The type of a class that a pickle names, and whose attributes it cannot set."""
+
+    def __setattr__(cls, name, value):
+        raise AttributeError(f"{name} of {cls.__name__} cannot be set by a file")
+
+
+class Network(metaclass=_Unalterable):
     """A network of TensorFlow by its state."""
 
     __slots__ = ("state",)
@@ -48,19 +61,15 @@ class Network:
         self.state = state if isinstance(state, dict) else {}
 
 
-class _Entries(dict):
-    """In the place of dictionaries with attributes."""
-
-    __slots__ = ()
-
-
 class _NumPyType:
     """In the place of numpy.dtype: what it is called, and its byte order."""
 
     __slots__ = ("name", "order")
 
     def __init__(self, name: Any):
-        self.name, self.order = str(name), "<"
+        if not isinstance(name, str):
+            raise pickle.UnpicklingError("a type of numbers whose name is no text")
+        self.name, self.order = name, "<"
 
     def __setstate__(self, state):
         self.order = state[1]
@@ -101,16 +110,18 @@ _CALLABLES = {
     ("numpy._core.multiarray", "_reconstruct"): lambda *unused: _NumPyArray(),
     ("numpy", "dtype"): lambda name, *unused: _NumPyType(name),
     ("_codecs", "encode"): _encode,
-    ("builtins", "set"): lambda values=(): frozenset(values),
-    ("__builtin__", "set"): lambda values=(): frozenset(values),
+    # No set is read, and one that is hashed could hold others: see `pickle_limits`.
+    ("builtins", "set"): lambda *unused: torch_file.Ignored(),
+    ("__builtin__", "set"): lambda *unused: torch_file.Ignored(),
 }
 _ALLOWED = {
     **torch_file.ALLOWED,
     **{name: torch_file.Function(function) for name, function in _CALLABLES.items()},
     ("numpy", "ndarray"): None,  # the argument of _reconstruct
-    ("dnnlib.util", "EasyDict"): _Entries,
-    ("dnnlib", "EasyDict"): _Entries,
-    ("dnnlib.tflib.network", "Network"): Network,
+    # What is handed out as a class a pickle could set attributes on: those written in C refuse.
+    ("dnnlib.util", "EasyDict"): collections.OrderedDict,
+    ("dnnlib", "EasyDict"): collections.OrderedDict,
+    ("dnnlib.tflib.network", "Network"): Network,  # and so does its type
 }
 
 
@@ -188,7 +199,11 @@ class PickleFile(TorchFile):
 
     def _arrays(self, network: Any) -> Iterator[tuple[str, LazyTensor]]:
         walk = _of_network if isinstance(network, Network) else _of_module
-        for name, value in walk(network):
+        for count, (name, value) in enumerate(walk(network)):
+            if count > _MOST_ENTRIES:
+                raise pickle.UnpicklingError("networks with entries without end")
+            if len(name) > _LONGEST_NAME:
+                raise pickle.UnpicklingError(f"a name of more than {_LONGEST_NAME} characters")
             if isinstance(value, _NumPyArray):
                 value = self._tensor(value)
             if isinstance(value, LazyTensor):
@@ -199,8 +214,10 @@ class PickleFile(TorchFile):
         if dtype is None:
             return None
         shape = tuple(int(side) for side in array.shape)
+        if len(shape) > torch_file.MOST_AXES or not all(0 <= n <= _LARGEST_SIDE for n in shape):
+            raise pickle.UnpicklingError("an array of an impossible shape")
         size = math.prod(shape)  # of whole numbers of any length: nothing overflows
-        if min((0, *shape)) < 0 or not isinstance(array.data, bytes) or (
+        if not isinstance(array.data, bytes) or (
             len(array.data) != size * dtype.itemsize
         ):
             raise pickle.UnpicklingError("an array of another size than it says")
@@ -237,29 +254,41 @@ def _networks(found: Any) -> dict[str, Any]:
 
 
 def _of_module(module: Module, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yields dotted name -> array of a module and those within it."""
+    """Yields dotted name -> entry (array, module or other) of a module and those within it.
+
+    A module is met once for every path to it, of which few modules can have a great many.
+    """
     _check_depth(depth)
     for kind in ("_parameters", "_buffers"):
         yield from _items(module.state.get(kind))
     for name, part in _items(module.state.get("_modules")):
+        yield name, part
         if isinstance(part, Module):
             for inner, value in _of_module(part, depth + 1):
                 yield f"{name}.{inner}", value
 
 
 def _of_network(network: Network, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yields slash-separated name -> array of a network and its components."""
+    """Yields slash-separated name -> entry of a network and its components, likewise."""
     _check_depth(depth)
     for name, value in network.state.get("variables", ()):
-        yield str(name), value
+        yield _text(name), value
     for name, part in _items(network.state.get("components")):
+        yield name, part
         if isinstance(part, Network):
             for inner, value in _of_network(part, depth + 1):
                 yield f"{name}/{inner}", value
 
 
-def _items(found: Any) -> list[tuple[str, Any]]:
-    return [(str(key), value) for key, value in found.items()] if isinstance(found, dict) else []
+def _items(found: Any) -> Iterator[tuple[str, Any]]:
+    for key, value in found.items() if isinstance(found, dict) else ():
+        yield _text(key), value
+
+
+def _text(name: Any) -> str:
+    if not isinstance(name, str):  # As text, a tuple can be far larger than it is.
+        raise pickle.UnpicklingError("a name that is no text")
+    return name
 
 
 def _check_depth(depth: int) -> None:

@@ -58,7 +58,7 @@ _DTYPES = {
 
 _REPEATED_LIMIT = 1 << 24  # elements of a tensor that repeats its storage
 _ROOM = 1 << 28  # bytes that all tensors together may take beyond four times the file
-_MOST_AXES = 32
+MOST_AXES = 32
 
 
 class DType(NamedTuple):
@@ -102,20 +102,27 @@ class Function:
 
 
 def _rebuild_tensor(storage, offset, size, stride, *unused):
-    del unused
-    return LazyTensor(storage, storage.dtype, int(offset), _integers(size), _integers(stride))
+    return _rebuild_tensor_v3(storage, offset, size, stride, False, None, storage, *unused)
 
 
 def _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype, *unused):
     del requires_grad, hooks, unused
+    if not isinstance(storage, Storage) or not isinstance(dtype, DType | Storage):
+        raise pickle.UnpicklingError("a tensor without a storage")
     return LazyTensor(storage, dtype.dtype, int(offset), _integers(size), _integers(stride))
+
+
+def _rebuild_parameter(data, *unused):
+    if not isinstance(data, LazyTensor):
+        raise pickle.UnpicklingError("a parameter that is no tensor")
+    return data
 
 
 def _integers(values) -> tuple[int, ...]:
     return tuple(int(value) for value in values)
 
 
-class _Ignored:
+class Ignored:
     """In the place of what training has noted beside the arrays, which nothing here reads."""
 
     __slots__ = ()
@@ -133,13 +140,13 @@ _NOTES = (
     ("numpy", "dtype"), ("_codecs", "encode"),
 )
 ALLOWED: dict[tuple[str, str], Any] = {
-    **{name: Function(lambda *unused: _Ignored()) for name in _NOTES},
+    **{name: Function(lambda *unused: Ignored()) for name in _NOTES},
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("torch._utils", "_rebuild_tensor"): Function(_rebuild_tensor),
     ("torch._utils", "_rebuild_tensor_v2"): Function(_rebuild_tensor),
     ("torch._utils", "_rebuild_tensor_v3"): Function(_rebuild_tensor_v3),
-    ("torch._utils", "_rebuild_parameter"): Function(lambda data, *unused: data),
-    ("torch._utils", "_rebuild_parameter_with_state"): Function(lambda data, *unused: data),
+    ("torch._utils", "_rebuild_parameter"): Function(_rebuild_parameter),
+    ("torch._utils", "_rebuild_parameter_with_state"): Function(_rebuild_parameter),
     ("torch", "Size"): Function(_integers),
 }
 for _module in ("torch", "torch.cuda", "torch.storage"):
@@ -169,12 +176,12 @@ class Unpickler(pickle.Unpickler):
 
     def persistent_load(self, identifier: Any) -> Storage:
         kind, storage_type, key, _, count, *view = identifier
-        if kind != "storage" or not isinstance(storage_type, DType):
-            raise pickle.UnpicklingError(f"unknown persistent id {kind!r}")
+        if (kind, type(storage_type), type(key)) != ("storage", DType, str):
+            raise pickle.UnpicklingError("an unknown persistent id")
         if view and view[0] is not None:
             _, start, count = view[0]
-            return Storage(str(key), storage_type.dtype, int(start), int(count))
-        return Storage(str(key), storage_type.dtype, 0, int(count))
+            return Storage(key, storage_type.dtype, int(start), int(count))
+        return Storage(key, storage_type.dtype, 0, int(count))
 
 
 class TorchFile(abc.ABC):
@@ -197,16 +204,16 @@ class TorchFile(abc.ABC):
 
         To be called before any is read: repeated storages can make gigabytes of a few bytes.
         """
-        limit = 4 * self.path.stat().st_size + _ROOM
-        total = 0
+        total, limit = 0, 4 * self.path.stat().st_size + _ROOM
         for tensor in tensors:
-            if len(tensor.size) > _MOST_AXES:
+            if len(tensor.size) > MOST_AXES:
                 raise self.damaged(f"a tensor has {len(tensor.size)} axes")
             # An empty tensor takes nothing, but its other sides are asked for.
             total += math.prod(max(1, side) for side in tensor.size) * tensor.dtype.itemsize
         if total > limit:
+            size = min(total, 2**90) / 2**30  # of more, no float can be made
             raise self.damaged(
-                f"its tensors would take {total / 2**30:.1f} GiB, far more than the file holds"
+                f"its tensors would take {size:.1f} GiB, far more than the file holds"
             )
 
     def read(self, tensor: LazyTensor) -> np.ndarray:
@@ -216,8 +223,8 @@ class TorchFile(abc.ABC):
           UserError: the tensor reaches outside of its storage, or the storage is damaged.
         """
         storage = tensor.storage
-        if len(tensor.size) != len(tensor.stride) or min((0, tensor.offset, *tensor.size,
-                                                          *tensor.stride)) < 0:
+        numbers = (tensor.offset, *tensor.size, *tensor.stride)
+        if len(tensor.size) != len(tensor.stride) or not all(0 <= n < 2**48 for n in numbers):
             raise self.damaged("a tensor has an impossible shape")
         # An untyped storage counts bytes, others count elements.
         available = storage.count * storage.dtype.itemsize // tensor.dtype.itemsize
@@ -336,8 +343,9 @@ class LegacyFile(TorchFile):
             raise self.big_endian()
         self.contents = self.unpickle(self._stream)
         keys = self.unpickle(self._stream)
-        self._start = self._stream.tell()
-        self._keys = [str(key) for key in keys] if isinstance(keys, list) else []
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            raise self.damaged("its storages have no names")
+        self._keys, self._start = keys, self._stream.tell()
         self._places: dict[str, tuple[int, int]] = {}
 
     def read_bytes(self, storage: Storage) -> bytes:

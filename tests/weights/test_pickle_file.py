@@ -6,6 +6,7 @@ written here.
 """
 
 import collections
+import io
 import os
 import pickle
 import struct
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 
 from jaxedit.errors import UserError
-from jaxedit.weights import reader
+from jaxedit.weights import pickle_file, reader
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -176,3 +177,115 @@ def test_the_same_limits_hold_for_torch_files(tmp_path):
 def test_other_pickles(tmp_path):
     with pytest.raises(UserError, match="a pickle without networks that are read here"):
         reader.read(written(tmp_path, {"a": 1}))
+
+
+def nested_twice(times):
+    """A tuple that holds a tuple twice, which holds another twice: a byte or two for each."""
+    return b"K\x01" + b"2\x86" * times
+
+
+def modules_twice(times):
+    """A module that holds another under two names, and so on."""
+    start = b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n}X\5\0\0\0state}"
+    module = start + b"s\x85R"
+    for place in range(times):
+        again = b"h" + bytes([place]) + b"s"
+        module += b"q" + bytes([place]) + b"0" + start + b"X\x08\0\0\0_modules}X\1\0\0\0a" + (
+            again + b"X\1\0\0\0b" + again + b"ss\x85R"
+        )
+    return module
+
+
+def networks_twice(times):
+    start = b"cdnnlib.tflib.network\nNetwork\n)\x81"
+    network = start + b"}b"
+    for place in range(times):
+        again = b"h" + bytes([place]) + b"s"
+        network += b"q" + bytes([place]) + b"0" + start + b"}X\x0a\0\0\0components}X\1\0\0\0a" + (
+            again + b"X\1\0\0\0b" + again + b"sb"
+        )
+    return network
+
+
+@pytest.mark.parametrize("name", ["dnnlib.util\nEasyDict", "dnnlib\nEasyDict",
+                                  "collections\nOrderedDict", "dnnlib.tflib.network\nNetwork"])
+@pytest.mark.parametrize("attribute", ["get", "__setitem__", "__setstate__", "__init__"])
+def test_no_class_is_altered(name, attribute, tmp_path):
+    """Neither by its dict nor through setattr: what is altered stays so for the whole process."""
+    module, _, short = name.partition("\n")
+    handed_out = pickle_file._ALLOWED[module, short]
+    before = dict(vars(handed_out))
+    pair = b"X" + struct.pack("<I", len(attribute)) + attribute.encode() + (
+        b"ccollections\nOrderedDict\n"
+    )
+    for state in (b"}" + pair + b"s", b"N}" + pair + b"s\x86"):
+        with pytest.raises(UserError, match="damaged"):
+            reader.read(
+                written(tmp_path, b"\x80\x02c" + name.encode() + b"\n" + state + b"b."),
+                nested=("G_ema",),
+            )
+    assert dict(vars(handed_out)) == before
+    with pytest.raises((TypeError, AttributeError)):  # whatever else a pickle might call
+        setattr(handed_out, attribute, None)
+
+
+def test_dictionaries_with_attributes_are_read(tmp_path, monkeypatch):
+    module = types.ModuleType("dnnlib.util")
+    module.EasyDict = type("EasyDict", (dict,), {"__module__": "dnnlib.util"})
+    monkeypatch.setitem(sys.modules, "dnnlib", types.ModuleType("dnnlib"))
+    monkeypatch.setitem(sys.modules, "dnnlib.util", module)
+    for protocol in (2, 4):
+        content = pickle.dumps(module.EasyDict(a=1, b=module.EasyDict(c=2)), protocol)
+        found = pickle_file._Unpickler(io.BytesIO(content), tmp_path, {}).load()
+        assert found == {"a": 1, "b": {"c": 2}}
+
+
+@pytest.mark.parametrize("content, message", [
+    (b"}X\5\0\0\0G_ema" + modules_twice(40) + b"s.", "entries without end"),
+    (networks_twice(40) + b".", "entries without end"),
+    (b"cnumpy\ndtype\n" + nested_twice(40) + b"\x85R.", "nested without measure"),
+    (b"}" + nested_twice(40) + b"K\x01s.", "nested without measure"),
+    (b"}(" + nested_twice(40) + b"K\x01u.", "nested without measure"),
+    (b"\x8f(" + nested_twice(40) + b"\x90.", "nested without measure"),  # a set
+    (b"K\x01" + b"".join(
+        b"q" + bytes([n]) + b"0(h" + bytes([n]) + b"(h" + bytes([n]) + b"\x91\x91"
+        for n in range(40)) + b".", "nested without measure"),  # frozen sets
+    (b"K\x01" + b"q\0(h\0" + b"h\0" * 9 + b"t" + b"".join(
+        b"q\0(" + b"h\0" * 1000 + b"t" for _ in range(3)) + b".", "nested without measure"),
+    # Hashing follows it on the machine's stack, which ends.
+    (b"}K\x01" + b"\x85" * 10**6 + b"K\x01s.", "nested without measure"),
+    (b"cnumpy\ndtype\n" + nested_twice(3) + b"\x85R.", "whose name is no text"),
+    (b"}X\5\0\0\0G_ema" + modules_twice(1).replace(b"X\1\0\0\0a", nested_twice(3)) + b"s.",
+     "a name that is no text"),
+    (b"}X\5\0\0\0G_ema" + modules_twice(1).replace(
+        b"X\1\0\0\0a", b"X" + struct.pack("<I", 5000) + b"a" * 5000) + b"s.", "a name of more"),
+])
+def test_little_files_that_ask_for_endless_work(content, message, tmp_path):
+    """Where such are not refused some run for hours, some take all memory or end the process."""
+    tracemalloc.start()
+    with pytest.raises(UserError, match=message):
+        reader.read(written(tmp_path, b"\x80\x04" + content), nested=("G_ema",))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**26
+
+
+def test_variables_without_a_text_for_a_name(tmp_path, tensorflow):
+    network = tensorflow({("x", ("y",)): np.zeros(2)})
+    with pytest.raises(UserError, match="a name that is no text"):
+        reader.read(written(tmp_path, network), nested=("G_ema",))
+
+
+def test_what_is_shared_and_nested_in_measure_is_read(tmp_path, tensorflow):
+    """Tuples in tuples, many references to one object, and one network under several names."""
+    shared = tuple((n, (n, (n,))) for n in range(50))
+    part = tensorflow({"x": np.arange(3.0)})
+    parts = {f"part{n}": part for n in range(20)}
+    network = tensorflow({"y": np.ones(2)}, parts)
+    network.state["static_kwargs"] = {"sizes": [shared] * 500, "set": {1, 2}, ("a", ("b", 1)): 0}
+    for protocol in (2, 4):
+        if protocol == 4:
+            network.state["frozen"] = frozenset([1, (2, 3)])
+        path = written(tmp_path, pickle.dumps((network, network, network), protocol))
+        arrays = reader.read(path, nested=("G",))
+        assert len(arrays) == 21 and arrays["part7/x"].tolist() == [0, 1, 2]

@@ -188,6 +188,43 @@ def test_sizes_are_summed_before_anything_is_read(change, tmp_path, monkeypatch)
         reader._read_torch(file, (), "", ())
 
 
+NESTED = b"K\x01" + b"2\x86" * 40  # a tuple that holds one twice, and so on
+TWICE = b"K\x01" + b"2\x86" * 3
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        (b"X\x01\0\0\x000", NESTED, "nested without measure"),  # the key of the storage
+        (b"X\x07\0\0\0storage", NESTED, "nested without measure"),
+        (b"X\x01\0\0\x000", TWICE, "unknown persistent id"),
+        (b"X\x07\0\0\0storage", TWICE, "unknown persistent id"),
+        (b"X\x01\0\0\0a", NESTED, "nested without measure"),  # the key of a dict
+        (REBUILD, b"ctorch._utils\n_rebuild_parameter\n", "a parameter that is no tensor"),
+        (b"tQ", b"t", "a tensor without a storage"),
+        (b"(J" + _int(1) + b"t\x89", b"(\x8a\x0a" + b"\0" * 9 + b"\1t\x89", "impossible shape"),
+        (b"(J" + _int(4) + b"t", b"(" + (b"\x8a\x08" + b"\0" * 7 + b"\x40") * 32 + b"t",
+         "far more than the file holds"),
+    ],
+)
+def test_little_torch_files_that_ask_for_endless_work(old, new, message, tmp_path):
+    data = tensor_pickle()
+    assert data.count(old) == 1
+    path = zip_file(tmp_path / "a.pt", data.replace(old, new), _0=bytes(16))
+    with pytest.raises(UserError, match=message):
+        reader.read(path)
+
+
+@pytest.mark.parametrize("key", [TWICE, NESTED])
+def test_keys_of_the_legacy_form_are_texts(key, tmp_path):
+    path = legacy_file(tmp_path / "a.pt", b"\x80\x02}.")
+    content = path.read_bytes()
+    assert content.endswith(b"]q\0.")
+    path.write_bytes(content.removesuffix(b".") + key + b"a.")
+    with pytest.raises(UserError, match="storages have no names|nested without measure"):
+        reader.read(path)
+
+
 def test_eight_bit_floats_are_named(tmp_path):
     header = json.dumps({"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}).encode()
     path = tmp_path / "a.safetensors"
