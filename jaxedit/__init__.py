@@ -7,7 +7,8 @@
     jaxedit.edit(photo, "a red hat", mask=hat, run="runs/mine")
     jaxedit.invert(face, run="runs/mine", edits={"smile": 2})
 
-See `jaxedit.api`. Nothing heavy, JAX above all, is imported before the first call.
+What is wrong with what they are given is a `jaxedit.UserError`. See `jaxedit.api`. Nothing heavy,
+JAX above all, is imported before the first call.
 """
 
 from typing import Any
@@ -21,6 +22,10 @@ def __getattr__(name: str) -> Any:
         from jaxedit import api
 
         return getattr(api, name)
+    if name == "UserError":  # what the functions raise
+        from jaxedit.errors import UserError
+
+        return UserError
     raise AttributeError(f"module 'jaxedit' has no attribute {name!r}")
 
 

@@ -138,11 +138,17 @@ def _fill_part(
     steps = math.log(max(1.0, 2 * depth.max() / cutting.reach), _LARGEST_STEP)
     if steps == 0:
         return _run(tool, image, hole, inside, cutting)
-    scale = _LARGEST_STEP ** (-steps / math.ceil(steps))
+    # The hole's depth at the smaller size, less the pixel by which what it touches may widen it:
+    # otherwise a hole little deeper than the network's reach would never come to be within it.
+    smaller = depth.max() * _LARGEST_STEP ** (-steps / math.ceil(steps))
+    scale = max(smaller - 1, smaller / 2) / depth.max()
     size = tuple(max(1, round(scale * n)) for n in (hole.shape[1], hole.shape[0]))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     # Whatever the hole has touched belongs to it.
     touched = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+    # Nothing is known any more, or the hole is too thin to lose depth.
+    if touched.all() or ndimage.distance_transform_edt(touched).max() >= depth.max():
+        return _run(tool, image, hole, inside, cutting)
     coarse = _fill_part(tool, small, touched, touched, cutting)
     shape = (hole.shape[1], hole.shape[0])
     enlarged = np.clip(cv2.resize(coarse, shape, interpolation=cv2.INTER_CUBIC), -1, 1)

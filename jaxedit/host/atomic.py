@@ -112,6 +112,11 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def is_temporary(path: pathlib.Path) -> bool:
+    """Whether a file or folder has the name of one that is being written here."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
 def remove_leftovers(folder: str | os.PathLike, alone: bool = False) -> list[pathlib.Path]:
     """Removes the temporary files and folders of writers that were killed; returns their paths.
 

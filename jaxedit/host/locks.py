@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import filelock
 
 from jaxedit.errors import UserError
-from jaxedit.host import json_text
+from jaxedit.host import atomic, json_text
 
 # What `hold` leaves in a folder; a folder with nothing else in it counts as empty.
 FILES = (".run.lock", ".run.owner.json")
@@ -98,5 +98,8 @@ def owner(folder: pathlib.Path) -> str:
 
 
 def is_empty(folder: pathlib.Path) -> bool:
-    """Whether a folder holds nothing but what `hold` leaves there."""
-    return all(path.name in FILES for path in folder.iterdir())
+    """Whether a folder holds nothing but what `hold` leaves there and what is being written.
+
+    Another process of the same run may be about to write the first file.
+    """
+    return all(path.name in FILES or atomic.is_temporary(path) for path in folder.iterdir())

@@ -109,3 +109,14 @@ def test_grey_of_16_bits_keeps_them():
     assert result.pixels.dtype == np.uint16
     # The mean of float32 numbers is a few of 65,536 levels off; 8 bits would be up to 128 off.
     assert np.abs(result.pixels.astype(int) - 51_111).max() <= 8
+
+
+@pytest.mark.parametrize("reach", [4, 32, 128])
+def test_a_hole_of_any_depth_comes_to_an_end(reach):
+    """One that is hardly deeper than the reach, too, and one that smaller sizes widen."""
+    y, x = np.mgrid[:270, :480]
+    for radius in (reach // 2 + 1, reach // 2 + 2, 36, 50, 53, 57, 63, 100, 130):
+        hole = np.hypot(y - 135, (x - 240) / 1.3) < radius
+        tool = MeanFill()
+        crops.fill(tool, picture(270, 480), hole, Cutting(reach=reach, smallest=64))
+        assert len(tool.seen) <= 12, radius

@@ -1,5 +1,6 @@
 """A user's photograph: what must survive an edit survives it."""
 
+import functools
 import io
 
 import numpy as np
@@ -25,6 +26,7 @@ def exif_bytes(orientation=1):
     return exif.tobytes()
 
 
+@functools.cache  # a profile has the second of its making in it
 def profile_bytes():
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

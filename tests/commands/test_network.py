@@ -97,9 +97,9 @@ def test_mistakes_end_with_one_message(run, files, capsys):
 
 
 @pytest.mark.parametrize("words", [
-    ["--run", "r", "--output", "o.png"],
+    ["--box", "1,2,3,4", "--mask", "m.png", "--run", "r", "--output", "o.png"],
     ["--trimap", "t.png", "--mask", "m.png", "--run", "r", "--output", "o.png"],
-    ["--trimap", "t.png", "--run", "r"],
+    ["--trimap", "t.png", "--run", "r", "--weights", "w", "--output", "o.png"],
     ["--trimap", "t.png", "--run", "r", "--output", "o.png", "--tile", "large"],
 ])
 def test_wrong_usage(words, capsys):
