@@ -278,12 +278,31 @@ def _to_do(
     left = [job for job in jobs if not (skip and done(job))]
     if len(left) < len(jobs):
         say(f"{len(jobs) - len(left)} of {len(jobs)} results exist already and are left alone.")
+    inputs = {path for job in jobs for path in (job.photo, job.companion)}
+    kept = {_file(path) for path in inputs if path.exists()}
+    planned: dict[Path, Job] = {}
     for job in left:
         for path in outputs(job, variants):
+            if path.exists() and _file(path) in kept:
+                raise UserError(
+                    f"Output {path} is an input file, which would be lost. Choose another name."
+                )
+            other = planned.setdefault(path.absolute(), job)
+            if other is not job:
+                raise UserError(
+                    f"The results of {other.photo} and {job.photo} would both be {path}. Rename "
+                    "one of them."
+                )
             # Of several results some may be there; the rest is what is left to do.
             again = overwrite or skip and variants > 1
             check_output(path, (job.photo, job.companion, *others), again, suffixes)
     return left
+
+
+def _file(path: Path) -> tuple[int, int]:
+    """Returns what tells a file apart from all others, whatever path leads to it."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _failed(

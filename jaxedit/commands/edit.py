@@ -147,7 +147,14 @@ def collect(
     options |= {"variants": variants}
     if mask is None:
         return batch_files.collect_alone(photo, output, **options)
-    return batch_files.collect(photo, mask, output, what="mask", **options)
+    jobs = batch_files.collect(photo, mask, output, what="mask", **options)
+    for job in jobs:
+        if job.photo.samefile(job.companion):
+            raise UserError(
+                f"The mask {job.companion} is the photo itself. Name a black-and-white image, "
+                "white where the photo may change."
+            )
+    return jobs
 
 
 def run(

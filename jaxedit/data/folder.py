@@ -28,6 +28,7 @@ Corrupt or empty files are named and skipped.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import pathlib
@@ -122,6 +123,11 @@ class FolderSource(Source):
     def items(self) -> tuple[Item, ...]:
         """Returns what the records are made of, in their order."""
         return tuple(self._items)
+
+    def fingerprint(self) -> str:
+        names = "\n".join(self.name(index) for index in range(len(self)))
+        about = f"{super().fingerprint()}\n{names}"
+        return hashlib.sha256(about.encode(errors="surrogateescape")).hexdigest()
 
     def name(self, index: int) -> str:
         return self._items[index].files["image"]

@@ -111,7 +111,7 @@ def build_in(
     stage = folder.name
     work, index, count = work_folder(folder), jax.process_index(), jax.process_count()
     if sharding.is_first_process():
-        _prepare(work, _identity(method, count))
+        _prepare(work, _identity(method, count, source))
     sharding.barrier(f"build_{stage}")
     part = work / f"part-{index}"
     part.mkdir(exist_ok=True)
@@ -225,10 +225,13 @@ def work_folder(folder: pathlib.Path) -> pathlib.Path:
     return folder.with_name(folder.name + stages.WORK)
 
 
-def _identity(method: Method, process_count: int) -> dict[str, Any]:
+def _identity(method: Method, process_count: int, source: Any) -> dict[str, Any]:
     """Returns what parts must agree in to belong together."""
     text = config_lib.to_json(method.config)
-    return {"config": hashlib.sha256(text.encode()).hexdigest(), "processes": process_count}
+    return {
+        "config": hashlib.sha256(text.encode()).hexdigest(), "processes": process_count,
+        "source": None if source is None else source.fingerprint(),
+    }
 
 
 def _prepare(work: pathlib.Path, identity: Mapping[str, Any]) -> None:
@@ -243,7 +246,7 @@ def _prepare(work: pathlib.Path, identity: Mapping[str, Any]) -> None:
         ) from error
     if work.exists() and found != identity:
         print(
-            f"{work} is of another configuration or number of processes: built anew.",
+            f"{work} is of another configuration, source or number of processes: built anew.",
             file=sys.stderr, flush=True,
         )
         shutil.rmtree(work)

@@ -260,3 +260,9 @@ def run(words, weights):
 
     arguments = cli.build_parser([*words, str(weights)]).parse_args([*words, str(weights)])
     return verb.main(arguments)
+
+
+def test_the_photo_is_no_mask_of_itself(photo):
+    path = photo[0] / "photo.png"
+    with pytest.raises(UserError, match="is the photo itself"):
+        edit.collect(path, path, path.with_name("out.png"))

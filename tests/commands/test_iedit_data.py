@@ -184,6 +184,12 @@ def test_a_function_writes_the_captions(run, tmp_path, capsys):
     ("a.jsonl", '{"source": "a", "target": "b"}', "has no 'edit_prompt'"),
     ("a.jsonl", '{"source": "a", "target": "b", "prompt": "c"}', "unknown key 'prompt'"),
     ("a.csv", "source,target\na,b\n", "line 2: has no 'edit_prompt'"),
+    ("a.csv", "source,target,edit_prompt\na,b,a mug, red\n", "line 2: has more cells"),
+    ("a.csv", "source,target,edit_prompt\na,b,\"a mug\n", "no CSV"),
+    ("a.csv", "source,source,edit_prompt\na,b,c\n", "names 'source' twice"),
+    ("a.csv", "source,target,edit_prompt\na,b," + "x" * 200_000 + "\n", "no CSV"),
+    ("a.jsonl", '{"source": "a", "target": "b", "edit_prompt": "c", "id": "1"}\n' * 2,
+     "two pairs have the id '1'"),
 ])
 def test_a_list_of_pairs_that_cannot_be_used(run, tmp_path, capsys, name, text, words):
     (tmp_path / name).write_text(text)

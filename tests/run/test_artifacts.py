@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 import safetensors.numpy
+from PIL import Image
 
 from jaxedit import config as config_lib
 from jaxedit import main
@@ -347,3 +348,24 @@ def test_an_artefact_without_its_manifest_is_not_built_over(run, tmp_path):
         artifacts.finished(tmp_path, "colours")
     shutil.rmtree(made)
     assert artifacts.finished(tmp_path, "colours") is None
+
+
+def test_pieces_of_another_source_are_not_taken(tmp_path):
+    """Of another list of files, or of one list that was changed, whatever their number."""
+    (tmp_path / "images").mkdir()
+
+    def told_apart(names):
+        for old in (tmp_path / "images").iterdir():
+            old.unlink()
+        for name in names:
+            Image.new("RGB", (16, 16)).save(tmp_path / "images" / f"{name}.png")
+        return sources.create(f"folder:{tmp_path}", "all").fingerprint()
+
+    assert told_apart("abc") == told_apart("abc") != told_apart("abd")
+    work, one = tmp_path / "made.partial", {"config": "x", "processes": 1, "source": "1"}
+    artifacts._prepare(work, one)
+    (work / "piece").write_text("of the first")
+    artifacts._prepare(work, one)
+    assert (work / "piece").exists()
+    artifacts._prepare(work, one | {"source": "2"})
+    assert not (work / "piece").exists()

@@ -10,6 +10,7 @@ white where something changed; by default the segmenter's).
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import pathlib
 from typing import Any
@@ -43,6 +44,13 @@ class GivenPairs(Source):
         self._rows = [_checked(row, f"{path}, line {number}") for number, row in read(path, text)]
         if not self._rows:
             raise UserError(f"The list of pairs {path} is empty. {_advice()}")
+        names = [self.name(index) for index in range(len(self))]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise UserError(f"{path}: two pairs have the id {twice!r}. Give each its own.")
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(super().fingerprint().encode() + self._path.read_bytes()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -77,9 +85,25 @@ def _json_lines(path: pathlib.Path, text: str):
 
 
 def _csv(path: pathlib.Path, text: str):
-    del path
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    try:
+        yield from _csv_rows(path, reader)
+    except csv.Error as error:
+        raise UserError(
+            f"{path}, line {reader.line_num + 1}: no CSV ({error}). {_advice()}"
+        ) from error
+
+
+def _csv_rows(path: pathlib.Path, reader: csv.DictReader):
+    names = [(name or "").strip() for name in reader.fieldnames or ()]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"{path}, line 1: names {twice[0]!r} twice. {_advice()}")
     for row in reader:
+        if None in row:
+            raise UserError(
+                f"{path}, line {reader.line_num}: has more cells than the first line has names; a "
+                f"text with a comma stands in double quotes. {_advice()}"
+            )
         yield reader.line_num, {
             (key or "").strip(): value.strip() for key, value in row.items()
             if isinstance(value, str) and value.strip()
