@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from jaxedit import cli
-from jaxedit.apply import in_memory
+from jaxedit.apply import in_memory, photograph
 from jaxedit.apply import trimap as trimap_files
 from jaxedit.apply.in_memory import Picture
 from jaxedit.apply.photograph import Photograph
@@ -118,6 +118,7 @@ def matte(
         if number is not None and not isinstance(number, numbers.Real):
             raise UserError(f"{name} is {number!r}; expected a number.")
     photo = in_memory.photograph_of(image)
+    matte_verb.check_size(photo, "The picture")
     if trimap is None:
         coarse = in_memory.coarse_mask(photo, mask, box)
         share = trimaps.MASK_WIDTH if trimap_width is None else trimap_width
@@ -129,7 +130,11 @@ def matte(
         command.tell(f"warning: {doubt}")
     applier = _applier("matte", _text(run), weights, classical, _text(step))
     alpha = matte_verb.estimate(applier, photo, labels, tile=options.tile)
-    behind = None if background is None else in_memory.photograph_of(background)
+    behind = None
+    if background is not None:
+        behind = photograph.over_white(
+            in_memory.photograph_of(background), "The background", command.tell
+        )
     return in_memory.like(image, matte_verb.render(photo, alpha, behind, options))
 
 
@@ -236,6 +241,8 @@ def invert(
     whole = isinstance(refine, numbers.Integral) and not isinstance(refine, bool)
     if not whole or not 0 <= refine <= invert_verb.MOST_STEPS:
         raise UserError(f"refine is {refine!r}; expected 0 to {invert_verb.MOST_STEPS} steps.")
+    if edits is not None and not isinstance(edits, Mapping):
+        raise UserError(f"edits are {edits!r}; expected direction -> strength, {{'smile': 2}}.")
     inverter = _inverter(_text(run), weights, _text(step))
     named = {}
     if edits or directions is not None:
@@ -243,7 +250,7 @@ def invert(
             inverter, *(None if one is None else pathlib.Path(one) for one in (directions, run))
         )
     requests = [named.request(f"{name}={strength}") for name, strength in (edits or {}).items()]
-    photo = in_memory.photograph_of(image)
+    photo = photograph.over_white(in_memory.photograph_of(image), "The picture", command.tell)
     picture, doubts = inverter.fitted(levels.of_picture(photo.for_network()), "The picture")
     for line in doubts:
         command.tell(f"warning: {line}")

@@ -115,6 +115,10 @@ def test_a_trimap_and_a_background(pair):
     result = jaxedit.matte(photo, trimap=trimap, classical="closed-form", background=red)
     np.testing.assert_array_equal(result[trimap == 0], red[trimap == 0])
     np.testing.assert_array_equal(result[trimap == 255], photo[trimap == 255])
+    # Of a background that is transparent nothing hidden is seen.
+    clear = np.dstack([red, np.zeros(red.shape[:2], np.uint8)])
+    result = jaxedit.matte(photo, trimap=trimap, classical="closed-form", background=clear)
+    assert (result[trimap == 0] == 255).all()
 
 
 @pytest.mark.parametrize("call, message", [
@@ -132,6 +136,7 @@ def test_a_trimap_and_a_background(pair):
     (lambda p, m: jaxedit.matte(p, box=(1, 1, 900, 9), classical="knn"), "does not lie within"),
     (lambda p, m: jaxedit.matte(p, trimap=p[..., 0], classical="knn"), "given holds"),
     (lambda p, m: jaxedit.matte(p, trimap=m, classical="knn"), "unknown"),
+    (lambda p, m: jaxedit.matte(p[:31], trimap=m[:31], classical="knn"), "matting needs 32"),
     (lambda p, m: jaxedit.synthesize(p, run="nowhere"), "whole numbers"),
     (lambda p, m: jaxedit.synthesize(m.astype(int), run="nowhere", seed=-1), "seed is -1"),
     (lambda p, m: jaxedit.synthesize(m.astype(int), run="nowhere", licence=[]), "one name"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import json
 import math
 import pathlib
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ import cv2
 import numpy as np
 
 from jaxedit.errors import UserError
-from jaxedit.host import levels
+from jaxedit.host import json_text, levels
 from jaxedit.weights import catalogue
 
 LANDMARKS = 68
@@ -32,6 +31,7 @@ _BORDER = 0.1  # of the square's side: what is left around it
 _BLUR = 0.02  # of the square's side: deviation of the blur of what is continued
 _FEATHER = 0.08  # of the square's side: over which a pasted square fades out
 _LEAST = 16  # pixels of a square's side
+_FARTHEST = 1e6  # pixels: landmarks farther away are those of no photograph
 PREDICTOR = "shape_predictor_68_face_landmarks.dat"
 
 
@@ -177,7 +177,7 @@ def paste(pixels: np.ndarray, square: Square, edited: np.ndarray) -> np.ndarray:
 
 
 def read_landmarks(path: pathlib.Path) -> list[np.ndarray]:
-    """Returns the faces of a JSON file, float64 (68, 2) each.
+    """Returns the faces of a JSON file, float64 (68, 2) each, largest first.
 
     The file holds one face, a list of 68 pairs [x, y] in pixels, or a list of several such.
 
@@ -185,11 +185,10 @@ def read_landmarks(path: pathlib.Path) -> list[np.ndarray]:
       UserError: it is missing or holds something else.
     """
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        array = np.asarray(told, np.float64)
+        array = np.asarray(json_text.loads(path.read_bytes()), np.float64)
     except FileNotFoundError:
         raise UserError(f"There is no file {path}.") from None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{path} is no JSON of landmarks: {error}.") from error
     faces = array[None] if array.ndim == 2 else array
     if faces.ndim != 3 or faces.shape[1:] != (LANDMARKS, 2) or not np.isfinite(faces).all():
@@ -198,7 +197,11 @@ def read_landmarks(path: pathlib.Path) -> list[np.ndarray]:
             f"{LANDMARKS} pairs [x, y] in pixels, in the order of iBUG 300-W, or several faces of "
             "them."
         )
-    return list(faces)
+    if np.abs(faces).max(initial=0) > _FARTHEST:
+        raise UserError(
+            f"{path} holds a place {np.abs(faces).max():g} pixels away, which no photograph has."
+        )
+    return sorted(faces, key=lambda face: -np.ptp(face, 0).prod())
 
 
 def find_landmarks(predictor: pathlib.Path | None = None) -> Callable[[np.ndarray], list]:

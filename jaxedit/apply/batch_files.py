@@ -120,6 +120,13 @@ def collect_alone(
     return _to_do(jobs, (), overwrite, skip, suffixes, variants, say)
 
 
+def results(photo: Path, output: Path) -> set[Path]:
+    """Returns where the results of a photo or a folder of photos go, those that exist too."""
+    if not photo.is_dir():
+        return {output.absolute()}
+    return {(output / f"{stem}.png").absolute() for stem in pictures_by_stem(photo, (output,))}
+
+
 def outputs(job: Job, variants: int = 1) -> tuple[Path, ...]:
     """Returns where the results of a job go: its output, or OUT-1, OUT-2 .. of several."""
     if variants == 1:

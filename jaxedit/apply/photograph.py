@@ -112,11 +112,16 @@ def read(path: str | os.PathLike) -> Photograph:
 
 def read_opaque(path: str | os.PathLike, say: Callable[[str], None]) -> Photograph:
     """Returns a photograph without transparency, white where it has some, which `say` is told."""
-    photo = read(path)
-    if photo.alpha is None:
-        return photo
-    say(f"warning: {path} is transparent in places; they are white.")
-    return dataclasses.replace(photo, pixels=images.read_image(path), alpha=None)
+    return over_white(read(path), str(path), say)
+
+
+def over_white(photo: Photograph, name: str, say: Callable[[str], None]) -> Photograph:
+    """Returns a photograph that `say` calls `name` without transparency, as `read_opaque` does."""
+    if photo.alpha is None or photo.alpha.min() == 255:
+        return dataclasses.replace(photo, alpha=None)
+    say(f"warning: {name} is transparent in places; they are white.")
+    colours = photo.pixels if photo.pixels.ndim == 3 else np.dstack([photo.pixels] * 3)
+    return dataclasses.replace(photo, pixels=images.over_white(colours, photo.alpha), alpha=None)
 
 
 def check_output_name(

@@ -17,6 +17,7 @@ from jaxedit.errors import UserError
 from jaxedit.host import levels
 
 _SMALLEST, _LARGEST = 16, 8192  # pixels of a side
+_REACH = 10  # times the photograph's sides: how far away landmarks may lie [C]
 
 
 def add(commands) -> None:
@@ -45,11 +46,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds what says where the face is; `jaxedit invert --align` has it too."""
     parser.add_argument("--landmarks", type=pathlib.Path, metavar="FILE",
                         help="JSON of 68 points, or of several faces of them; a folder of such "
-                        "files with the photographs' names where PHOTO is a folder")
+                        "files with the photographs' names, below the same sub-folders, where "
+                        "PHOTO is a folder")
     parser.add_argument("--predictor", type=pathlib.Path, metavar="FILE",
                         help="dlib's shape_predictor_68_face_landmarks.dat (default: the one in "
                         "the folder of weights)")
-    parser.add_argument("--face", type=int, default=1, metavar="N", dest="number",
+    parser.add_argument("--face", type=int, metavar="N", dest="number",
                         help="which of several faces, the largest first (default: 1)")
 
 
@@ -101,7 +103,8 @@ class Finder:
         from jaxedit.apply import alignment
 
         self._alignment = alignment
-        self._landmarks, self._number = arguments.landmarks, arguments.number
+        self._landmarks = arguments.landmarks
+        self._number = 1 if arguments.number is None else arguments.number
         self._of_folder = of_folder
         self._find: Callable[[np.ndarray], Sequence[np.ndarray]] | None = None
         if self._landmarks is None:
@@ -118,12 +121,15 @@ class Finder:
         else:
             path = self._landmarks
             if self._of_folder:
-                path = path / f"{job.photo.stem}.json"
+                path = path / pathlib.Path(job.name).parent / f"{job.photo.stem}.json"
             faces = self._alignment.read_landmarks(path)
         points = self._alignment.choose(faces, str(job.photo), self._number)
         height, width = pixels.shape[:2]
         low, high = points.min(0), points.max(0)
-        if (high < 0).any() or (low > [width, height]).any():
+        # A face may leave the photograph, but not by so much that it fills memory.
+        far = _REACH * np.asarray([width, height])
+        outside = (high < 0).any() or (low > [width, height]).any()
+        if outside or (low < -far).any() or (high > far).any():
             raise UserError(
                 f"The landmarks lie outside of {job.photo}, which has {width} x {height} pixels. "
                 "They count from the upper left of the upright photograph."

@@ -122,7 +122,8 @@ def check(arguments: argparse.Namespace) -> Strip | None:
     if not arguments.align:
         for name, given in (("--paste-back", arguments.paste_back),
                             ("--landmarks", arguments.landmarks),
-                            ("--predictor", arguments.predictor)):
+                            ("--predictor", arguments.predictor),
+                            ("--face", arguments.number is not None)):
             if given:
                 raise UserError(f"{name} is for photographs that are to be aligned: add --align.")
     if is_inversion(arguments.face):
@@ -173,12 +174,42 @@ def collect(arguments: argparse.Namespace) -> list[Job]:
         arguments.face, arguments.output, overwrite=arguments.overwrite,
         skip=arguments.skip_existing, say=command.tell,
     )
+    results = batch_files.results(arguments.face, arguments.output)
+    # What was left of a job that was cut short is no reason not to go on.
+    again = arguments.overwrite or arguments.skip_existing
     for job in jobs:
         for path in _beside(job, arguments).values():
-            batch_files.check_output(path, (job.photo,), arguments.overwrite, photograph.PNG)
+            batch_files.check_output(path, (job.photo,), again, photograph.PNG)
+            if path.absolute() in results:
+                raise UserError(
+                    f"{path} would be written beside {job.output}, and is the result of another "
+                    "picture. Rename that picture."
+                )
     if arguments.keep is not None:
         batch_files.check_place(arguments.keep, of_folder=arguments.face.is_dir())
+        for job in jobs:
+            _check_kept(_kept(job, arguments), arguments)
     return jobs
+
+
+def _kept(job: Job, arguments: argparse.Namespace) -> pathlib.Path:
+    """Returns where --keep keeps the inversion of a job."""
+    if arguments.face.is_dir():
+        return (arguments.keep / job.name).with_suffix(KEPT)
+    return arguments.keep
+
+
+def _check_kept(path: pathlib.Path, arguments: argparse.Namespace) -> None:
+    """Raises UserError where --keep would use or replace a file that is no inversion."""
+    from jaxedit.methods.sdic import inversion_file
+
+    if not path.exists():
+        return
+    directions = arguments.directions
+    if directions is not None and directions.exists() and path.samefile(directions):
+        raise UserError(f"--keep {path} is the file of --directions. Choose another name.")
+    if not inversion_file.is_one(path):
+        raise UserError(f"--keep {path} is there and holds no inversion. Choose another name.")
 
 
 def _beside(job: Job, arguments: argparse.Namespace) -> dict[str, pathlib.Path]:
@@ -327,9 +358,7 @@ def _inversion(
     picture, doubts = inverter.fitted(pixels, str(job.photo))
     for line in doubts:
         command.tell(f"warning: {line}")
-    kept = arguments.keep
-    if kept is not None and arguments.face.is_dir():
-        kept = (kept / job.name).with_suffix(KEPT)
+    kept = None if arguments.keep is None else _kept(job, arguments)
     if kept is not None and kept.exists() and not arguments.overwrite:
         found = inversion_file.read(kept, inverter.shapes, inverter.fingerprint)
         same = np.array_equal(found.picture, picture) and found.steps == arguments.refine

@@ -161,11 +161,13 @@ def collect(
     if options.save_trimap is None:
         return jobs
     batch_files.check_place(options.save_trimap, of_folder=photo.is_dir())
+    results = batch_files.results(photo, output)
     for job in jobs:
         kept = trimap_path(job, options, photo.is_dir())
         inputs = (job.photo, job.companion, *others)
-        batch_files.check_output(kept, inputs, overwrite, photograph.PNG)
-        if kept.absolute() == job.output.absolute():
+        # What was left of a job that was cut short is no reason not to go on.
+        batch_files.check_output(kept, inputs, overwrite or skip, photograph.PNG)
+        if kept.absolute() in results:
             raise UserError(f"--save-trimap and --output are both {kept}. Choose another name.")
     return jobs
 
@@ -247,12 +249,7 @@ def read(
         nothing to estimate.
     """
     photo = photograph.fitting(photograph.read(job.photo), job.output)
-    height, width = photo.size
-    if min(height, width) < SMALLEST:
-        raise UserError(
-            f"The photo {job.photo} has {width} x {height} pixels; matting needs {SMALLEST} on "
-            "each side. Use a larger version of it."
-        )
+    check_size(photo, f"The photo {job.photo}")
     if options.from_mask:
         mask = _coarse(job, photo, options)
         share = trimaps.MASK_WIDTH if options.trimap_width is None else options.trimap_width
@@ -268,6 +265,16 @@ def read(
     for doubt in trimap_files.check(trimap, name):
         say(f"warning: {doubt}")
     return photo, trimap
+
+
+def check_size(photo: Photograph, name: str) -> None:
+    """Raises UserError where a photo, which the message calls `name`, is too small for matting."""
+    height, width = photo.size
+    if min(height, width) < SMALLEST:
+        raise UserError(
+            f"{name} has {width} x {height} pixels; matting needs {SMALLEST} on each side. Use a "
+            "larger version of it."
+        )
 
 
 def _coarse(job: Job, photo: Photograph, options: Options) -> np.ndarray:

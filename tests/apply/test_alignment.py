@@ -165,3 +165,47 @@ def test_without_landmarks_dlib_finds_them(tmp_path, capsys, monkeypatch):
     assert cli.main([*words, "--size", "160"]) == 0
     face = np.asarray(Image.open(out))
     np.testing.assert_array_equal(face[80, 80], pattern(200, 200)[94, 90])  # the larger one's
+
+
+def test_landmarks_of_a_folder_go_by_sub_folder(tmp_path):
+    """Photographs of the same name in two folders have each their own landmarks."""
+    for place, shift in (("", 30), ("deep", 40)):
+        for folder in ("photos", "points"):
+            (tmp_path / folder / place).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pattern(220, 220)).save(tmp_path / "photos" / place / "a.png")
+        told = json.dumps((landmarks() + shift).tolist())
+        (tmp_path / "points" / place / "a.json").write_text(told, encoding="utf-8-sig")
+    assert cli.main(["align", str(tmp_path / "photos"), "--landmarks", str(tmp_path / "points"),
+                     "--size", "160", "--output", str(tmp_path / "out")]) == 0
+    for name, at in (("a.png", 90), ("deep/a.png", 100)):
+        face = np.asarray(Image.open(tmp_path / "out" / name))
+        np.testing.assert_array_equal(face[80, 80], pattern(220, 220)[at + 4, at])
+
+
+@pytest.mark.parametrize("told, message", [
+    ("[" * 100_000, "no JSON.*nested too deep"),
+    (json.dumps([[1, 2]] * 67)[:-1] + ", [1, 1" + "0" * 400 + "]]", "no JSON.*digits"),
+    (json.dumps([[1, 2]] * 67)[:-1] + ", [1, NaN]]", "expected 68 pairs"),
+    (json.dumps((landmarks() * [5e5, 1]).tolist()), "no photograph has"),
+])
+def test_landmarks_of_endless_numbers(tmp_path, told, message):
+    (tmp_path / "x.json").write_text(told)
+    with pytest.raises(UserError, match=message):
+        alignment.read_landmarks(tmp_path / "x.json")
+
+
+def test_landmarks_far_outside_are_refused(tmp_path, capsys):
+    """A square a thousand photographs wide would fill the memory."""
+    Image.fromarray(pattern(50, 50)).save(tmp_path / "photo.png")
+    far = landmarks(left=(-20_000, 10), right=(20_000, 10), mouth=(0, 30_000))
+    (tmp_path / "points.json").write_text(json.dumps(far.tolist()))
+    assert cli.main(["align", str(tmp_path / "photo.png"), "--landmarks",
+                     str(tmp_path / "points.json"), "--output", str(tmp_path / "x.png")]) == 2
+    assert "lie outside" in capsys.readouterr().err and not (tmp_path / "x.png").exists()
+
+
+def test_the_largest_of_given_faces_is_the_first(tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps([landmarks().tolist(),
+                                                 (landmarks() * 2).tolist()]))
+    faces = alignment.read_landmarks(tmp_path / "x.json")
+    np.testing.assert_array_equal(faces[0], landmarks() * 2)

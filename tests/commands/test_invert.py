@@ -12,6 +12,7 @@ from PIL import Image
 from jaxedit import api, cli
 from jaxedit import method as method_lib
 from jaxedit.apply import alignment, applier
+from jaxedit.commands import invert as invert_verb
 from jaxedit.methods.sdic import applied, directions, inversion_file, inverter, published
 from tests import fake_run, shrink
 from tests.apply.test_alignment import landmarks
@@ -250,3 +251,50 @@ def test_a_face_is_cut_out_and_pasted_back(run, tmp_path, capsys):
     np.testing.assert_array_equal(pixels(out), expected)
     assert invert(tmp_path / "photo.png", run, out, "--paste-back") == 2
     assert "add --align" in capsys.readouterr().err
+
+
+def test_keep_spares_what_is_no_inversion(run, face, tmp_path, capsys):
+    found = run.parent / "found.safetensors"
+    before = found.read_bytes()
+    for words in (("--directions", found), ()):
+        assert invert(face, run, tmp_path / "out.png", "--keep", found, "--overwrite", *words) == 2
+        said = capsys.readouterr().err
+        assert ("the file of --directions" if words else "holds no inversion") in said
+        assert found.read_bytes() == before and not list(tmp_path.iterdir())
+
+
+def test_a_strip_without_its_result_is_no_end(tmp_path):
+    """--skip-existing goes on where a strip was written and the result not."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "in" / f"{name}.png")
+    (tmp_path / "out/a.strip.png").write_bytes(b"")
+    words = ["invert", str(tmp_path / "in"), "--run", "r", "--strip", "smile=-1:1:3", "--output",
+             str(tmp_path / "out")]
+    jobs = lambda *more: invert_verb.collect(cli.build_parser(words).parse_args([*words, *more]))
+    with pytest.raises(inverter.UserError, match="already exists"):
+        jobs()
+    assert [job.name for job in jobs("--skip-existing")] == ["a.png", "b.png"]
+    # The strip of one picture is not to be the result of another.
+    Image.new("RGB", (8, 8)).save(tmp_path / "in/a.strip.png")
+    with pytest.raises(inverter.UserError, match="result of another picture"):
+        jobs("--skip-existing")
+
+
+def test_a_face_is_chosen_in_photographs_alone(run, face, tmp_path, capsys):
+    assert invert(face, run, tmp_path / "out.png", "--face", "7") == 2
+    assert "--face is for photographs" in capsys.readouterr().err
+
+
+def test_transparency_is_white_in_memory_too(run, face, capsys):
+    given = np.dstack([pixels(face), np.where(np.arange(SIZE) < 16, 0, 255) * np.ones((SIZE, 1))])
+    given = given.astype(np.uint8)
+    white = given[..., :3].copy()
+    white[:, :16] = 255
+    made = api.invert(given, run=run)
+    assert "transparent in places" in capsys.readouterr().err
+    np.testing.assert_array_equal(made, api.invert(white, run=run))
+    with pytest.raises(inverter.UserError, match="expected direction -> strength"):
+        api.invert(white, run=run, edits=[("pc0", 1)])
+    api.forget()

@@ -303,6 +303,10 @@ def test_folders(files, tmp_path):
     assert Image.open(tmp_path / "out" / "c.png").size == (50, 42)
     with pytest.raises(UserError, match="--overwrite"):
         matte.collect(photos, masks, tmp_path / "elsewhere", options)
+    # A trimap whose matte is missing is no end to what --skip-existing goes on with.
+    (tmp_path / "out" / "c.png").unlink()
+    left = matte.collect(photos, masks, tmp_path / "out", options, skip=True)
+    assert [job.name for job in left] == ["b.png", "c.png"]
     with pytest.raises(UserError, match="has no mask|is a folder and"):
         matte.collect(photos, masks / "a.png", tmp_path / "x", options)
 

@@ -64,6 +64,15 @@ def write(path: pathlib.Path, inverted: Inverted) -> None:
         )
 
 
+def is_one(path: pathlib.Path) -> bool:
+    """Whether a file says that it holds an inversion."""
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            return (file.metadata() or {}).get("format") == FORMAT
+    except (safetensors.SafetensorError, OSError):
+        return False
+
+
 def read(path: pathlib.Path, shapes: Mapping[str, tuple[int, ...]], networks: str) -> Inverted:
     """Returns the inversion in a file.
 
