@@ -28,7 +28,7 @@ LEVELS = (
     ("scenes",),
     ("bounds", "state", "evaluation", "task"),
     ("method", "config"),
-    ("host_stage",),
+    ("host_stage", "one_network"),
     ("methods",),
     ("run",),
     ("apply",),

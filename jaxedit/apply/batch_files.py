@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from jaxedit.apply import photograph
@@ -195,13 +195,27 @@ def check_size(
     )
 
 
+def inputs_of(jobs: Sequence[Job], others: Sequence[Path] = ()) -> frozenset[tuple[int, int]]:
+    """Returns the identities of all files that jobs read, `others` among them."""
+    return identities({*others, *(path for job in jobs for path in (job.photo, job.companion))})
+
+
+def identities(paths: Iterable[Path]) -> frozenset[tuple[int, int]]:
+    """Returns what tells files apart from all others, whatever path leads to them."""
+    found = (path.stat() for path in paths if path.exists())
+    return frozenset((one.st_dev, one.st_ino) for one in found)
+
+
 def check_output(
-    output: Path, inputs: Sequence[Path], overwrite: bool, suffixes: Sequence[str]
+    output: Path, inputs: frozenset[tuple[int, int]], overwrite: bool, suffixes: Sequence[str]
 ) -> None:
-    """Raises UserError where a result may not be written to `output`."""
+    """Raises UserError where a result may not be written to `output`.
+
+    `inputs` are the `identities` of files that none may replace.
+    """
     photograph.check_output_name(output, suffixes)
     if output.exists():
-        if any(path.exists() and os.path.samefile(path, output) for path in inputs):
+        if identities([output]) & inputs:
             raise UserError(
                 f"Output {output} is an input file, which would be lost. Choose another name."
             )
@@ -285,31 +299,20 @@ def _to_do(
     left = [job for job in jobs if not (skip and done(job))]
     if len(left) < len(jobs):
         say(f"{len(jobs) - len(left)} of {len(jobs)} results exist already and are left alone.")
-    inputs = {path for job in jobs for path in (job.photo, job.companion)}
-    kept = {_file(path) for path in inputs if path.exists()}
+    inputs = inputs_of(jobs, others)
+    # Of several results some may be there; the rest is what is left to do.
+    again = overwrite or skip and variants > 1
     planned: dict[Path, Job] = {}
     for job in left:
         for path in outputs(job, variants):
-            if path.exists() and _file(path) in kept:
-                raise UserError(
-                    f"Output {path} is an input file, which would be lost. Choose another name."
-                )
+            check_output(path, inputs, again, suffixes)
             other = planned.setdefault(path.absolute(), job)
             if other is not job:
                 raise UserError(
                     f"The results of {other.photo} and {job.photo} would both be {path}. Rename "
                     "one of them."
                 )
-            # Of several results some may be there; the rest is what is left to do.
-            again = overwrite or skip and variants > 1
-            check_output(path, (job.photo, job.companion, *others), again, suffixes)
     return left
-
-
-def _file(path: Path) -> tuple[int, int]:
-    """Returns what tells a file apart from all others, whatever path leads to it."""
-    found = path.stat()
-    return found.st_dev, found.st_ino
 
 
 def _failed(

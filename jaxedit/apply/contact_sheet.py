@@ -24,17 +24,19 @@ def place(path: pathlib.Path, job: Job, of_folder: bool) -> pathlib.Path:
 
 def check(
     path: pathlib.Path, jobs: Sequence[Job], *, of_folder: bool, overwrite: bool,
-    option: str = "--compare",
+    option: str = "--compare", variants: int = 1,
 ) -> None:
     """Raises UserError where a sheet could not be written, or would replace another file.
 
-    `option` is what asks for it, for messages.
+    `option` is what asks for it, for messages; `variants` are the results of each photograph.
     """
     batch_files.check_place(path, of_folder=of_folder)
+    inputs = batch_files.inputs_of(jobs)
+    results = {one.absolute() for job in jobs for one in batch_files.outputs(job, variants)}
     for job in jobs:
         sheet = place(path, job, of_folder)
-        batch_files.check_output(sheet, (job.photo, job.companion), overwrite, photograph.PNG)
-        if sheet.absolute() == job.output.absolute():
+        batch_files.check_output(sheet, inputs, overwrite, photograph.PNG)
+        if sheet.absolute() in results:
             raise UserError(f"{option} and --output are both {sheet}. Choose another name.")
 
 

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from jaxedit.apply import hole as holes
 from jaxedit.apply import tiles
 from jaxedit.apply.photograph import Photograph
 
@@ -144,8 +145,7 @@ def _fill_part(
     scale = max(smaller - 1, smaller / 2) / depth.max()
     size = tuple(max(1, round(scale * n)) for n in (hole.shape[1], hole.shape[0]))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    # Whatever the hole has touched belongs to it.
-    touched = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+    touched = holes.resized(hole, size[::-1])
     # Nothing is known any more, or the hole is too thin to lose depth.
     if touched.all() or ndimage.distance_transform_edt(touched).max() >= depth.max():
         return _run(tool, image, hole, inside, cutting)

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from jaxedit.apply import crops
+from jaxedit.apply import crops, hole
 from jaxedit.apply.photograph import Photograph
 
 FEATHER = 8  # pixels
@@ -44,13 +44,7 @@ class View:
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """Returns the crop of a mask bool (H, W), scaled: whatever it has touched belongs to it."""
-        if self.own == self.size:
-            return mask[self.box]
-        height, width = self.size
-        part = mask[self.box].astype(np.float32)
-        if height < self.own[0]:
-            return cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA) > 0
-        return cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) > 0
+        return hole.resized(mask[self.box], self.size)
 
     def enlarged(self, made: np.ndarray) -> np.ndarray:
         """Returns what was made of the crop, float32 (h, w, 3), at its own size."""

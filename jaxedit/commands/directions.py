@@ -129,7 +129,7 @@ def made_of(arguments: argparse.Namespace) -> Any:
     Raises:
       UserError: there is no generator, or no judge where one is named.
     """
-    from jaxedit.methods.sdic import directions_stage
+    from jaxedit.methods.sdic import directions_stage, inversion
 
     if arguments.run is None:
         from jaxedit.apply import applier
@@ -154,7 +154,7 @@ def made_of(arguments: argparse.Namespace) -> Any:
     seen = directions_stage.seen_by(
         directions_stage.judge_method.network_of(judged), judge, tuple(judged.image_size)
     )
-    return directions_stage.finding.Made(directions_stage.generator_of(config), generator, seen)
+    return directions_stage.finding.Made(inversion.generator_of(config.network), generator, seen)
 
 
 def _judge(arguments: argparse.Namespace) -> tuple[Any, Any]:

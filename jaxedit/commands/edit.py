@@ -121,7 +121,8 @@ def main(arguments: argparse.Namespace) -> int:
     )
     if arguments.strip is not None:
         contact_sheet.check(arguments.strip, jobs, of_folder=of_folder,
-                            overwrite=arguments.overwrite, option="--strip")
+                            overwrite=arguments.overwrite, option="--strip",
+                            variants=arguments.variants)
 
     def opened() -> Editor:
         editor = edit_network.load(

@@ -65,7 +65,7 @@ class Editor:
         """
         from jaxedit.methods.iedit import region as regions
 
-        probabilities = self.finder.probabilities(image, region)
+        (probabilities,) = self.finder.probabilities([image], [region])
         return regions.binary(probabilities), float(probabilities.max())
 
 
@@ -111,9 +111,9 @@ def load(
         applier, text, steps = _of_method(task, options, run, weights, step, trust_code, how)
     finder = None
     if options.segmenter is not None:
-        from jaxedit.methods.iedit.region import Finder
+        from jaxedit.methods.iedit import encoders
 
-        finder = Finder(options.segmenter)
+        finder = encoders.segmenter_of_folder(options.segmenter, batch=1)
     return Editor(applier, text, steps, finder)
 
 
@@ -132,7 +132,7 @@ def _published(weights: str, tokenizer: pathlib.Path | None) -> Any:
             raise UserError(f"{place} is a model in one file, which has no tokenizer: add "
                             "--tokenizer DIRECTORY, CLIP's with vocab.json and merges.txt.")
         return stable_diffusion.load_file(place, tokenizer)
-    if place.suffix in (".ckpt", ".safetensors") or len(place.parts) > 1:
+    if place.suffix in (".ckpt", ".safetensors") or len(place.parts) > 1 or weights.endswith("/"):
         raise UserError(f"--weights {weights}: there is no such folder or file.")
     if isinstance(manifest.get(weights), shipped.Shipped):
         return None
@@ -193,7 +193,8 @@ def check(editor: Editor, options: Options, say: Say) -> None:
             f"result drifts from the photo. Up to {editing.LARGEST_GUIDANCE:g} does.")
     _tell_unknown(editor.text.unknown(options.prompt), "the network", say)
     if options.region is not None:
-        _tell_unknown(editor.finder.tokenizer.spelled(options.region), "the segmenter", say)
+        editor.finder.text.checked([options.region])
+        _tell_unknown(editor.finder.text.spelled(options.region), "the segmenter", say)
 
 
 def _tell_unknown(words: list[str], who: str, say: Say) -> None:

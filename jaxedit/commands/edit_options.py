@@ -7,6 +7,7 @@ import math
 import numbers
 from typing import Any
 
+from jaxedit.apply import views
 from jaxedit.errors import UserError
 
 _SMALLEST_RESOLUTION = 32
@@ -44,7 +45,7 @@ class Options:
     variants: int = 1
     context: int | None = None
     resolution: int | None = None
-    feather: int = 8
+    feather: int = views.FEATHER
     whole: bool = False
     region: str | None = None
     segmenter: str | None = None

@@ -235,7 +235,7 @@ def _digest(stage: str, config: Any, source: Any) -> str:
     rules = {key: value for key, value in config.pairs.items()
              if stage == "matches" or key in _OF_COLLECTION}
     own = {key: config.get(key) for key in ("train", "towers", "segmenter")}
-    about = json.dumps([source.description, len(source), rules, own], default=str, sort_keys=True)
+    about = json.dumps([source.fingerprint(), rules, own], default=str, sort_keys=True)
     return hashlib.sha256(about.encode()).hexdigest()[:8]
 
 

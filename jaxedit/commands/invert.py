@@ -175,11 +175,12 @@ def collect(arguments: argparse.Namespace) -> list[Job]:
         skip=arguments.skip_existing, say=command.tell,
     )
     results = batch_files.results(arguments.face, arguments.output)
+    inputs = batch_files.inputs_of(jobs)
     # What was left of a job that was cut short is no reason not to go on.
     again = arguments.overwrite or arguments.skip_existing
     for job in jobs:
         for path in _beside(job, arguments).values():
-            batch_files.check_output(path, (job.photo,), again, photograph.PNG)
+            batch_files.check_output(path, inputs, again, photograph.PNG)
             if path.absolute() in results:
                 raise UserError(
                     f"{path} would be written beside {job.output}, and is the result of another "

@@ -91,8 +91,9 @@ def collect(
     jobs = batch_files.collect_alone(
         photo, output, overwrite=overwrite, suffixes=photograph.PNG, **options
     )
+    inputs = batch_files.inputs_of(jobs)
     for job in jobs:
-        batch_files.check_output(preview_path(job), (job.photo,), overwrite, photograph.PNG)
+        batch_files.check_output(preview_path(job), inputs, overwrite, photograph.PNG)
     return jobs
 
 

@@ -161,14 +161,17 @@ def collect(
     if options.save_trimap is None:
         return jobs
     batch_files.check_place(options.save_trimap, of_folder=photo.is_dir())
-    results = batch_files.results(photo, output)
+    results, inputs = batch_files.results(photo, output), batch_files.inputs_of(jobs, others)
     for job in jobs:
         kept = trimap_path(job, options, photo.is_dir())
-        inputs = (job.photo, job.companion, *others)
         # What was left of a job that was cut short is no reason not to go on.
         batch_files.check_output(kept, inputs, overwrite or skip, photograph.PNG)
         if kept.absolute() in results:
             raise UserError(f"--save-trimap and --output are both {kept}. Choose another name.")
+        if options.compare is not None and kept.absolute() == contact_sheet.place(
+            options.compare, job, photo.is_dir()
+        ).absolute():
+            raise UserError(f"--save-trimap and --compare are both {kept}. Choose another name.")
     return jobs
 
 

@@ -76,8 +76,8 @@ def check(arguments: argparse.Namespace, task: str) -> None:
         ways = ["--run DIRECTORY", "--weights NAME"]
         ways += ["--classical METHOD"] if getattr(arguments, "has_classical", True) else []
         raise UserError(
-            f"Name what does the work: {', '.join(ways[:-1])} or {ways[-1]}. No weights for it "
-            "come with jaxedit."
+            f"Name what does the work: {', '.join(ways[:-1])} or {ways[-1]}. None that come "
+            "with jaxedit are meant for any photo; `jaxedit weights list` shows those there are."
         )
     command.tell(f"using the weights {arguments.weights!r}, which come with jaxedit")
 

@@ -134,7 +134,7 @@ def collect(
         if not files:
             raise UserError(f"The folder {labels} holds no label map (.png or .npy).")
     batch_files.check_place(output, of_folder=labels.is_dir())
-    jobs = []
+    jobs, inputs = [], batch_files.identities(files)
     for file in files:
         target = output / f"{file.stem}.png" if labels.is_dir() else output
         outputs = tuple(
@@ -142,7 +142,7 @@ def collect(
             for number in range(1, variants + 1)
         )
         for path in outputs:
-            batch_files.check_output(path, (file,), overwrite, photograph.EXACT)
+            batch_files.check_output(path, inputs, overwrite, photograph.EXACT)
         jobs.append(Job(file, outputs))
     return jobs
 

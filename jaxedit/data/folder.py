@@ -28,7 +28,7 @@ Corrupt or empty files are named and skipped.
 
 from __future__ import annotations
 
-import hashlib
+import json
 import logging
 import os
 import pathlib
@@ -40,7 +40,7 @@ import numpy as np
 from jaxedit.data import captions, classes, images, layouts, records
 from jaxedit.data import rows as rows_of
 from jaxedit.data.items import Item, companions_of, find_images, same, subfolder
-from jaxedit.data.sources import EmptySplit, Record, Source, split_by_hash
+from jaxedit.data.sources import EmptySplit, Record, Source, combined, split_by_hash
 from jaxedit.errors import UserError
 from jaxedit.host import json_text
 
@@ -125,9 +125,8 @@ class FolderSource(Source):
         return tuple(self._items)
 
     def fingerprint(self) -> str:
-        names = "\n".join(self.name(index) for index in range(len(self)))
-        about = f"{super().fingerprint()}\n{names}"
-        return hashlib.sha256(about.encode(errors="surrogateescape")).hexdigest()
+        told = (json.dumps([one.id, one.files, one.told], default=str) for one in self._items)
+        return combined(super().fingerprint(), *told)
 
     def name(self, index: int) -> str:
         return self._items[index].files["image"]

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxedit.data.sources import Record, Source
+from jaxedit.data.sources import Record, Source, combined
 from jaxedit.errors import UserError
 
 # Sources whose argument is a path, in which a plus may stand.
@@ -108,6 +108,9 @@ class JoinedSource(Source):
                 return name, source, inside, showing
             begin = end
         raise IndexError(index)
+
+    def fingerprint(self) -> str:
+        return combined(super().fingerprint(), *(one.fingerprint() for one in self.parts.values()))
 
     def name(self, index: int) -> str:
         _, source, inside, _ = self._place(index)

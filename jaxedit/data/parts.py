@@ -23,7 +23,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from jaxedit.data.sources import EmptySplit, Record, Source, create
+from jaxedit.data.sources import EmptySplit, Record, Source, combined, create
 from jaxedit.errors import UserError
 from jaxedit.host.names import check_choice
 
@@ -62,6 +62,11 @@ class PartSource(Source):
 
     def count_bad(self, name: str, reason: str) -> None:
         """Notes nothing: the other source has counted the record."""
+
+    def fingerprint(self) -> str:
+        return combined(
+            super().fingerprint(), self.source.fingerprint(), *map(str, self._positions)
+        )
 
     def name(self, index: int) -> str:
         return self.source.name(self._positions[index])

@@ -90,6 +90,11 @@ class EmptySplit(UserError):
     """The source has records, but none for this split."""
 
 
+def combined(*words: str) -> str:
+    """Returns a digest of words in their order."""
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
 class Source(abc.ABC):
     """A random-access sequence of records that survives single bad ones.
 
@@ -110,8 +115,7 @@ class Source(abc.ABC):
 
     def fingerprint(self) -> str:
         """Returns what tells apart sources whose records differ, without reading the records."""
-        about = json.dumps([self.description, len(self)])
-        return hashlib.sha256(about.encode(errors="surrogateescape")).hexdigest()
+        return combined(self.description, str(len(self)))
 
     @abc.abstractmethod
     def __len__(self) -> int:

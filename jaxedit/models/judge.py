@@ -6,15 +6,26 @@ changed and the rest has not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import flax.linen as nn
 import jax
 
+from jaxedit.errors import UserError
 from jaxedit.layers.convolution import Conv
 from jaxedit.layers.group_norm import GroupNorm
 from jaxedit.layers.resampling import adaptive_average_pool, average_pool
 
-GROUP = 8  # channels that are normalised together
+_GROUP = 8  # channels that are normalised together
 _SIDE = 4  # of the map that the dense layers see
+
+
+def check_channels(channels: Sequence[int]) -> None:
+    """Raises UserError for widths that a `Judge` cannot have."""
+    if any(width % _GROUP for width in channels):
+        raise UserError(
+            f"judge.channels={tuple(channels)}: each must be a multiple of {_GROUP}."
+        )
 
 
 class Judge(nn.Module):
@@ -41,7 +52,7 @@ class Judge(nn.Module):
             for _ in range(2):
                 x = Conv(width, padding=1, use_bias=False,
                          kernel_init=nn.initializers.he_normal())(x)
-                x = GroupNorm(width // GROUP, silu=True)(x)
+                x = GroupNorm(width // _GROUP, silu=True)(x)
         # Where something is matters: of light and pose the mean over the map knows little.
         x = adaptive_average_pool(x, (_SIDE, _SIDE)).reshape(len(x), -1)
         x = nn.silu(nn.Dense(self.hidden)(x))

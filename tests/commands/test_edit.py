@@ -184,9 +184,9 @@ def test_regions_come_from_a_segmenter(photo, editor):
     class Finder:
         certain = 0.9
 
-        def probabilities(self, image, phrase):
-            assert image.shape == pixels.shape and phrase == "hat"
-            return np.where(mask, self.certain, 0.2 * self.certain).astype(np.float32)
+        def probabilities(self, images, phrases):
+            assert [image.shape for image in images] == [pixels.shape] and phrases == ["hat"]
+            return [np.where(mask, self.certain, 0.2 * self.certain).astype(np.float32)]
 
     editor = dataclasses.replace(editor, finder=Finder())
     go(editor, folder, folder / "out.png", mask=None, region="hat", segmenter="here")

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from jaxedit import cli
-from jaxedit.apply import batch_files
+from jaxedit.apply import batch_files, contact_sheet
 from jaxedit.apply import hole as hole_shapes
 from jaxedit.errors import UserError
 from tests.commands.test_inpaint import files, write_photo
@@ -119,3 +119,18 @@ def test_no_result_replaces_another_photo_or_another_result(tmp_path):
     for name in ("c", "c-1"):
         write_photo(tmp_path / "b" / f"{name}.png")
     batch_files.collect_alone(tmp_path / "b", tmp_path / "out", variants=2)
+
+
+def test_a_sheet_takes_no_place_of_a_result_or_an_input(files, tmp_path):
+    folder, _, _ = files
+    write_photo(folder / "other.png")
+    jobs = [batch_files.Job(folder / f"{name}.png", folder / "mask.png", tmp_path / f"{name}.png",
+                            f"{name}.png") for name in ("photo", "other")]
+    check = lambda path, **more: contact_sheet.check(path, jobs, of_folder=False, overwrite=True,
+                                                     **more)
+    check(tmp_path / "sheet.png")
+    for path, message in ((tmp_path / "other.png", "are both"), (folder / "other.png", "input")):
+        with pytest.raises(UserError, match=message):
+            check(path)
+    with pytest.raises(UserError, match="are both"):
+        check(tmp_path / "photo-2.png", variants=2)

@@ -138,7 +138,7 @@ def test_weights_of_the_package_where_none_are_named(run, files, tmp_path, monke
     place.mkdir()
     monkeypatch.setattr(shipped, "folder", lambda: place)
     assert go(*words, folder / "out.png") == 2
-    assert "No weights for it come with jaxedit" in capsys.readouterr().err
+    assert "None that come with jaxedit are meant for" in capsys.readouterr().err
     config, _, state = readers.load_run(run)
     card = {"what": "a matte", "licence": "Apache-2.0", "data": [], "recipe": "", "figures": {},
             "config": json.loads(config_lib.to_json(config)),

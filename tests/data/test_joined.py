@@ -103,3 +103,17 @@ def test_training_sees_the_repeated_more_often(roots):
     which = lambda record, rng: {"first": np.bool_(str(roots[0]) in record["id"])}
     iterator = pipeline.train_iterator(source, which, len(source), seed=0)
     assert next(iterator)["first"].sum() == 3 * len(sources.create(f"folder:{roots[0]}", "train"))
+
+
+def test_the_fingerprint_is_that_of_all_parts(tmp_path):
+    """A caption that is changed, in whatever part of whatever source, tells sources apart."""
+    for name in "ab":
+        folders.write(tmp_path / name, 4)
+    of = lambda name: sources.create(name, "train").fingerprint()
+    names = [f"folder:{tmp_path / 'a'}", f"folder:{tmp_path / 'a'}+folder:{tmp_path / 'b'}",
+             f"half:first:folder:{tmp_path / 'a'}"]
+    before = [of(name) for name in names]
+    assert before == [of(name) for name in names] and len(set(before)) == 3
+    (tmp_path / "a" / "captions.jsonl").write_text('{"id": "000", "caption": "changed"}\n')
+    after = [of(name) for name in names]
+    assert not set(before) & set(after)

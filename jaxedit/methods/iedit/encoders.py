@@ -70,12 +70,14 @@ class Segmenter:
       variables: {"params": ...}.
       text: the tokenizer.
       side: of its input in pixels.
+      batch: how many pictures it looks at at once.
     """
 
     def __init__(
-        self, config: CLIPSegConfig, variables: Mapping[str, Any], text: Tokenizer, side: int
+        self, config: CLIPSegConfig, variables: Mapping[str, Any], text: Tokenizer, side: int,
+        batch: int = _BATCH,
     ):
-        self.config, self.text, self.side = config, text, side
+        self.config, self.text, self.side, self._batch = config, text, side, batch
         network = CLIPSeg(config)
         run = jax.jit(lambda variables, x, tokens: network.apply(variables, x, tokens))
         self._logits = functools.partial(run, variables)
@@ -86,12 +88,13 @@ class Segmenter:
         """Pictures uint8 (H, W, 3) and a phrase for each -> maps float32 (H, W) in [0, 1]."""
         tokens = self.text.tokens(phrases)
         found = []
-        for start in range(0, len(images), _BATCH):
-            part = images[start : start + _BATCH]
+        for start in range(0, len(images), self._batch):
+            span = slice(start, start + self._batch)
+            part = images[span]
             pixels = np.stack([preprocessing.prepare_for_segmentation(image, self.side)
                                for image in part])
-            rows = np.arange(_BATCH) % len(part)  # one shape, so that it compiles once
-            logits = np.asarray(self._logits(pixels[rows], tokens[start : start + _BATCH][rows]))
+            rows = np.arange(self._batch) % len(part)  # one shape, so that it compiles once
+            logits = np.asarray(self._logits(pixels[rows], tokens[span][rows]))
             found += [
                 _resized(one, image.shape[:2]) for one, image in zip(logits, part, strict=False)
             ]
@@ -134,14 +137,18 @@ def towers_of_folder(path: str | pathlib.Path) -> Towers:
                   tokenizer.load(path, config.text.max_position_embeddings))
 
 
-def segmenter_of_folder(path: str | pathlib.Path) -> Segmenter:
+def segmenter_of_folder(path: str | pathlib.Path, batch: int = _BATCH) -> Segmenter:
     """Returns the segmenter of a published CLIPSeg folder with its tokenizer.
+
+    Args:
+      path: the folder.
+      batch: how many pictures it is to look at at once.
 
     Raises:
       UserError: the folder is incomplete, or is not a CLIPSeg's.
     """
     loaded, text, side = region.read(path)
-    return Segmenter(loaded.config, loaded.variables, text, side)
+    return Segmenter(loaded.config, loaded.variables, text, side, batch)
 
 
 def towers(config: ml_collections.ConfigDict, start: State) -> Towers:

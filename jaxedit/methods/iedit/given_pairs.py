@@ -10,13 +10,13 @@ white where something changed; by default the segmenter's).
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
+import json
 import pathlib
 from typing import Any
 
 from jaxedit.data import images, rows
-from jaxedit.data.sources import Record, Source
+from jaxedit.data.sources import Record, Source, combined
 from jaxedit.errors import UserError
 from jaxedit.host import json_text
 from jaxedit.host.names import did_you_mean
@@ -50,7 +50,7 @@ class GivenPairs(Source):
             raise UserError(f"{path}: two pairs have the id {twice!r}. Give each its own.")
 
     def fingerprint(self) -> str:
-        return hashlib.sha256(super().fingerprint().encode() + self._path.read_bytes()).hexdigest()
+        return combined(super().fingerprint(), json.dumps(self._rows))
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -16,14 +16,13 @@ import ml_collections
 import numpy as np
 import optax
 
-from jaxedit.errors import UserError
 from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
 from jaxedit.method import Batch, State, Task
 from jaxedit.methods.iedit import zero_shot
 from jaxedit.methods.iedit.one_network import OneNetwork
 from jaxedit.methods.iedit.text_data import Shown
-from jaxedit.models.judge import GROUP, Judge
+from jaxedit.models.judge import Judge, check_channels
 from jaxedit.task import Array, Image
 
 PyTree = Any
@@ -38,10 +37,7 @@ class JudgeMethod(OneNetwork):
         artifacts: Mapping[str, Any] | None = None,
     ):
         super().__init__(config, axis_name, artifacts)
-        if any(width % GROUP for width in config.judge.channels):
-            raise UserError(
-                f"judge.channels={tuple(config.judge.channels)}: each must be a multiple of {GROUP}"
-            )
+        check_channels(config.judge.channels)
 
     def networks(self) -> dict[str, nn.Module]:
         return {NETWORK: Judge(zero_shot.ANSWERS, tuple(self.config.judge.channels))}

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import pathlib
 
-import cv2
-import jax
 import numpy as np
 
 from jaxedit.errors import UserError
 from jaxedit.models.clip import folder as folders
-from jaxedit.models.clip import preprocessing
 from jaxedit.models.clip import tokenizer as tokenizers
 from jaxedit.models.clip.configs import CLIPSegConfig
 from jaxedit.weights import published_folder
@@ -22,42 +19,6 @@ LEAST = 0.1  # probability
 SHARE = 0.5  # of the largest probability in the picture
 _SIDE = 352  # pixels of CLIPSeg's input, where its folder does not say
 _PREPROCESSING = "preprocessor_config.json"
-
-
-class Finder:
-    """A CLIPSeg in a published folder.
-
-    Attributes:
-      side: of the square that it sees, in pixels.
-      tokenizer: of its texts.
-    """
-
-    def __init__(self, folder: str | pathlib.Path):
-        """Reads the folder.
-
-        Raises:
-          UserError: it is incomplete, or holds another network.
-        """
-        loaded, self.tokenizer, self.side = read(folder)
-        self._run = jax.jit(loaded.module.apply)
-        self._variables = jax.device_put(loaded.variables)
-
-    def probabilities(self, image: np.ndarray, phrase: str) -> np.ndarray:
-        """Returns how likely each pixel shows what a phrase names, float32 (H, W).
-
-        Args:
-          image: uint8 (H, W, 3), of any size; it is seen as a square.
-          phrase: as "hat", or "red hat".
-
-        Raises:
-          UserError: the phrase is too long for the network.
-        """
-        pixels = preprocessing.prepare_for_segmentation(image, self.side)
-        tokens = self.tokenizer.checked([phrase])
-        logits = np.asarray(self._run(self._variables, pixels[None], tokens))[0]
-        values = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        size = image.shape[1], image.shape[0]
-        return cv2.resize(values.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
 
 
 def read(

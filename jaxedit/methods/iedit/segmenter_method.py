@@ -28,7 +28,7 @@ from jaxedit.methods.iedit.one_network import OneNetwork
 from jaxedit.methods.iedit.region import binary
 from jaxedit.methods.iedit.text_data import ABSENT, ASKED, Asked
 from jaxedit.metrics import base
-from jaxedit.models.clip import preprocessing
+from jaxedit.models import imagenet
 from jaxedit.models.clip.configs import CLIPSegConfig
 from jaxedit.models.clipseg import CLIPSeg, Decoder
 from jaxedit.task import Array, Image, Text
@@ -47,11 +47,6 @@ def description(config: ml_collections.ConfigDict) -> CLIPSegConfig:
         decoder_num_attention_heads=segmenter.heads,
         decoder_intermediate_size=segmenter.feed_forward,
     )
-
-
-def normalised(image: jax.Array) -> jax.Array:
-    """Returns CLIPSeg's input of pictures in [-1, 1]."""
-    return ((image + 1) / 2 - preprocessing.IMAGENET_MEAN) / preprocessing.IMAGENET_DEVIATION
 
 
 class Segmenter(OneNetwork):
@@ -102,7 +97,7 @@ class Segmenter(OneNetwork):
         network = CLIPSeg(self.clipseg, DTYPES[self.config.precision.compute])
         towers = jax.lax.stop_gradient(state.frozen[TOWERS])
         variables = {"params": {"clip": towers, "decoder": params}}
-        return network.apply(variables, normalised(image), tokens)
+        return network.apply(variables, imagenet.normalise(image), tokens)
 
     def loss(
         self, state: State, params: PyTree, batch: Batch

@@ -45,6 +45,7 @@ FORMAT = "jaxedit directions 1"
 MORE = ("styleclip/", "edits/")  # how arrays that are no directions begin
 KINDS = {"linear": 2, "component": 1, "styles": 1}  # kind -> axes of its array
 FILE = "directions.safetensors"  # of the artefact of a host stage
+_STRONGEST = 1e4  # far beyond what leaves a picture
 _REQUEST = re.compile(r"(?P<name>[^=@]+)(@(?P<first>\d+)-(?P<end>\d+))?=(?P<to>to)?(?P<number>.*)")
 
 
@@ -160,8 +161,11 @@ def number(text: str, whole: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
-        raise UserError(f"The edit {whole!r}: {text.strip()!r} is no number, such as +2 or -1.5.")
+    if not abs(value) <= _STRONGEST:
+        raise UserError(
+            f"The edit {whole!r}: {text.strip()!r} is no number, such as +2 or -1.5, of at most "
+            f"{_STRONGEST:g}."
+        )
     return value
 
 
@@ -210,8 +214,15 @@ def read(path: pathlib.Path, codes: tuple[int, int], style_widths: Sequence[int]
             tuple(json_text.loads(metadata["codes"])), metadata.get("generator", ""),
             {key: array for key, array in arrays.items() if key.startswith(MORE)},
         )
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except (
+        safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError
+    ) as error:  # AttributeError: a kind of numbers that NumPy has not
         raise UserError(f"The directions in {path} are damaged: {error}.") from error
+    if found.codes != tuple(codes):
+        raise UserError(
+            f"The directions in {path} were found on another one: its codes are {found.codes}, and "
+            f"this generator's are {tuple(codes)}. `jaxedit directions` finds those of this."
+        )
     wanted = {
         "linear": tuple(codes), "component": tuple(codes[1:]), "styles": (sum(style_widths),)
     }
@@ -228,10 +239,14 @@ def read(path: pathlib.Path, codes: tuple[int, int], style_widths: Sequence[int]
 
 def _direction(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Direction:
     name, kind = entry["name"], entry["kind"]
-    array = arrays[name]
+    array, deviation = arrays[name], float(entry.get("deviation", 1))
     if kind not in KINDS or array.ndim != KINDS[kind] or not np.isfinite(array).all():
         raise ValueError(f"{name!r} is no direction of kind {kind!r}")
+    mean = arrays[f"mean/{name}"] if kind == "component" else None
+    if mean is not None and (mean.shape != array.shape or not np.isfinite(mean).all()):
+        raise ValueError(f"the mean of {name!r} does not belong to it")
+    if not 0 < deviation < math.inf:
+        raise ValueError(f"the deviation of {name!r} is {deviation}")
     return Direction(
-        name, kind, array, str(entry["unit"]), dict(entry.get("effects", {})),
-        arrays[f"mean/{name}"] if kind == "component" else None, float(entry.get("deviation", 1)),
+        name, kind, array, str(entry["unit"]), dict(entry.get("effects", {})), mean, deviation
     )

@@ -25,8 +25,8 @@ from jaxedit.host_stage import HostStage
 from jaxedit.layers.resampling import adaptive_average_pool
 from jaxedit.method import State
 from jaxedit.methods.sdic import directions, finding, inversion_file, judge_method
+from jaxedit.methods.sdic.inversion import generator_of
 from jaxedit.models.judge import Judge
-from jaxedit.models.stylegan2.generator import Generator
 
 PyTree = Any
 JUDGE = "judge"  # of `State.frozen`
@@ -61,15 +61,6 @@ class DirectionsStage(HostStage):
         return {"file": directions.FILE}
 
 
-def generator_of(config: ml_collections.ConfigDict) -> Generator:
-    """Returns the generator of a configuration."""
-    network = config.network
-    return Generator(
-        network.size, network.style_width, network.mapping_layers,
-        channel_multiplier=network.channel_multiplier, most_channels=network.most_channels,
-    )
-
-
 def made_of(
     config: ml_collections.ConfigDict, generator: PyTree, judge: PyTree | None
 ) -> finding.Made:
@@ -83,7 +74,7 @@ def made_of(
     judged = None
     if judge is not None:
         judged = seen_by(judge_method.network_of(config), judge, tuple(config.image_size))
-    return finding.Made(generator_of(config), generator, judged)
+    return finding.Made(generator_of(config.network), generator, judged)
 
 
 def seen_by(network: Judge, variables: PyTree, size: tuple[int, int]) -> Any:

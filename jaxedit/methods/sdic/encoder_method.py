@@ -22,6 +22,7 @@ import optax
 
 from jaxedit.errors import UserError
 from jaxedit.layers.normalization import COLLECTION
+from jaxedit.losses import gradient_penalty
 from jaxedit.method import Batch, State, Sums
 from jaxedit.methods.sdic import latent_discriminator, losses
 from jaxedit.methods.sdic.inversion import Noise
@@ -204,8 +205,8 @@ class EncoderMethod(Inverting):
             return (jax.nn.softplus(-score(real)) + jax.nn.softplus(score(fake))).mean()
 
         def penalty(params):
-            slope = jax.grad(lambda codes: network.apply({"params": params}, codes).sum())(real)
-            squared = jnp.square(slope).sum(-1).mean()
+            score = lambda codes: network.apply({"params": params}, codes)
+            squared = gradient_penalty.r1(score, real)
             return config.r1 / 2 * config.r1_every * squared
 
         once, sums = jnp.ones((), jnp.float32), {}

@@ -158,15 +158,14 @@ class Objectives:
             lambda codes: self.synthesise(generator, codes, noise), codes,
             jax.random.normal(direction_key, (count, *image.shape[1:])),
         )
-        penalty, _ = gradient_penalty.path_length_penalty(
+        penalty, moved = gradient_penalty.path_length_penalty(
             lengths, extra[PATH_LENGTH], settings.path_length_decay
         )
-        everywhere = gradients.synchronise(lengths.mean(), self.axis_name)
-        average = extra[PATH_LENGTH]
-        moved = average + settings.path_length_decay * (everywhere - average)
         loss = settings.path_length * settings.path_length_every * penalty
-        terms = {"penalty/path_length": penalty, "path_length": everywhere}
-        return loss, (terms, {**extra, PATH_LENGTH: lax.stop_gradient(moved)})
+        terms = {"penalty/path_length": penalty,
+                 "path_length": gradients.synchronise(lengths.mean(), self.axis_name)}
+        moved = gradients.synchronise(moved, self.axis_name)
+        return loss, (terms, {**extra, PATH_LENGTH: moved})
 
     def _adapted(
         self, extra: Mapping[str, PyTree], real_scores: jax.Array

@@ -37,13 +37,13 @@ from jaxedit.methods.sdic.generator_losses import (
     Settings,
     variables,
 )
+from jaxedit.methods.sdic.inversion import generator_of
 from jaxedit.models.stylegan2 import augmentation
 from jaxedit.models.stylegan2.discriminator import Discriminator
 from jaxedit.models.stylegan2.generator import (
     NOISE,
-    Generator,
     average_code,
-    draw_noise,
+    draw_noise_of_samples,
     truncate,
 )
 from jaxedit.optim import gradients
@@ -77,13 +77,12 @@ class GeneratorMethod(Method):
     def objectives(self) -> Objectives:
         """Returns both networks with what they are trained for."""
         network, loss, augment = self.config.network, self.config.loss, self.config.augment
-        widths = {
-            "channel_multiplier": network.channel_multiplier,
-            "most_channels": network.most_channels,
-        }
         return Objectives(
-            Generator(network.size, network.style_width, network.mapping_layers, **widths),
-            Discriminator(network.size, **widths),
+            generator_of(network),
+            Discriminator(
+                network.size, channel_multiplier=network.channel_multiplier,
+                most_channels=network.most_channels,
+            ),
             Settings(
                 mixing=loss.mixing, r1=loss.r1, r1_every=loss.r1_every,
                 path_length=loss.path_length, path_length_every=loss.path_length_every,
@@ -217,7 +216,7 @@ class GeneratorMethod(Method):
         count = len(next(iter(inputs.values())))
         keys = sample_keys(rng, count)
         z = jax.vmap(lambda key: jax.random.normal(key, (generator.style_width,)))(keys)
-        noise = _noise_of_samples(keys, generator.size)
+        noise = draw_noise_of_samples(keys, generator.size, 1)
         drawn = objectives.map(averaged, z)
 
         def made(truncation: jax.Array | float) -> tuple[jax.Array, jax.Array]:
@@ -281,9 +280,3 @@ class GeneratorMethod(Method):
                 outputs["truncated"]
             ),
         }
-
-
-def _noise_of_samples(keys: jax.Array, size: int) -> tuple[jax.Array, ...]:
-    """Returns noise that depends on each sample's key alone."""
-    own = jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys)
-    return tuple(one[:, 0] for one in jax.vmap(lambda key: draw_noise(key, size, 1))(own))

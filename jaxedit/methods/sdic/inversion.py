@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 
 from jaxedit.layers.normalization import COLLECTION
 from jaxedit.layers.resampling import adaptive_average_pool, resize_bilinear
@@ -29,6 +30,14 @@ from jaxedit.models.stylegan2.generator import Generator
 PyTree = Any
 Noise = Sequence[jax.Array] | None  # of one pass of the generator; None is the stored one
 SOURCES = ("dipn", "residual")
+
+
+def generator_of(network: ml_collections.ConfigDict) -> Generator:
+    """Returns the generator that `config.network` describes."""
+    return Generator(
+        network.size, network.style_width, network.mapping_layers,
+        channel_multiplier=network.channel_multiplier, most_channels=network.most_channels,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

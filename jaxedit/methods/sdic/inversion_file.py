@@ -91,16 +91,28 @@ def read(path: pathlib.Path, shapes: Mapping[str, tuple[int, ...]], networks: st
                 raise UserError(f"{path} holds no inversion; `jaxedit invert --keep` writes them.")
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             steps = int(metadata["steps"])
-        picture = arrays.pop("picture")
-        lacking = set(NEEDED) - set(arrays)
-        if lacking:
-            raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
+        picture, made_by = arrays.pop("picture"), metadata["networks"]
+        _check(arrays, picture)
+    except (
+        safetensors.SafetensorError, OSError, ValueError, KeyError, AttributeError
+    ) as error:  # AttributeError: a kind of numbers that NumPy has not
         raise UserError(f"The inversion in {path} is damaged: {error}.") from error
-    other = [name for name in NEEDED if arrays[name].shape != tuple(shapes[name])]
-    if other or metadata["networks"] != networks:
-        sizes = f": {other[0]} has the shape {arrays[other[0]].shape}" if other else ""
+    found = {name: array.shape for name, array in arrays.items()} | {"picture": picture.shape}
+    other = [name for name, shape in shapes.items() if found.get(name) != tuple(shape)]
+    if other or made_by != networks:
+        sizes = f": {other[0]} has the shape {found.get(other[0])}" if other else ""
         raise UserError(
             f"The inversion in {path} was made by other networks{sizes}. Invert the picture again."
         )
     return Inverted(arrays, picture, networks, steps)
+
+
+def _check(arrays: Mapping[str, np.ndarray], picture: np.ndarray) -> None:
+    """Raises ValueError where an inversion lacks something, or holds what is no number."""
+    if lacking := set(NEEDED) - set(arrays):
+        raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
+    if picture.dtype != np.uint8:
+        raise ValueError("its picture is none")
+    for name, array in arrays.items():
+        if array.dtype != np.float32 or not np.isfinite(array).all():
+            raise ValueError(f"{name} holds what is no number")

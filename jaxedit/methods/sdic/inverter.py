@@ -59,8 +59,8 @@ class Inverter:
         outputs = self._invert.task.outputs
         made = self.method.config.network.size
         return {name: outputs[name].shape for name in ("encoded", "codes", "residual")} | {
-            "image": (made, made, 3)
-        }
+            "image": (made, made, 3), "picture": (*self.size, 3),
+        } | ({"discrepancy": (*self.size, 3)} if self.method.predicts_discrepancy else {})
 
     def fitted(self, pixels: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
         """Returns a picture at the network's size, uint8, and lines of doubt.
@@ -100,7 +100,7 @@ class Inverter:
                 image=image, codes=found["codes"], residual=found["residual"], steps=steps
             )
             found |= {name: closer[name] for name in ("codes", "image")}
-        kept = {name: found[name] for name in (*self.shapes, "discrepancy") if name in found}
+        kept = {name: found[name] for name in self.shapes if name in found}
         return Inverted(kept, picture, self.fingerprint, steps)
 
     def edit(

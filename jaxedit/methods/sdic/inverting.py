@@ -26,8 +26,8 @@ from jaxedit.methods.sdic.data import EditTransform, Transform
 from jaxedit.methods.sdic.dicn import DICN
 from jaxedit.methods.sdic.dipn import DIPN, MULTIPLE
 from jaxedit.methods.sdic.e4e import encoder_of
-from jaxedit.methods.sdic.inversion import Inversion, Noise
-from jaxedit.models.stylegan2.generator import Generator, draw_noise
+from jaxedit.methods.sdic.inversion import Inversion, Noise, generator_of
+from jaxedit.models.stylegan2.generator import draw_noise, draw_noise_of_samples
 from jaxedit.models.vgg import random_features
 from jaxedit.state import StartingValue
 from jaxedit.task import Array, Image, Number
@@ -77,11 +77,7 @@ class Inverting(Method):
                 blocks=tuple(network.encoder_blocks), width=network.encoder_width,
                 axis_name=self.axis_name, remat=config.remat,
             ),
-            Generator(
-                network.size, network.style_width, network.mapping_layers,
-                channel_multiplier=network.channel_multiplier,
-                most_channels=network.most_channels,
-            ),
+            generator_of(network),
             DIPN(network.get("attention", "original"), network.get("shared_down", False),
                  self.axis_name, config.remat),
             DICN(side=network.tap, parts=network.get("parts", "both"),
@@ -158,7 +154,8 @@ class Inverting(Method):
         noise = (None, None)
         if task == "measure" and self.config.network.noise == "random":
             keys = sample_keys(rng, len(inputs["image"]))
-            noise = _noise_of_samples(keys, inversion.generator.size)
+            size = inversion.generator.size
+            noise = tuple(draw_noise_of_samples(keys, size, number) for number in range(2))
         found = self.found(state, inputs["image"], noise)
         predicted = {key: found[key] for key in ("discrepancy",) if key in found}
         if task == "measure":
@@ -324,16 +321,6 @@ class Inverting(Method):
     @property
     def _knows(self) -> bool:
         return self.settings.identity > 0 and self.settings.identity_network != "none"
-
-
-def _noise_of_samples(keys: jax.Array, size: int) -> tuple:
-    """Returns the noise of two passes, drawn sample by sample."""
-    draw = lambda key: draw_noise(key, size, 1)
-    passes = []
-    for number in range(2):
-        own = jax.vmap(lambda key, number=number: jax.random.fold_in(key, number))(keys)
-        passes.append(tuple(one[:, 0] for one in jax.vmap(draw)(own)))
-    return tuple(passes)
 
 
 def _check(config: ml_collections.ConfigDict) -> None:

@@ -12,23 +12,22 @@ import ml_collections
 import numpy as np
 import optax
 
-from jaxedit.errors import UserError
 from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
-from jaxedit.method import Batch, Method, State, Sums, Task
+from jaxedit.method import Batch, State, Task
 from jaxedit.methods.sdic import judge as judge_lib
 from jaxedit.methods.sdic.attributes import NAMES
 from jaxedit.methods.sdic.data import Transform
 from jaxedit.metrics import Keys
-from jaxedit.models.judge import GROUP, Judge
-from jaxedit.optim import gradients
+from jaxedit.models.judge import Judge, check_channels
+from jaxedit.one_network import OneNetwork
 from jaxedit.task import Array, Image
 
 NETWORK = "judge"
 PyTree = Any
 
 
-class JudgeMethod(Method):
+class JudgeMethod(OneNetwork):
     """Trains a `Judge` by squared errors, with Adam whose rate falls to zero along a cosine."""
 
     def __init__(
@@ -36,10 +35,7 @@ class JudgeMethod(Method):
         artifacts: Mapping[str, Any] | None = None,
     ):
         super().__init__(config, axis_name, artifacts)
-        if any(width % GROUP for width in config.judge.channels):
-            raise UserError(
-                f"judge.channels={tuple(config.judge.channels)}: each must be a multiple of {GROUP}"
-            )
+        check_channels(config.judge.channels)
 
     @property
     def _network(self) -> Judge:
@@ -64,28 +60,13 @@ class JudgeMethod(Method):
         params = self._network.init(rng, image)["params"]
         return State(step=jnp.zeros((), jnp.int32), params={NETWORK: params})
 
-    def update(
-        self, state: State, batch: Batch, rng: jax.Array, *, phase: str
-    ) -> tuple[State, Sums]:
-        del rng, phase  # nothing in a step is random, and there is one phase
-
-        def loss(params, part):
-            found = self._network.apply({"params": params}, part["image"])
-            return judge_lib.mean_error(found, part["attributes"])
-
-        def value_and_grad(params, carried, part):
-            value, gradient = jax.value_and_grad(loss)(params, part)
-            return (value, carried), gradient
-
-        (value, _), gradient = gradients.accumulate(
-            value_and_grad, state.params[NETWORK], (), dict(batch), self.config.train.accumulate
-        )
-        gradient = gradients.synchronise(gradient, self.axis_name)
-        optimizer = self.optimizers(self.config.train.steps)[NETWORK]
-        updates, opt = optimizer.update(gradient, state.opt[NETWORK])
-        params = optax.apply_updates(state.params[NETWORK], updates)
-        state = state.replace(params={NETWORK: params}, opt={NETWORK: opt})
-        return state, {"loss/squared_error": (value, jnp.ones(()))}
+    def loss(
+        self, state: State, params: PyTree, batch: Batch
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        del state
+        found = self._network.apply({"params": params}, batch["image"])
+        value = judge_lib.mean_error(found, batch["attributes"])
+        return value, {"loss/squared_error": value}
 
     def predict(
         self, state: State, inputs: Batch, rng: jax.Array, *, task: str

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from jaxedit.models import imagenet
+
 MEAN = np.float32([0.48145466, 0.4578275, 0.40821073])
 DEVIATION = np.float32([0.26862954, 0.26130258, 0.27577711])
-IMAGENET_MEAN = np.float32([0.485, 0.456, 0.406])
-IMAGENET_DEVIATION = np.float32([0.229, 0.224, 0.225])
 
 
 def prepare(image: np.ndarray, side: int = 224) -> np.ndarray:
@@ -34,7 +34,8 @@ def prepare_for_segmentation(image: np.ndarray, side: int = 352) -> np.ndarray:
     """
     pixels = Image.fromarray(np.ascontiguousarray(image))
     pixels = pixels.resize((side, side), Image.Resampling.BILINEAR)
-    return _normalised(np.asarray(pixels), IMAGENET_MEAN, IMAGENET_DEVIATION)
+    colours = np.float32(imagenet.MEAN), np.float32(imagenet.DEVIATION)
+    return _normalised(np.asarray(pixels), *colours)
 
 
 def _normalised(image: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:

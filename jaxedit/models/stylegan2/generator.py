@@ -42,6 +42,20 @@ def draw_noise(rng: jax.Array, size: int, batch: int) -> tuple[jax.Array, ...]:
     )
 
 
+def draw_noise_of_samples(
+    keys: jax.Array, size: int, number: int = 0
+) -> tuple[jax.Array, ...]:
+    """Returns what `draw_noise` does, (B, r, r, 1) each, of each sample's own key alone.
+
+    Args:
+      keys: (B,).
+      size: of the pictures.
+      number: which pass of the generator it is for.
+    """
+    draw = lambda key: draw_noise(jax.random.fold_in(key, number), size, 1)
+    return tuple(one[:, 0] for one in jax.vmap(draw)(keys))
+
+
 def truncate(codes: jax.Array, average: jax.Array, psi: float | jax.Array) -> jax.Array:
     """Moves codes (..., W) towards the average (W,): psi 1 leaves them, 0 gives the average."""
     return average + psi * (codes - average)
