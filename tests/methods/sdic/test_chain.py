@@ -9,13 +9,21 @@ from PIL import Image
 from jaxedit import cli
 from jaxedit.data import sources
 from jaxedit.methods.sdic.attributes import NAMES
-from jaxedit.run import measure, train
+from jaxedit.run import measure, readers, train
 from tests import shrink
 
 
 def test_the_chain_ends_in_an_edited_picture(tmp_path, capsys):
     run = tmp_path / "run"
-    train.train(shrink.sdic("chain"), run, jax.devices()[:1])
+    train.train(shrink.sdic("chain", **{"network.encoder_norm": "batch"}), run, jax.devices()[:1])
+    # The frozen encoder's statistics drift, as in the published loop; its file's do not.
+    _, method, state = readers.load_run(run)
+    moved = jax.tree.map(
+        lambda a, b: float(np.abs(np.asarray(a) - np.asarray(b)).max()),
+        state.stats["encoder"], state.frozen["encoder"]["batch_stats"],
+    )
+    assert min(jax.tree.leaves(moved)) > 0
+
     assert {one.path.relative_to(run).as_posix() for one in measure.measure_run(run)} == {
         "evaluation.json", "evaluations/inversion-editing.json", "evaluations/judge.json",
         "evaluations/encoder.json", "evaluations/generator.json",
@@ -26,6 +34,7 @@ def test_the_chain_ends_in_an_edited_picture(tmp_path, capsys):
     edits = json.loads((run / "evaluations" / "inversion-editing.json").read_text())
     assert edits["systems"] == ["model", "no edit", "encoder alone", "raw-residual"]
     assert edits["groups"] == [*NAMES, "all"]
+    assert len({found["table"][one]["all"]["psnr"] for one in found["systems"]}) == 3
     for name in ("edit_l1", "moved", "others_moved", "lec"):
         assert edits["table"]["model"]["all"][name] is not None
     assert set(edits["curves"][0]["systems"]) == {"model", "encoder alone", "raw-residual"}
@@ -36,3 +45,6 @@ def test_the_chain_ends_in_an_edited_picture(tmp_path, capsys):
     assert cli.main([*words, "--edit", "smile=+1", "--edit", "pc0@0-2=-1"]) == 0
     assert np.asarray(Image.open(out)).shape == (32, 32, 3)
     assert "edited by smile=+1, pc0@0-2=-1" in capsys.readouterr().err
+    plain = tmp_path / "plain.png"
+    assert cli.main([*words[:4], "--output", str(plain)]) == 0
+    assert (np.asarray(Image.open(plain)) != np.asarray(Image.open(out))).any()

@@ -1,4 +1,4 @@
-"""SDIC's training, shrunk: runs, is measured, inverts and edits; what does not fit is refused."""
+"""SDIC's shapes at every size, and what does not fit is refused; `test_chain` trains."""
 
 import jax
 import jax.numpy as jnp
@@ -7,39 +7,21 @@ import pytest
 
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
-from jaxedit.run import evaluate, readers, train
 from tests import shrink
 
 
-def test_trains_and_is_measured_and_edits(tmp_path):
-    config = shrink.sdic(**{"network.encoder_norm": "batch"})
-    train.train(config, tmp_path / "run", jax.devices()[:1])
-    _, method, state = readers.load_run(tmp_path / "run")
-    table = evaluate.evaluate(method, config, state, tmp_path / "run").table
-    assert set(table) == {"model", "encoder alone"}
-    assert table["model"]["all"]["psnr"] != table["encoder alone"]["all"]["psnr"]
-    # The frozen encoder's statistics have drifted, as in the published loop; its file's have not.
-    moved = jax.tree.map(
-        lambda a, b: float(np.abs(np.asarray(a) - np.asarray(b)).max()),
-        state.stats["encoder"], state.frozen["encoder"]["batch_stats"],
-    )
-    assert min(jax.tree.leaves(moved)) > 0
-
+def test_what_an_edit_takes_is_what_inverting_gives():
+    method = method_lib.create(shrink.sdic())
     tasks = method.tasks
+    state = jax.eval_shape(method.init, jax.random.key(0), method.spec(2))
     key, image = jax.random.key(0), jnp.zeros((1, 32, 32, 3))
-    found = jax.eval_shape(lambda: method.predict(state, {"image": image}, key, task="invert"))
+    found = jax.eval_shape(
+        lambda state: method.predict(state, {"image": image}, key, task="invert"), state
+    )
     assert found.keys() == tasks["invert"].outputs.keys()
     assert found["image"].shape == (1, 16, 16, 3)
-    drawn = {
-        name: jnp.ones((1, *tasks["edit"].inputs[name].shape))
-        for name in ("codes", "residual", "direction")
-    }
-    assert all(drawn[name].shape == found[name].shape for name in ("codes", "residual"))
-    edit = jax.jit(lambda strength: method.predict(
-        state, {**drawn, "strength": strength}, key, task="edit"
-    ))
-    edited = [edit(jnp.full(1, strength))["image"] for strength in (0.0, 3.0)]
-    assert np.abs(edited[0] - edited[1]).max() > 0
+    for name in ("codes", "residual"):
+        assert found[name].shape == (1, *tasks["edit"].inputs[name].shape)
 
 
 def test_cars_are_cropped_and_padded():
