@@ -52,6 +52,8 @@ class Evaluation:
       baselines: name -> function from an input batch to an array like `prediction`.
       best: (metric name, "min" or "max"), the figure by which the best checkpoint is kept; a name
         may be `metric/group`. None keeps none.
+      ceilings: names of baselines that were given the truth: they stand in the table, and nobody is
+        told that the model is behind them.
       curves: figures over a number that `predict` takes, measured at the end of a run.
       prepare: batch -> batch that `predict` gets; None pads pictures as the task needs, and cuts
         and finishes the outputs, as commands do.
@@ -73,6 +75,7 @@ class Evaluation:
         default_factory=dict
     )
     best: tuple[str, str] | None = None
+    ceilings: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()
     prepare: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]] | None = None
     finish: Callable[[Mapping, Mapping], Mapping[str, np.ndarray]] | None = None

@@ -26,7 +26,8 @@ def evaluation(psnr: float = 25.0, step: int = 120) -> dict:
         for system, value in (("model", psnr), ("mean fill", 20.0))
     }
     return {
-        "source": "photos", "step": step, "count": 9, "groups": GROUPS,
+        "source": "photos", "split": "eval", "best": ["psnr", "max"], "step": step, "count": 9,
+        "groups": GROUPS,
         "counts": {"(0.01,0.1]": 4, "(0.1,0.2]": 5, "all": 9}, "systems": list(table),
         "metrics": ["psnr", "l1", "fid", "lpips_alex"],
         "higher_is_better": {"psnr": True, "l1": False, "fid": False, "lpips_alex": False},
@@ -74,12 +75,17 @@ def write(run: pathlib.Path, psnr: float = 25.0, seed: int = 0) -> pathlib.Path:
     """Fills the folder `run` and returns it."""
     run.mkdir(parents=True)
     files = {
-        "config.json": {"method": "scat", "preset": "demo", "train": {"seed": seed, "steps": 120},
-                        "data": {"source": "folder:<a&b>"}},
+        "config.json": {
+            "method": "scat", "preset": "demo", "data": {"source": "folder:<a&b>"},
+            "train": {"seed": seed, "steps": 120, "log_every": 1, "batch_size": 8},
+        },
         "versions.json": {"python": "3.11", "packages": {"jax": "0.10.2"}},
         "summary.json": {
             "compile_seconds": {"train/step": 12.5}, "flops_per_step": {"train/step": 3e9},
             "peak_memory_bytes": 3 * 2**30, "parameters": {"train": 123_456},
+            "networks": {"train": {"generator": 100_000, "discriminator": 23_456}},
+            "records": {"train": 350},
+            "stage_seconds": {"train": {"train": 100.0 + seed, "compile": 12.5}},
             "steps": {"train": 120}, "train_seconds": 100.0 + seed,
         },
         "evaluation.json": evaluation(psnr),
@@ -91,7 +97,9 @@ def write(run: pathlib.Path, psnr: float = 25.0, seed: int = 0) -> pathlib.Path:
         rows.append({"stage": "train", "step": step, "split": "train", "loss/l1": 1 / step,
                      "loss/odd": None if step == 7 else step % 5})
         if step % 40 == 0:
-            rows.append({"stage": "train", "step": step, "split": "eval", "psnr": 20 + step / 40,
+            rows.append({"stage": "train", "step": step, "split": "eval", "measured_on": "eval",
+                         "samples": dict(zip(GROUPS, (1, 3, 4), strict=True)),
+                         "psnr": 20 + step / 40,
                          "psnr/(0.01,0.1]": 24 + step / 40, "psnr/(0.1,0.2]": 19.5})
     (run / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     timing = {"stage": "train", "step": 10, "seconds_per_step": 0.25, "images_per_second": 32.0}

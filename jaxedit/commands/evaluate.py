@@ -83,11 +83,12 @@ def evaluate_run(
             suffix += f"-{kind}-{pathlib.PurePath(place).name}".rstrip("-")
     last = measure.last_saved_stage(run_dir)
     first = sharding.is_first_process()
+    said: set[str] = set()
     for measured in measure.measure_state(
         method, stage_config, state, run_dir, stage or last, suffix, is_main=stage in (None, last)
     ):
         if first:
-            print(measured.heading + report.text_table(measured.to_json()), flush=True)
+            print(measured.heading + report.text_table(measured.to_json(), said), flush=True)
             command.tell(f"Written to {measured.path}")
     if first:
         report.write(run_dir)

@@ -155,9 +155,10 @@ def _conclude(run_dir: pathlib.Path, first: bool) -> None:
     from jaxedit.report import page as report
     from jaxedit.run import measure, sharding
 
+    said: set[str] = set()
     for measured in measure.measure_run(run_dir):
         if first:
-            print(measured.heading + report.text_table(measured.to_json()), flush=True)
+            print(measured.heading + report.text_table(measured.to_json(), said), flush=True)
     if first:
         try:
             report.write(run_dir)

@@ -167,6 +167,25 @@ def means(figures: pandas.DataFrame) -> pandas.DataFrame:
     return by_seed.agg(mean="mean", standard_deviation="std", seeds="count")
 
 
+def winner(mean: pandas.Series, deviation: pandas.Series, higher: bool | None) -> float | None:
+    """Returns the best mean where the seeds tell that it is the best, else None.
+
+    It must be ahead of that of every other variant by more than both standard deviations together;
+    variants of one seed have none, and so there is no winner among them.
+
+    Args:
+      mean: of each variant.
+      deviation: of each variant, NaN where there is none.
+      higher: whether higher is better; None where that is not known.
+    """
+    best = tables.best(mean, higher)
+    others = mean.dropna() if best is None else mean[mean != best].dropna()
+    if best is None or others.empty or (mean == best).sum() > 1:
+        return None
+    room = deviation[mean == best].iloc[0] + deviation[others.index]
+    return best if bool(((others - best).abs() > room).all()) else None  # no room is never less
+
+
 def markdown(runs: Sequence[Run], about: dict[str, Any], lacking: Sequence[str]) -> str:
     """Returns the comparison as Markdown: a table per metric, cost, and what is missing."""
     first = runs[0].evaluation
@@ -177,7 +196,8 @@ def markdown(runs: Sequence[Run], about: dict[str, Any], lacking: Sequence[str])
         lines += [str(about["table"]), ""]
     lines += [
         f"Measured on {first['source']}, {first['count']} samples. Mean ± sample standard "
-        "deviation over the seeds; the best mean of each column is bold.", "",
+        "deviation over the seeds. A mean is bold where it is ahead of that of every other variant "
+        "by more than the two spreads together; a column without one tells no winner.", "",
     ]
     groups = list(figures["group"].cat.categories)
     baselines = tables.frame(first)
@@ -190,7 +210,10 @@ def markdown(runs: Sequence[Run], about: dict[str, Any], lacking: Sequence[str])
         wide = wide.reindex(index=list(seeds), columns=[
             (kind, group) for kind in ("mean", "standard_deviation") for group in groups
         ])
-        leading = {group: tables.best(wide["mean"][group], higher) for group in groups}
+        leading = {
+            group: winner(wide["mean"][group], wide["standard_deviation"][group], higher)
+            for group in groups
+        }
         rows = [
             [name, str(seeds[name]), *(
                 _cell(row["mean"][g], row["standard_deviation"][g], leading[g]) for g in groups

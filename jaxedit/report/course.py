@@ -16,7 +16,7 @@ from PIL import Image
 
 from jaxedit.errors import UserError
 from jaxedit.host import json_text
-from jaxedit.report import pictures
+from jaxedit.report import pictures, wording
 
 _MOST_NAMES = 12
 _LARGEST = 1600  # pixels of the longer side of an earlier picture
@@ -26,9 +26,10 @@ _QUALITY = 80
 def of_runs(folders: Sequence[pathlib.Path]) -> tuple[list[dict[str, Any]], int]:
     """Returns the grids by name, newest first, and how many names had no room.
 
-    A grid has its `name`, its `runs`, which are frames for each run, and all `steps` of these. A
-    frame is (step, address of the picture as data, width in pixels), in order of steps; the step of
-    a picture without a history is None. A run without a picture of that name has no frames.
+    A grid has its caption, `name`, its `runs`, which are frames for each run, and all `steps` of
+    these. A frame is (step, address of the picture as data, width in pixels), in order of steps;
+    the step of a picture without a history is None. A run without a picture of that name has no
+    frames.
 
     Args:
       folders: the `pictures` folder of each run.
@@ -43,7 +44,8 @@ def of_runs(folders: Sequence[pathlib.Path]) -> tuple[list[dict[str, Any]], int]
                 newest[file.stem] = max(newest.get(file.stem, 0.0), file.stat().st_mtime)
     names = sorted(newest, key=lambda name: (-newest[name], name))
     found = [
-        {"name": json_text.shown(name), "runs": [_frames(folder, name) for folder in folders]}
+        {"name": wording.caption(json_text.shown(name)),
+         "runs": [_frames(folder, name) for folder in folders]}
         for name in names[:_MOST_NAMES]
     ]
     for one in found:

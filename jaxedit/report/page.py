@@ -8,33 +8,29 @@ mean and spread over seeds; `text_table` is the evaluation for a terminal.
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import pathlib
 import re
 import statistics
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
 
 from jaxedit.host import json_text
 from jaxedit.host.atomic import atomic_file
-from jaxedit.report import course, curves, reading, tables, wording
+from jaxedit.report import course, curves, lead, reading, tables, trends, wording
 from jaxedit.report.comparison import compare
 from jaxedit.report.reading import flatten, read_json
 from jaxedit.report.tables import as_text as text_table
 
 __all__ = ["compare", "read_json", "text_table", "write"]
 
-Lines = dict[str, list[tuple[float, float]]]
 # Where the time of a stage goes, as manifests and summary.json have it.
 _PARTS = {
     "build": "building", "train": "training", "compile": "compiling",
     "evaluate": "measuring in between", "save": "saving",
 }
-_NOT_VALUES = ("stage", "step", "split")
 
 
 def write(
@@ -87,7 +83,7 @@ def page(runs: Sequence[reading.Run]) -> str:
         loader=jinja2.PackageLoader("jaxedit.report"), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )
-    sections = _curve_sections(runs)
+    sections = trends.sections(runs)
     evaluations = _evaluations(runs)
     courses, left_out = course.of_runs([run.folder / "pictures" for run in runs])
     charts = [
@@ -122,10 +118,11 @@ def _facts_of(run: reading.Run) -> dict[str, Any]:
         times = _times(run)
     return {
         "name": run.name,
-        "about": " · ".join(str(run.config[k]) for k in ("method", "preset") if run.config.get(k)),
+        "lead": lead.paragraph(run),
         "tiles": tiles,
         "artifacts": artifacts,
         "times": times,
+        "networks": _networks(run.summary),
         "versions": flatten(run.versions),
         "costs": costs,
         "config": flatten(run.config),
@@ -177,12 +174,22 @@ def _planned_steps(run: reading.Run) -> int:
 def _costs(summary: Mapping[str, Any]) -> list[tuple[str, Any]]:
     forms = (("_seconds", wording.duration), ("_bytes", wording.bytes_of))
     facts = []
-    for key, value in flatten({k: v for k, v in summary.items() if k != "stage_seconds"}):
+    shown_elsewhere = ("stage_seconds", "networks")
+    for key, value in flatten({k: v for k, v in summary.items() if k not in shown_elsewhere}):
         kind = key.partition(".")[0]
         form = next((form for end, form in forms if kind.endswith(end)), None)
         form = wording.number if kind.startswith("flops") else form
         facts.append((key, form(value) if form and tables.is_number(value) else value))
     return facts
+
+
+def _networks(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns (stage, network, number of trained parameters) of each; none for older runs."""
+    return [
+        (stage, name, wording.thousands(count))
+        for stage, by_name in (summary.get("networks") or {}).items()
+        for name, count in by_name.items()
+    ]
 
 
 def _times(run: reading.Run) -> tuple[list[str], list[list[str]]] | None:
@@ -243,6 +250,7 @@ def _evaluations(runs: Sequence[reading.Run]) -> list[dict[str, Any]]:
         path.relative_to(run.folder) for run in runs for path in run.evaluations
     )
     found = []
+    said: set[str] = set()
     for name in names:
         shown, charts = [], []
         for run in runs:
@@ -252,13 +260,16 @@ def _evaluations(runs: Sequence[reading.Run]) -> list[dict[str, Any]]:
             shown.append({
                 "run": run.name, "title": tables.title(evaluation),
                 "panels": tables.panels(evaluation),
-                "absent": evaluation.get("absent") or [], "notes": evaluation.get("notes") or [],
+                "absent": tables.remarks(evaluation, "absent", said),
+                "notes": tables.remarks(evaluation, "notes", said),
             })
             with reading.understood(run.folder / name):
                 for curve in evaluation.get("curves") or ():
                     chart = curves.labelled(curve)
-                    title = chart["title"]
-                    chart["title"] = title if len(runs) == 1 else f"{title} · {run.name}"
+                    of_run = [] if len(runs) == 1 else [run.name]
+                    chart["title"] = " · ".join(
+                        [chart["title"], *of_run, tables.samples(evaluation)]
+                    )
                     charts.append(chart)
         found.append({"shown": shown, "charts": charts})
     return found
@@ -274,57 +285,3 @@ def _differences(runs: Sequence[reading.Run]) -> list[tuple[str, Any, Any]]:
         for key in dict.fromkeys([*ours, *theirs])
         if ours.get(key, "-") != theirs.get(key, "-")
     ]
-
-
-def _curve_sections(runs: Sequence[reading.Run]) -> list[dict[str, Any]]:
-    """Returns the curves of each stage, and those of speed; of two runs in the same charts."""
-    stages = list(dict.fromkeys(str(row.get("stage", "")) for run in runs for row in run.rows))
-    found = []
-    for stage in stages:
-        rows = {r.name: [w for w in r.rows if str(w.get("stage", "")) == stage] for r in runs}
-        title = "Curves" if len(stages) == 1 else f"Curves: {stage}"
-        found.append({"title": title, **_charts(rows)})
-    if any(run.timing for run in runs):
-        # Each stage counts its steps from the first, so it has a line of its own.
-        rows = {
-            run.name: [{**row, "split": row.get("stage", "")} for row in run.timing] for run in runs
-        }
-        found.append({"title": "Speed", **_charts(rows)})
-    return found
-
-
-def _charts(rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> dict[str, list[dict]]:
-    """Returns a chart per value name, the splits together; evaluations first, then losses.
-
-    Figures per group, named `metric/group` beside a `metric` of the same row, stand apart.
-
-    Args:
-      rows: name of the run -> its rows. With two runs, the second's lines are dashed.
-    """
-    charts: dict[str, Lines] = defaultdict(lambda: defaultdict(list))
-    per_group: dict[str, Lines] = defaultdict(lambda: defaultdict(list))
-    measured, dashed = set(), set()
-    for position, (run, lines) in enumerate(rows.items()):
-        for row in lines:
-            split = str(row.get("split", ""))
-            for name, value in row.items():
-                if name in _NOT_VALUES or isinstance(value, str | bool | list | dict):
-                    continue
-                metric, _, group = name.partition("/")
-                of_group = bool(group) and metric in row
-                label = group if of_group else split
-                if len(rows) > 1:
-                    label = " · ".join(filter(None, (label, run)))
-                    dashed |= {label} if position else set()
-                line = (per_group[metric] if of_group else charts[name])[label]
-                step = float(row.get("step", len(line)))
-                line.append((step, math.nan if value is None else float(value)))
-                if split == "eval":
-                    measured.add(name)
-    ordered = sorted(
-        charts.items(), key=lambda item: (item[0] not in measured, not item[0].startswith("loss"))
-    )
-    return {
-        key: [curves.chart(name, lines, dashed=dashed) for name, lines in items]
-        for key, items in (("charts", ordered), ("per_group", per_group.items()))
-    }

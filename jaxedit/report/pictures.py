@@ -19,7 +19,7 @@ from jaxedit.host.atomic import atomic_file
 _GAP = 6
 _PAPER = (255, 255, 255)
 _INK = (40, 44, 52)
-_SMALLEST = 128  # images with a shorter side are enlarged by a whole factor
+_SMALLEST = 192  # images with a shorter side are enlarged by a whole factor
 _MOST_STEPS = 16  # pictures of the course of a run that are kept
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas
 
+from jaxedit.report import wording
 from jaxedit.report.wording import figure, is_number
 
 Evaluation = Mapping[str, Any]
@@ -48,7 +49,7 @@ def check(evaluation: Evaluation) -> None:
         _check_words(key, evaluation[key])
         if len(set(evaluation[key])) < len(evaluation[key]):
             raise TypeError(f"{key!r} names one twice")
-    for key in ("absent", "notes"):
+    for key in ("absent", "notes", "ceilings"):
         _check_words(key, evaluation.get(key) or [])
     if not evaluation["systems"]:
         raise TypeError("'systems' is empty")
@@ -60,6 +61,10 @@ def check(evaluation: Evaluation) -> None:
         _check_mapping("table", groups)
         for figures in groups.values():
             _check_mapping("table", figures)
+    if evaluation.get("best") is not None:
+        _check_words("best", evaluation["best"])
+        if len(evaluation["best"]) != 2:
+            raise TypeError("'best' is no figure with its direction")
     titles = evaluation.get("titles") or {}
     _check_mapping("titles", titles)
     _check_words("titles", list(titles.values()))
@@ -160,13 +165,25 @@ def _count(evaluation: Evaluation, group: str, metric: str) -> str:
 def title(evaluation: Evaluation) -> str:
     """Returns one line: what was measured, of which stage, on what, at which step."""
     name, stage, step = (evaluation.get(key) for key in ("name", "stage", "step"))
-    what = "Evaluation" + (f" of {stage}" if stage else "") + (f" ({name})" if name else "")
+    of = f" of {stage}" if stage and stage != wording.SINGLE else ""
+    what = f"Evaluation{of}" + (f" ({name})" if name else "")
     at = "" if step is None else f" at step {step}"
-    return f"{what}{at} on {evaluation['source']}, {evaluation['count']} samples"
+    return f"{what}{at} on {evaluation['source']}, {samples(evaluation)}"
 
 
-def as_text(evaluation: Evaluation) -> str:
-    """Returns the tables for a terminal; the best value of each group carries a star."""
+def samples(evaluation: Evaluation) -> str:
+    """Returns how many samples were measured, and which: `97 held-out samples`."""
+    words = [str(evaluation["count"]), wording.SPLITS.get(evaluation.get("split", "")), "samples"]
+    return " ".join(filter(None, words))
+
+
+def as_text(evaluation: Evaluation, said: set[str] | None = None) -> str:
+    """Returns the tables for a terminal; the best value of each group carries a star.
+
+    Args:
+      evaluation: the figures.
+      said: remarks that a reader has seen already and gets no more; those of this table are added.
+    """
     lines = [title(evaluation)]
     for panel in panels(evaluation):
         rows = [[f"{panel.metric} {panel.arrow}".strip(), *(group for group, _ in panel.groups)]]
@@ -176,8 +193,18 @@ def as_text(evaluation: Evaluation) -> str:
         lines += ["", *([panel.title] if panel.title not in ("", panel.metric) else [])]
         lines += align(rows)
     lines += ["", "* best of its column"] if len(evaluation["systems"]) > 1 < len(lines) else []
-    lines += [*(evaluation.get("absent") or ()), *(evaluation.get("notes") or ())]
+    lines += remarks(evaluation, "absent", said) + remarks(evaluation, "notes", said)
     return "\n".join(lines)
+
+
+def remarks(evaluation: Evaluation, key: str, said: set[str] | None = None) -> list[str]:
+    """Returns the lines of `absent` or `notes`, each once; what is in `said` is left out, and what
+    is returned is added to it.
+    """
+    said = set() if said is None else said
+    lines = [line for line in dict.fromkeys(evaluation.get(key) or ()) if line not in said]
+    said.update(lines)
+    return lines
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -5,6 +5,26 @@ from __future__ import annotations
 import math
 from typing import Any
 
+# Which part of a source was measured, as a table and a picture say it.
+SPLITS = {"eval": "held-out", "train": "training"}
+SINGLE = "train"  # the name of the stage of a run that has only one
+
+
+def measured(stage: str, split: str, what: str) -> str:
+    """Returns the name of pictures that are made in the course of a stage: `held-out-samples`.
+
+    The single stage of a run is called like a part of the data, and so it is left out.
+    """
+    return "-".join(filter(None, ("" if stage == SINGLE else stage, SPLITS.get(split), what)))
+
+
+def caption(name: str) -> str:
+    """Returns what stands above a picture of a run: its file's name in words."""
+    if name == f"{SINGLE}-samples":  # so runs of before `measured` called what they had held out
+        return "samples measured in the course of training"
+    of_samples = name.removesuffix("-samples")
+    return (name if of_samples == name else f"{of_samples} samples").replace("_", " ")
+
 
 def is_number(value: Any) -> bool:
     """Whether `value` is a number that can be ranked; None and NaN are not, infinity is."""

@@ -58,6 +58,8 @@ class Evaluator:
         self.plan.check_batch(config.evaluate.batch_size, what="evaluate.batch_size")
         self.source_name, split = evaluation_source(config)
         self.source = sources.create(self.source_name, split)
+        taken = {split(part.name) for part in sources.parts(self.source_name)}
+        self.split = taken.pop() if len(taken) == 1 else "mixed"
         self.transform = method.transform(train=False)
         self.read = [self.source, *sources.open_all(self.transform)]
         joined.check(self.source, self.transform)
@@ -144,6 +146,9 @@ class Evaluator:
             source=self.source_name,
             grids={"samples": self._grid(grids)} if grids else {},
             name=self.name,
+            split=self.split,
+            best=self.wanted.best,
+            ceilings=self.wanted.ceilings,
             curves=self._drawn(points),
             seconds=seconds,
         )

@@ -106,6 +106,10 @@ class Result:
       absent: lines that say which metrics are missing, and how to get them.
       notes: what a reader of a figure must know, or why a figure is missing.
       source: what was measured on.
+      split: which part of it: "eval" (held out), "train", "all", or "mixed" where joined sources
+        differ.
+      best: (figure, "min" or "max") that decides which checkpoint is the best, or None.
+      ceilings: systems that were given the truth.
       grids: name -> uint8 (H, W, 3) picture.
       name: of the evaluation.
       curves: title, parameter, x, y and systems: name -> [[parameter, x, y], ...].
@@ -124,6 +128,9 @@ class Result:
     source: str
     grids: dict[str, np.ndarray]
     name: str = ""
+    split: str = "mixed"
+    best: tuple[str, str] | None = None
+    ceilings: tuple[str, ...] = ()
     curves: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
@@ -142,11 +149,14 @@ class Result:
             "stage": stage,
             "name": self.name,
             "source": self.source,
+            "split": self.split,
             "step": step,
             "count": self.counts[ALL],
             "groups": list(self.counts),
             "counts": self.counts,
             "systems": list(self.table),
+            "ceilings": list(self.ceilings),
+            "best": list(self.best) if self.best else None,
             "metrics": self.metrics,
             "titles": self.titles,
             "higher_is_better": self.higher_is_better,

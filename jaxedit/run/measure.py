@@ -15,6 +15,7 @@ from jaxedit import config as config_lib
 from jaxedit.errors import UserError
 from jaxedit.host.names import check_choice
 from jaxedit.method import Method, State
+from jaxedit.report import wording
 from jaxedit.run import checkpoint, evaluate, readers, stages
 from jaxedit.run.figures import Result
 
@@ -40,7 +41,8 @@ class Measured:
     @property
     def heading(self) -> str:
         """What stands above its table; nothing for the main one."""
-        return "" if self.is_main else f"\nStage {self.stage}, {self.result.name}:\n"
+        of = "" if self.stage == wording.SINGLE else f"Stage {self.stage}, "
+        return "" if self.is_main else f"\n{of}{self.result.name}:\n"
 
     def to_json(self) -> dict[str, Any]:
         """Returns the content of the file."""

@@ -27,19 +27,26 @@ class StageRecord:
       skipped: the records that could not be read, of this process's share.
     """
 
-    def __init__(self, steps: int, parameters: int, kept: Mapping[str, Any] | None = None):
+    def __init__(
+        self, steps: int, networks: Mapping[str, int], records: int,
+        kept: Mapping[str, Any] | None = None,
+    ):
         """Starts the clock.
 
         Args:
           steps: of the whole stage.
-          parameters: the number of trained parameters.
+          networks: name -> the number of its trained parameters.
+          records: that are trained on.
           kept: what `to_json` returned when the checkpoint was saved.
         """
         kept = kept or {}
         self.ran = False
         self.skipped: skipped.Skipped = {}
         skipped.add(self.skipped, kept.get("skipped", {}))
-        self._fixed = {"steps": steps, "parameters": parameters}
+        self._fixed = {
+            "steps": steps, "parameters": sum(networks.values()), "networks": dict(networks),
+            "records": records,
+        }
         self._kept_phases: dict[str, dict[str, float]] = kept.get("phases", {})
         self._seconds = dict.fromkeys((TRAIN, COMPILE, EVALUATE, SAVE), 0.0)
         self._seconds |= kept.get("seconds", {})
@@ -110,6 +117,8 @@ def write(output: writer.Writer, stages: Mapping[str, Mapping[str, Any]]) -> Non
             default=None,
         ),
         "parameters": {stage: record["parameters"] for stage, record in stages.items()},
+        "networks": {stage: record["networks"] for stage, record in stages.items()},
+        "records": {stage: record["records"] for stage, record in stages.items()},
         "steps": {stage: record["steps"] for stage, record in stages.items()},
         "stage_seconds": {stage: record["seconds"] for stage, record in stages.items()},
         "skipped": {stage: record["skipped"] for stage, record in stages.items()},

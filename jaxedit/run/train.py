@@ -21,6 +21,7 @@ from jaxedit import method as method_lib
 from jaxedit.data import joined, pipeline, skipped, sources
 from jaxedit.errors import UserError
 from jaxedit.method import Method, State
+from jaxedit.report import wording
 from jaxedit.run import (
     artifacts,
     checkpoint,
@@ -166,7 +167,8 @@ def _train_stage(
     sums, meta = RunningSums(), {}
     if restored:
         state, meta = restored
-    record = summary.StageRecord(total, opening.count(abstract.params), meta.get("summary"))
+    networks = {name: opening.count(params) for name, params in abstract.params.items()}
+    record = summary.StageRecord(total, networks, len(source), meta.get("summary"))
     if not sharding.is_first_process():
         record.skipped.clear()  # kept was the first one's share
     skipped.add(record.skipped, skipped.of(read))
@@ -209,9 +211,10 @@ def _train_stage(
                 )
             if result is None:
                 return None
-            output.row(stage.name, done, "eval", result.scalars())
+            about = {"measured_on": result.split, "samples": result.counts}
+            output.row(stage.name, done, "eval", result.scalars(), about)
             for name, image in result.grids.items():
-                output.picture(f"{stage.name}-{name}", done, image)
+                output.picture(wording.measured(stage.name, result.split, name), done, image)
             return result.scalars()
 
     def save(

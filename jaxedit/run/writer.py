@@ -46,9 +46,12 @@ class Writer:
         self._events = None
         self._purge_step = None
 
-    def row(self, stage: str, step: int, split: str, values: Mapping[str, float]) -> None:
-        """Appends one row to metrics.jsonl and the events."""
-        row = {"stage": stage, "step": step, "split": split}
+    def row(
+        self, stage: str, step: int, split: str, values: Mapping[str, float],
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Appends one row to metrics.jsonl and the events; `about` says what the values rest on."""
+        row = {"stage": stage, "step": step, "split": split, **(about or {})}
         row |= {k: (v if math.isfinite(v) else None) for k, v in values.items()}
         self._append("metrics.jsonl", row)
         self._scalars(f"{stage}/{split}", step, values)

@@ -5,6 +5,7 @@ import json
 import math
 import statistics
 
+import pandas
 import pytest
 from PIL import Image
 
@@ -32,8 +33,8 @@ def test_compare_a_sweep(tmp_path):
         assert len(list(csv.DictReader(file))) == 2 * 3 * (3 + 3 + 1)
     text = result.markdown
     assert text.startswith("# an ablation\n\nMirrors Table 9.")
-    row = next(line for line in text.splitlines() if line.startswith("| full | 3 | **24.00"))
-    assert "**26.00 ± 1.00**" in row
+    row = next(line for line in text.splitlines() if line.startswith("| full | 3 | 24.00"))
+    assert "26.00 ± 1.00" in row and "**" not in row  # ahead by 1.0 ± 1.0, 1.3
     assert "*mean fill*" in text and "- lpips_alex: absent" in text
     assert "different numbers of seeds" not in text
     assert Image.open(folder / "comparison.png").size[0] > 500
@@ -48,7 +49,8 @@ def test_compare_plain_runs_and_uneven_ones(tmp_path):
     three.mkdir()
     (three / "config.json").write_text("{}")
     result = comparison.compare([one, two, three], tmp_path / "out")
-    assert "| one | 1 | **23.00** | **25.00** |" in result.markdown  # no spread of one run
+    assert "| one | 1 | 23.00 | 25.00 |" in result.markdown  # no spread of one run, so no winner
+    assert "**" not in result.markdown
     assert "not measured on the same samples" in result.markdown
     assert f"Not evaluated: {three}" in result.markdown
     assert (tmp_path / "out" / "comparison.csv").is_file()
@@ -86,7 +88,26 @@ def test_a_metric_that_only_some_runs_have(tmp_path):
     text = comparison.compare([one, two], tmp_path / "out").markdown
     psnr, l1, fid = text[text.index("## psnr"):].split("\n\n## ")[:3]
     assert "| two | 1 | - | **" not in psnr and "| two | 1 | - | 24.00 | 23.00 |" in psnr
-    assert "| two | 1 | - | - | - |" in fid and "| one | 1 | **65.00** | - | - |" in fid
+    assert "| two | 1 | - | - | - |" in fid and "| one | 1 | 65.00 | - | - |" in fid
+
+
+def test_a_winner_is_ahead_by_more_than_the_spread(tmp_path):
+    figures = {"full": [25.0, 25.1, 25.2], "less": [24.0, 24.1, 24.2], "none": [20.0, 23.0, 21.0]}
+    text = comparison.compare(fake_run.write_sweep(tmp_path / "sweep", figures)).markdown
+    psnr = text[text.index("## psnr"):].split("\n\n## ")[0]
+    assert "**25.10 ± 0.10**" in psnr and psnr.count("**") == 6  # in each of the three columns
+
+
+@pytest.mark.parametrize("means, spreads, higher, expected", [
+    ([3.0, 1.0], [0.5, 0.5], True, 3.0), ([3.0, 1.0], [0.5, 0.5], False, 1.0),
+    ([3.0, 1.0], [1.0, 1.0], True, None), ([3.0, 1.0], [math.nan, 0.5], True, None),
+    ([3.0, 1.0], [0.5, math.nan], True, None), ([3.0, 3.0], [0.1, 0.1], True, None),
+    ([3.0, math.nan], [0.1, math.nan], True, None), ([3.0, 1.0, math.nan], [0.1] * 3, True, 3.0),
+    ([3.0, 1.0], [0.1, 0.1], None, None), ([math.nan], [math.nan], True, None),
+])
+def test_winner(means, spreads, higher, expected):
+    found = comparison.winner(pandas.Series(means), pandas.Series(spreads), higher)
+    assert found == expected
 
 
 @pytest.mark.parametrize("name, text", [

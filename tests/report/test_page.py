@@ -83,7 +83,7 @@ def test_page_is_self_contained_and_complete(run):
     assert page.loads and all(a.startswith("data:image/png;base64,") for a in page.loads)
     assert "url(http" not in text and "@import" not in text
     words = page.words
-    for wanted in ("my-run", "scat · demo", "120", "12.5 s", "3.0 GiB", "123k", "n = 9",
+    for wanted in ("my-run", "120", "12.5 s", "3.0 GiB", "123k", "n = 9",
                    "higher is better", "loss/l1", "loss/odd", "jax", "0.10.2", "train.seed",
                    "seconds_per_step", "250 ms",
                    "lpips_alex: absent: run jaxedit weights convert <lpips-alex>"):
@@ -144,7 +144,7 @@ def test_the_curves_are_drawn_by_what_is_in_the_page(run):
     page = Page(report.write(run).read_text())
     assert b"plotly.js v" in gzip.decompress(base64.b64decode(page.scripts["plotly"]))[:100]
     names = {trace["name"] for figure in page.figures for trace in figure["data"]}
-    assert {"train", "eval", "(0.01,0.1]"} <= names
+    assert {"training", "held-out (n = 4)", "(0.01,0.1] (n = 1)"} <= names
     # Nothing that a reader clicks sends the data anywhere.
     assert "showSendToCloud: false" in page.scripts["page"]
     assert "default-src 'none'" in report.write(run).read_text()
@@ -223,16 +223,16 @@ def test_two_runs_side_by_side(run, tmp_path):
     assert "my-run: Evaluation at step 120" in page.words
     assert "full/seed-3: Evaluation at step 120" in page.words
     assert page.best.count("25.00") == 1 and page.best.count("21.00") == 1
-    psnr = next(f for f in page.figures if f["data"][0]["name"].startswith("eval"))
+    psnr = next(f for f in page.figures if f["data"][0]["name"].startswith("held-out"))
     assert [(t["name"], t["line"]["dash"]) for t in psnr["data"]] == [
-        ("eval · my-run", "solid"), ("eval · full/seed-3", "dash"),
+        ("held-out (n = 4) · my-run", "solid"), ("held-out (n = 4) · full/seed-3", "dash"),
     ]
     assert len(page.images) == 3 and "no such picture" in page.words
     assert report.write(run, other, tmp_path / "out").parent == tmp_path / "out"
     same_name = fake_run.write(tmp_path / "elsewhere" / "my-run")
     page = Page(report.write(run, same_name).read_text())
     assert {t["name"] for t in page.figures[0]["data"]} == {
-        "eval · my-run", "eval · elsewhere/my-run"
+        "held-out (n = 4) · my-run", "held-out (n = 4) · elsewhere/my-run"
     }
 
 

@@ -10,16 +10,16 @@ from jaxedit.report import pictures
 
 def test_grid_shows_every_pixel_of_every_image():
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 255, (2, 150, 130, 3), np.uint8)
-    masks = rng.integers(0, 255, (2, 150, 130, 1), np.uint8)
+    images = rng.integers(0, 255, (2, 210, 195, 3), np.uint8)
+    masks = rng.integers(0, 255, (2, 210, 195, 1), np.uint8)
     grid = pictures.grid({"image": images, "mask": masks}, labels=["first", "second"])
     found = 0
     windows = np.lib.stride_tricks.sliding_window_view(grid[..., 0], (4, 4))
     for image in (*images, *masks):
-        corner = np.broadcast_to(image, (150, 130, 3))[:4, :4, 0]
+        corner = np.broadcast_to(image, (210, 195, 3))[:4, :4, 0]
         for y, x in np.argwhere((windows == corner).all((2, 3))):
-            cut = grid[y : y + 150, x : x + 130]
-            found += np.array_equal(cut, np.broadcast_to(image, (150, 130, 3)))
+            cut = grid[y : y + 210, x : x + 195]
+            found += np.array_equal(cut, np.broadcast_to(image, (210, 195, 3)))
     assert found == 4
 
 
@@ -32,8 +32,8 @@ def test_small_images_are_enlarged_by_whole_factors():
 
 
 def test_limit_and_errors():
-    images = np.zeros((5, 130, 130, 3), np.uint8)
-    assert pictures.grid({"a": images}, limit=2).shape[0] < 300
+    images = np.zeros((5, 195, 195, 3), np.uint8)
+    assert pictures.grid({"a": images}, limit=2).shape[0] < 450
     with pytest.raises(ValueError, match="differ in length"):
         pictures.grid({"a": images, "b": images[:2]})
     with pytest.raises(ValueError, match="float32"):

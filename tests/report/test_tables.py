@@ -11,7 +11,7 @@ from tests import fake_run
 def test_text_table():
     text = tables.as_text(fake_run.evaluation())
     lines = text.splitlines()
-    assert lines[0] == "Evaluation at step 120 on photos, 9 samples"
+    assert lines[0] == "Evaluation at step 120 on photos, 9 held-out samples"
     model = next(line for line in lines if line.startswith("model"))
     assert model.split() == ["model", "25.00*", "24.00*", "23.00*"]
     assert "psnr ↑" in text and "l1 ↓" in text
@@ -38,7 +38,7 @@ def test_markdown_cells_are_escaped():
 def test_a_stage_and_a_name_stand_in_the_title():
     evaluation = fake_run.evaluation() | {"stage": "pretrain", "name": "faces"}
     assert tables.title(evaluation) == (
-        "Evaluation of pretrain (faces) at step 120 on photos, 9 samples"
+        "Evaluation of pretrain (faces) at step 120 on photos, 9 held-out samples"
     )
 
 

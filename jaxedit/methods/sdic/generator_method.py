@@ -267,6 +267,7 @@ class GeneratorMethod(Method):
             systems={"truncated": "truncated"},
             baselines={"real pictures, mirrored": lambda batch: batch["image"][:, :, ::-1]},
             best=(first, "min") if first else None,
+            ceilings=("real pictures, mirrored",),
         )}
 
     def pictures(

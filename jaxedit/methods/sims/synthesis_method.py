@@ -213,6 +213,7 @@ def evaluation(
         own={"spectrum_distance": SpectrumDistance, "l1_missing": MissingL1, **makers},
         baselines=baselines,
         best=best,
+        ceilings=("photograph",),
     )
 
 

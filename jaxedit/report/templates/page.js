@@ -92,4 +92,13 @@ for (const slider of document.querySelectorAll(".course input")) {
   });
 }
 
+// A sheet that is wider than the page is shown at its own size, or twice it, when it is clicked.
+for (const image of document.querySelectorAll(".course img")) {
+  const width = Number(image.getAttribute("width"));
+  image.addEventListener("click", () => {
+    const whole = image.classList.toggle("whole");
+    image.width = whole && width <= document.body.clientWidth ? 2 * width : width;
+  });
+}
+
 start();
