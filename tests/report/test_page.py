@@ -346,3 +346,28 @@ def test_a_name_that_is_no_text_is_shown_by_its_bytes(run):
     config["data"]["source"] = b"folder:/caf\xe9".decode("utf-8", "surrogateescape")
     (run / "config.json").write_text(json.dumps(config))
     assert r"folder:/caf\udce9" in report.write(run).read_text(encoding="utf-8")
+
+
+def test_the_paragraph_then_pictures_then_tables(run):
+    text = report.write(run).read_text()
+    order = [text.index(word) for word in ("<h1>", '<p class="lead">', '<div class="tiles">',
+                                           "<h2>Pictures</h2>", "<table>")]
+    assert order == sorted(order) and text.count('<p class="lead">') == 1
+    for wanted in ("samples measured in the course of training", "generator", "100 000",
+                   "In between, 4 samples are measured"):
+        assert wanted in Page(text).words, wanted
+
+
+def test_what_two_tables_have_to_say_is_said_once(run):
+    (run / "evaluation-step80.json").write_text(
+        json.dumps(fake_run.evaluation(10.0, 80) | {"notes": ["of this one"]})
+    )
+    words = Page(report.write(run).read_text()).words
+    assert words.count("lpips_alex: absent") == 1 and words.count("of this one") == 1
+    said = set()
+    first, second = (
+        report.text_table(fake_run.evaluation() | {"notes": notes}, said)
+        for notes in (["twice", "twice"], ["twice", "new"])
+    )
+    assert first.count("twice") == 1 and first.count("absent") == 1
+    assert "twice" not in second and "absent" not in second and second.endswith("new")

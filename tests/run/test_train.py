@@ -85,7 +85,9 @@ def test_reference_run_leaves_everything(reference):
                  "report.html", "DONE"):
         assert (reference / name).is_file(), name
     assert list((reference / "events").iterdir())
-    assert list((reference / "pictures").glob("*.png"))
+    assert (reference / "pictures" / "held-out-samples.png").is_file()
+    (one,) = {json.loads(r)["samples"]["all"] for r in rows(reference) if "samples" in r}
+    assert one == 8  # of the toy's evaluations in between
     losses = [json.loads(r) for r in rows(reference) if json.loads(r)["split"] == "train"]
     assert losses[-1]["loss/paint"] < losses[0]["loss/paint"]
     assert [r["step"] for r in losses] == list(range(2, 25, 2))
