@@ -47,7 +47,7 @@ _TINY = {
     "train.checkpoint_every": "2",
     "evaluate.limit": "8",
     "evaluate.limit_in_training": "8",
-    "evaluate.metrics": "('psnr', 'l1_hole')",
+    "evaluate.metrics": "('psnr', 'l1_hole', 'suspicion_auc')",
     "data.source": "photos",
     "data.mask": "random",
     "data.brush_width": "(3.0, 12.0)",

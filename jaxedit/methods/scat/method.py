@@ -14,6 +14,7 @@ import optax
 
 from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
+from jaxedit.layers import spectral
 from jaxedit.losses import perceptual
 from jaxedit.method import Batch, Method, State, Sums, Task
 from jaxedit.methods.scat import (
@@ -23,6 +24,7 @@ from jaxedit.methods.scat import (
     discriminators,
     inpaint,
     metrics,
+    suspicion,
     update,
 )
 from jaxedit.methods.scat.data import Transform
@@ -145,28 +147,43 @@ class SCAT(Method):
     def predict(
         self, state: State, inputs: Batch, rng: jax.Array, *, task: str
     ) -> dict[str, jax.Array]:
-        """Fills holes: `composite` keeps the known pixels, `prediction` is the raw output."""
-        del rng, task
+        """Fills holes: `composite` keeps the known pixels, `prediction` is the raw output.
+
+        The task "suspect" tells filled pixels from others instead, and "measure" does both.
+        """
+        del rng
+        if task == "suspect":
+            return {suspicion.OUTPUT: self._suspicion(state, inputs["image"])}
         params = state.ema.get("generator", state.params["generator"])
         generator = self.networks()["generator"]
-        return inpaint.fill(generator, {"params": params}, inputs["image"], inputs["mask"])
+        filled = inpaint.fill(generator, {"params": params}, inputs["image"], inputs["mask"])
+        if task == "measure":
+            filled[suspicion.OUTPUT] = self._suspicion(state, filled["composite"])
+        return filled
 
     @property
     def tasks(self) -> dict[str, Task]:
-        return {"inpaint": inpaint.task(self.networks()["generator"], self.config.image_size)}
+        filling = inpaint.task(self.networks()["generator"], self.config.image_size)
+        if not self.settings.segmentation:
+            return {"inpaint": filling}
+        return {
+            "inpaint": filling, "suspect": suspicion.TASK, "measure": suspicion.measured(filling),
+        }
 
     def transform(self, *, train: bool) -> Transform:
         return Transform(self.config, train)
 
     def evaluations(self) -> dict[str, Evaluation]:
         """Returns the published evaluation: PSNR, SSIM and L1 on values that are not rounded."""
+        names = tuple(self.config.evaluate.metrics)
+        suspects = self.settings.segmentation and set(names) & set(suspicion.OWN)
         return {"inpainting": Evaluation(
-            task="inpaint",
+            task="measure" if suspects else "inpaint",
             prediction="composite",
             target="image",
-            metrics=tuple(self.config.evaluate.metrics),
+            metrics=names,
             region="mask",
-            own=metrics.OWN,
+            own=metrics.OWN | suspicion.OWN,
             groups=baselines.LABELS,
             group=baselines.bin_labels,
             baselines=baselines.BASELINES,
@@ -183,6 +200,13 @@ class SCAT(Method):
             "raw output": levels.of_picture(outputs["prediction"]),
             "truth": levels.of_picture(batch["image"]),
         }
+
+    def _suspicion(self, state: State, image: jax.Array) -> jax.Array:
+        variables = {
+            "params": state.params["discriminator"],
+            spectral.COLLECTION: state.stats.get("discriminator", {}),
+        }
+        return suspicion.of_pictures(self.networks()["discriminator"], variables, image)
 
     def _optimizers(self) -> dict[str, optax.GradientTransformation]:
         return self.optimizers(self.config.train.steps)

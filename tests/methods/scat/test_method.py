@@ -31,6 +31,8 @@ def test_demo_trains_and_is_measured(tmp_path):
     assert set(result.table) == {"model", "mean fill", "Telea", "biharmonic"}
     assert result.counts["all"] == 8
     assert np.isfinite(result.table["model"]["all"]["psnr"])
+    assert 0 <= result.table["model"]["all"]["suspicion_auc"] <= 1
+    assert result.table["Telea"]["all"]["suspicion_auc"] is None
     assert (tmp_path / "run/pictures/evaluation-samples.png").is_file()
 
 
