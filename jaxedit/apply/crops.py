@@ -89,14 +89,14 @@ def fill(tool: Tool, photo: Photograph, hole: np.ndarray, cutting: Cutting) -> P
       cutting: how it is cut.
     """
     pixels = photo.pixels.copy()
-    for crop, inside in _places(hole, cutting):
+    for crop, inside in places(hole, cutting):
         part = dataclasses.replace(photo, pixels=photo.pixels[crop], alpha=None)
         filled = _fill_part(tool, part.for_network(), hole[crop], inside, cutting)
         pixels[crop] = dataclasses.replace(part, pixels=pixels[crop]).filled(filled, inside).pixels
     return dataclasses.replace(photo, pixels=pixels)
 
 
-def _places(hole: np.ndarray, cutting: Cutting) -> Iterator[tuple[Box, np.ndarray]]:
+def places(hole: np.ndarray, cutting: Cutting) -> Iterator[tuple[Box, np.ndarray]]:
     """Yields (crop, which pixels of it to fill) until every pixel of the hole has had its turn."""
     numbers, _ = ndimage.label(hole, _EIGHT_NEIGHBOURS)
     for group in _groups(ndimage.find_objects(numbers), hole.shape, cutting):
