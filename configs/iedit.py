@@ -143,6 +143,7 @@ def _base() -> ConfigDict:
     )
     config.evaluate.untuned = True  # keep the UNet as it came, and measure it beside
     config.evaluate.truth = False  # targets of evaluation are true results, not neighbours
+    config.evaluate.judge = ""  # of the edits' attributes, a weights' name; only of scenes:edits
     return config
 
 
@@ -312,8 +313,10 @@ def edits() -> ConfigDict:
                           "checkpoint_every": 200},
                 "optim": {"lr": 1e-4, "warmup": 50, "weight_decay": 1e-2, "ema": 0.99,
                           "schedule": "constant"},
-                "evaluate": {"source": "scenes:edits:64", "truth": True, "limit": 96,
-                             "limit_in_training": 32, "edit_metrics": ("psnr_m", "ssim_m")},
+                "evaluate": {
+                    "source": "scenes:edits:64", "truth": True, "judge": "world-judge",
+                    "limit": 96, "limit_in_training": 32, "edit_metrics": ("psnr_m", "ssim_m"),
+                },
             },
             "start": (*frozen, ("diffusion:ema/unet", "params/unet")),
         },

@@ -255,7 +255,8 @@ def iedit(preset: str, **overrides: str) -> config_lib.ConfigDict:
     train = {key: config.train[key] for key in ("steps", "log_every", "evaluate_every",
                                                 "checkpoint_every")}
     limits = {key: config.evaluate[key] for key in ("limit", "limit_in_training")}
-    merged = lambda stage: {**stage["overrides"].get("evaluate", {}), **limits}
+    unjudged = {"judge": ""}  # of so few pixels no judge has learned to tell anything
+    merged = lambda stage: {**stage["overrides"].get("evaluate", {}), **limits, **unjudged}
     with config.unlocked():
         # What a stage says of its own length goes over the configuration's.
         config.stages = tuple(

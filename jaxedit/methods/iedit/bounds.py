@@ -132,6 +132,7 @@ BOUNDS = {
     "evaluate.edit_metrics": several(text("psnr_m"), example=("psnr_m", "ssim_m")),
     "evaluate.untuned": flag(),
     "evaluate.truth": flag(),
+    "evaluate.judge": text("world-judge"),
     "optim.lr": learning_rate(1e-4),
     "optim.schedule": one_of("constant", "cosine"),
     "optim.warmup": whole(0, example=500),

@@ -14,6 +14,7 @@ import ml_collections
 import numpy as np
 
 from jaxedit.evaluation import Curve, Evaluation
+from jaxedit.methods.iedit import judged
 from jaxedit.metrics import base, image
 
 TASK = "measure"
@@ -60,6 +61,9 @@ def evaluation(
     if evaluate.truth:
         metrics += (FAR, MADE, KEPT)
         own |= {name: lambda keys, name=name: TruthError(name) for name in (FAR, MADE, KEPT)}
+    if evaluate.judge:
+        metrics += judged.NAMES
+        own |= judged.metrics(evaluate.judge, config.image_size)
     kept, made = (KEPT, MADE) if evaluate.truth else ("psnr_m", "clip_direction")
     shown = ("model", *(("un-tuned",) if evaluate.untuned else ()))
     curves = tuple(
@@ -73,6 +77,8 @@ def evaluation(
         groups=GROUPS if evaluate.truth else (),
         group=_group if evaluate.truth else None,
         best=(FAR, "min") if evaluate.truth else None,
+        baselines=judged.BASELINES if evaluate.judge else {},
+        ceilings=judged.CEILINGS if evaluate.judge else (),
         curves=curves,
         prepare=lambda batch: _prepared(batch, config, empty()),
     )

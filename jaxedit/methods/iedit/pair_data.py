@@ -9,6 +9,7 @@ import numpy as np
 from jaxedit.data import transforms
 from jaxedit.errors import UserError
 from jaxedit.method import Record
+from jaxedit.methods.iedit import zero_shot
 from jaxedit.methods.iedit.text_states import ByteEncoder, ClipEncoder
 
 # What the stage `latents` adds to a record: moments of both pictures' latents, (h, w, 2C); states
@@ -80,8 +81,9 @@ class Edits:
 
     `image` float32 (side, side, 3); `mask` float32 (side, side, 1), what may change; `prompt` and
     `caption` int32 symbols; `prompt_text` and `caption_text`, which metrics read, and `edited`,
-    what kind of thing is changed. `target` is the pair's, `changed` where either has the changed
-    thing: where the target is no neighbour but the true result, the truth and where it differs.
+    what kind of thing is changed; `attributes`, see `zero_shot.answers`. `target` is the pair's,
+    `changed` where either has the changed thing: where the target is no neighbour but the true
+    result, the truth and where it differs.
 
     Args:
       side: of the pictures, in pixels.
@@ -108,4 +110,5 @@ class Edits:
             "changed": both[..., None].astype(np.float32),
             "prompt": self.text.symbols([prompt])[0], "caption": self.text.symbols([caption])[0],
             "prompt_text": prompt, "caption_text": caption, "edited": record.get("kind", ""),
+            "attributes": zero_shot.answers(record),
         }
