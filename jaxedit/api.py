@@ -3,7 +3,8 @@
 A picture is a PIL image or an array, uint8 (H, W, 3), (H, W, 4) or (H, W), or uint16 (H, W); what
 comes back is of the same kind. A mask is a PIL image or an array (H, W), bool, or white (255 or 1)
 and black. Networks are read at the first call and compiled at the first picture of a size; both are
-kept for the calls that follow, until `forget()`. What is wrong is a `jaxedit.errors.UserError`.
+kept for the calls that follow, until `forget()`. What is wrong is a `jaxedit.errors.UserError`,
+which names arguments where the verbs name options.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from jaxedit.apply import in_memory, photograph
 from jaxedit.apply import trimap as trimap_files
 from jaxedit.apply.in_memory import Picture
 from jaxedit.apply.photograph import Photograph
-from jaxedit.commands import command, edit_network, network
+from jaxedit.commands import command, counting, edit_network, network, python_words
 from jaxedit.commands import edit as edit_verb
 from jaxedit.commands import inpaint as inpaint_verb
 from jaxedit.commands import invert as invert_verb
@@ -36,8 +37,18 @@ from jaxedit.host import levels
 from jaxedit.host.names import check_choice
 
 Path = str | pathlib.Path
+# Names that the functions below have for what the verbs have options for.
+_ARGUMENTS = frozenset((
+    "run", "weights", "classical", "step", "mask", "trimap", "box", "context", "resolution", "grow",
+    "shrink", "feather", "background", "alpha_only", "premultiplied", "keep_colours",
+    "trimap_width", "tile", "bank", "seed", "donor", "licence", "prompt", "region", "segmenter",
+    "tokenizer", "negative", "caption", "strength", "guidance", "steps", "start", "whole", "edits",
+    "directions", "refine",
+))  # fmt: skip
+_in_python = functools.partial(python_words.translated, arguments=_ARGUMENTS)
 
 
+@_in_python
 def inpaint(
     image: Picture, mask: Picture, *, run: Path | None = None, weights: str | None = None,
     classical: str | None = None, step: int | str | None = None,
@@ -62,9 +73,9 @@ def inpaint(
     Raises:
       UserError: sizes that differ, a mask that marks nothing or everything, no such network.
     """
-    inpaint_verb.check_cutting(argparse.Namespace(
-        context=context, resolution=resolution, classical=classical
-    ))
+    inpaint_verb.check_cutting(context, resolution)
+    _heed("inpaint", context=context, resolution=resolution, classical=classical, run=run,
+          step=step)
     edge = inpaint_verb.Edge(grow, shrink, feather)
     edge.check()
     photo, hole = in_memory.photograph_of(image), in_memory.mask_of(mask, "mask")
@@ -78,6 +89,7 @@ def inpaint(
     return in_memory.like(image, filled)
 
 
+@_in_python
 def matte(
     image: Picture, *, trimap: Picture | None = None, mask: Picture | None = None,
     box: tuple[int, int, int, int] | None = None, run: Path | None = None,
@@ -114,6 +126,8 @@ def matte(
         background=None if background is None else pathlib.Path("background"),
     )
     options.check()
+    _heed("matte", trimap=trimap, trimap_width=trimap_width, alpha_only=alpha_only,
+          premultiplied=premultiplied, background=background, run=run, step=step)
     for name, number in (("trimap_width", trimap_width), ("tile", tile)):
         if number is not None and not isinstance(number, numbers.Real):
             raise UserError(f"{name} is {number!r}; expected a number.")
@@ -127,17 +141,18 @@ def matte(
         labels = trimap_files.read(in_memory.encoded(trimap), name="given")
         in_memory.check_size(photo, labels.shape, "trimap")
     for doubt in trimap_files.check(labels, "The trimap"):
-        command.tell(f"warning: {doubt}")
+        _tell(f"warning: {doubt}")
     applier = _applier("matte", _text(run), weights, classical, _text(step))
     alpha = matte_verb.estimate(applier, photo, labels, tile=options.tile)
     behind = None
     if background is not None:
         behind = photograph.over_white(
-            in_memory.photograph_of(background), "The background", command.tell
+            in_memory.photograph_of(background), "The background", _tell
         )
     return in_memory.like(image, matte_verb.render(photo, alpha, behind, options))
 
 
+@_in_python
 def synthesize(
     labels: Picture, *, run: Path | None = None, bank: Path | None = None, seed: int = 0,
     donor: str | None = None, licence: str | None = None,
@@ -173,6 +188,7 @@ def synthesize(
     return in_memory.like(labels, Photograph(levels.of_picture(picture)))
 
 
+@_in_python
 def edit(
     image: Picture, prompt: str, *, mask: Picture | None = None, region: str | None = None,
     segmenter: Path | None = None, run: Path | None = None, weights: Path | None = None,
@@ -201,6 +217,8 @@ def edit(
         check_choice("An option of edit", name, known)
     wanted = EditOptions(prompt=prompt, region=region, segmenter=_text(segmenter), **options)
     wanted.check()
+    given = dataclasses.asdict(wanted) | {"negative_prompt": wanted.negative}
+    _heed("edit", mask=mask, run=run, step=step, tokenizer=tokenizer, **given)
     if mask is not None and region is not None:
         raise UserError("What may change is given twice: by a mask and by a region.")
     photo, inside = in_memory.photograph_of(image), None
@@ -214,13 +232,14 @@ def edit(
     # Programs differ by these alone; what is said of the texts is said of every call's.
     editor = load(EditOptions(prompt="a", region=region and "a", segmenter=wanted.segmenter,
                               steps=wanted.steps, start=wanted.start))
-    edit_network.check(editor, wanted, command.tell)
+    edit_network.check(editor, wanted, _tell)
     if region is not None:
-        inside = edit_verb.found(editor, photo, region, "the picture", command.tell)
+        inside = edit_verb.found(editor, photo, region, "the picture", _tell)
     view = edit_verb.view_of(editor, photo, inside, wanted)
     return in_memory.like(image, edit_verb.edit(editor, photo, inside, view, wanted)[0])
 
 
+@_in_python
 def invert(
     image: Picture, *, run: Path | None = None, weights: str | None = None,
     edits: Mapping[str, float | str] | None = None, directions: Path | None = None,
@@ -243,21 +262,34 @@ def invert(
         raise UserError(f"refine is {refine!r}; expected 0 to {invert_verb.MOST_STEPS} steps.")
     if edits is not None and not isinstance(edits, Mapping):
         raise UserError(f"edits are {edits!r}; expected direction -> strength, {{'smile': 2}}.")
+    _heed("invert", edit=edits, directions=directions, run=run, step=step)
     inverter = _inverter(_text(run), weights, _text(step))
     named = {}
-    if edits or directions is not None:
+    if edits:
         named = invert_verb.directions_of(
             inverter, *(None if one is None else pathlib.Path(one) for one in (directions, run))
         )
     requests = [named.request(f"{name}={strength}") for name, strength in (edits or {}).items()]
-    photo = photograph.over_white(in_memory.photograph_of(image), "The picture", command.tell)
+    photo = photograph.over_white(in_memory.photograph_of(image), "The picture", _tell)
     picture, doubts = inverter.fitted(levels.of_picture(photo.for_network()), "The picture")
     for line in doubts:
-        command.tell(f"warning: {line}")
+        _tell(f"warning: {line}")
     inverted = inverter.invert(picture, int(refine))
     if requests:
         return in_memory.like(image, Photograph(inverter.edit(inverted, named, requests)))
     return in_memory.like(image, Photograph(inverter.shown(inverted.arrays["image"])))
+
+
+def _heed(verb: str, **given: Any) -> None:
+    """Raises UserError where an argument is given that would change nothing, as of the verb's."""
+    words = [verb, "picture", *(["--prompt", "one"] if verb == "edit" else [])]
+    arguments = cli.build_parser(words).parse_args(words)
+    vars(arguments).update(given)
+    counting.check(arguments)
+
+
+def _tell(line: str) -> None:
+    command.tell(python_words.in_python(line, _ARGUMENTS))
 
 
 def forget() -> None:
@@ -308,7 +340,7 @@ def _editor(
     network.check(arguments, "edit")
     return edit_network.load(
         options, run=arguments.run, weights=arguments.weights, step=step,
-        tokenizer=None if tokenizer is None else pathlib.Path(tokenizer), say=command.tell,
+        tokenizer=None if tokenizer is None else pathlib.Path(tokenizer), say=_tell,
     )
 
 

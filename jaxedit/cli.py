@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 import jaxedit
-from jaxedit.commands import VERBS
+from jaxedit.commands import VERBS, counting
 from jaxedit.errors import UserError
 from jaxedit.host import console, large_pages, system_errors
 
@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(value, pathlib.Path):
             setattr(arguments, name, console.path(value))
     try:
+        counting.check(arguments)
         return arguments.function(arguments)
     except UserError as error:
         print(f"jaxedit {arguments.command}: {error}", file=sys.stderr)

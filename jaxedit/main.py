@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from jaxedit.commands import evaluate, network, train
+from jaxedit import config as config_lib
+from jaxedit.commands import counting, evaluate, network, train
 from jaxedit.errors import UserError
 from jaxedit.host import console, large_pages, parent
 
@@ -37,8 +38,11 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[tuple[str, str]]]:
                         help="evaluate measures a checkpoint of --workdir")
     evaluate.add_options(parser, "with --mode=evaluate: ")
     network.add_trust(parser, "with --mode=evaluate: ")
+    counting.only(parser, "--step --stage --trust-run-code", lambda a: a.mode == "evaluate",
+                  "is for --mode=evaluate; training resumes from its last checkpoint.")
     flags, rest = parser.parse_known_args(argv)
     try:
+        counting.check(flags)
         overrides = train.overrides(rest)
     except UserError as error:
         parser.error(str(error))
@@ -46,6 +50,9 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[tuple[str, str]]]:
         parser.error("--config is needed: a file of configs/")
     if flags.config is None and flags.workdir is None:
         parser.error("--mode=evaluate needs --workdir or --config")
+    if flags.mode == "evaluate" and flags.config and config_lib.split_argument(flags.config)[2]:
+        parser.error(f"--config={flags.config}: with --mode=evaluate it only names the run; set "
+                     "evaluate.* and data.* by --config.KEY=VALUE")
     return flags, overrides
 
 

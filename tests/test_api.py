@@ -1,5 +1,7 @@
 """The verbs as functions: what the command line writes to a file is what they return."""
 
+import dataclasses
+import inspect
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ from PIL import Image
 
 import jaxedit
 from jaxedit import api, cli
+from jaxedit.commands import python_words
 from jaxedit.data import sources
 from jaxedit.errors import UserError
 from jaxedit.run import train
@@ -151,8 +154,44 @@ def test_a_trimap_and_a_background(pair):
     (lambda p, m: jaxedit.inpaint(p, np.repeat(m[..., None], 3, 2), run="x"), "expected bool"),
     (lambda p, m: jaxedit.inpaint(p, m[:0], run="x"), "expected bool"),
     (lambda p, m: jaxedit.matte(p, mask=m, trimap_width="x", classical="knn"), "a number"),
+    (lambda p, m: jaxedit.matte(p, trimap=m, trimap_width=0.1), "about .* with trimap="),
+    (lambda p, m: jaxedit.matte(p, alpha_only=True, background=p), "alpha_only=True, which writes"),
+    (lambda p, m: jaxedit.edit(p, "a hat", feather=3, run="x"), "rim of a mask= or region="),
+    (lambda p, m: jaxedit.edit(p, "hat", whole=True, context=3, mask=m), "with whole=True"),
+    (lambda p, m: jaxedit.edit(p, "a hat", region="hat", run="x"), "add segmenter=DIRECTORY"),
+    (lambda p, m: jaxedit.edit(p, "", run="x"), 'example prompt="a red hat on a table"'),
+    (lambda p, m: jaxedit.edit(p, "a hat", caption="a cat", run="x"), "add start='ddim'"),
+    (lambda p, m: jaxedit.edit(p, "a hat", negative="x", guidance=1, run="x"), "^negative= "),
+    (lambda p, m: jaxedit.inpaint(p, m), "run=DIRECTORY, weights=NAME or classical=METHOD"),
+    (lambda p, m: jaxedit.inpaint(p, m, weights="x", step=3), "^step= chooses .* of run=; nothing"),
+    (lambda p, m: jaxedit.inpaint(p, m, run="x", context="whole", resolution=9**3), "='whole' "),
+    (lambda p, m: jaxedit.invert(p, directions="x", run="x"), "is for an edits= or a"),
+    (lambda p, m: jaxedit.synthesize(m.astype(int)), "bank=DIRECTORY \\(`jaxedit bank build"),
 ])
 def test_mistakes(pair, call, message):
     photo, hole, _ = pair
     with pytest.raises(UserError, match=message):
         call(photo, hole)
+
+
+def test_messages_name_arguments_and_leave_commands_alone():
+    arguments = ("mask", "step", "keep_colours", "run")
+    for text, expected in (
+        ("give a --mask, or --run DIRECTORY.", "give a mask=, or run=DIRECTORY."),
+        ("--step=3: expected 'last'; use --step=last", "step=3: expected 'last'; use step='last'"),
+        ("--mask is 5", "mask is 5"),
+        ("add --keep-colours, which", "add keep_colours=True, which"),
+        ("add --round-trimap, which", "add --round-trimap of the command line, which"),
+        ("run `jaxedit x --mask M`", "run `jaxedit x --mask M`"),
+        ("python -m jaxedit.main --config=configs/x.py --config.a.b=2",) * 2,
+        ("a --- b -- c well--known",) * 2,
+    ):
+        assert python_words.in_python(text, arguments) == expected
+
+
+def test_every_argument_has_a_name_that_messages_use():
+    """What the functions take, but for pictures, numbers of pictures and texts of their own."""
+    taken = {name for verb in (api.inpaint, api.matte, api.synthesize, api.edit, api.invert)
+             for name in inspect.signature(verb).parameters}
+    taken |= {field.name for field in dataclasses.fields(api.EditOptions)}
+    assert taken - {"image", "labels", "options", "variants"} == api._ARGUMENTS

@@ -16,6 +16,7 @@ from typing import Any
 from jaxedit.apply import photograph
 from jaxedit.data import items
 from jaxedit.errors import UserError
+from jaxedit.host import atomic
 
 Path = pathlib.Path
 
@@ -238,15 +239,9 @@ def check_place(output: Path, *, of_folder: bool) -> None:
     if not of_folder and output.is_dir():
         raise UserError(f"Output {output} is a folder. Name a file in it, ending in .png.")
     folder = output if of_folder else output.parent
-    existing = folder
-    while of_folder and not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    if not existing.exists():
+    if not of_folder and not folder.exists():
         raise UserError(f"The output folder {folder} does not exist. Make it, or choose another.")
-    if not existing.is_dir():
-        raise UserError(f"Output {existing} is a file, not a folder. Choose another place.")
-    if not os.access(existing, os.W_OK):
-        raise UserError(f"The output folder {existing} may not be written to. Choose another.")
+    atomic.check_place(folder)
 
 
 def _pairs(
@@ -299,6 +294,8 @@ def _to_do(
     left = [job for job in jobs if not (skip and done(job))]
     if len(left) < len(jobs):
         say(f"{len(jobs) - len(left)} of {len(jobs)} results exist already and are left alone.")
+    for folder in {job.output.parent for job in left}:  # sub-folders of the photos' too
+        atomic.check_place(folder)
     inputs = inputs_of(jobs, others)
     # Of several results some may be there; the rest is what is left to do.
     again = overwrite or skip and variants > 1

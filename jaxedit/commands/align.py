@@ -12,7 +12,7 @@ import numpy as np
 from jaxedit.apply import batch_files, photograph
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
-from jaxedit.commands import command, network
+from jaxedit.commands import command, counting, network
 from jaxedit.errors import UserError
 from jaxedit.host import levels
 
@@ -53,6 +53,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         "the folder of weights)")
     parser.add_argument("--face", type=int, metavar="N", dest="number",
                         help="which of several faces, the largest first (default: 1)")
+    counting.only(parser, "--predictor", lambda a: a.landmarks is None,
+                  "finds landmarks, and --landmarks gives them: leave one of them out.")
 
 
 def main(arguments: argparse.Namespace) -> int:

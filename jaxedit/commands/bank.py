@@ -10,8 +10,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from jaxedit.commands import command
+from jaxedit.commands import command, counting
 from jaxedit.errors import UserError
+from jaxedit.host import atomic
 from jaxedit.host.names import check_choice
 
 
@@ -59,6 +60,8 @@ def add(commands) -> None:
     showing.add_argument("--output", type=pathlib.Path, metavar="FILE.html")
     showing.add_argument("--per-class", type=int, default=12, metavar="N",
                          help="segments of a class on the page (default: 12)")
+    counting.only(showing, "--per-class", lambda a: a.output is not None,
+                  "is about the page: add --output FILE.html, or leave it out.")
     removing = command.add(
         actions, "remove", remove, "take pictures out of a bank",
         "Their pixels, labels and names leave the bank's files, for example where a licence was\n"
@@ -87,6 +90,7 @@ def build(arguments: argparse.Namespace) -> int:
     output = arguments.output.resolve()
     if output.exists():
         raise UserError(f"{arguments.output} already exists. Choose another name or remove it.")
+    atomic.check_place(output.parent)
     is_folder = pathlib.Path(arguments.folder).is_dir() or ":" not in arguments.folder
     name = f"folder:{arguments.folder}" if is_folder else arguments.folder
     source = sources.create(name, arguments.split)
@@ -143,6 +147,8 @@ def inspect(arguments: argparse.Namespace) -> int:
     output = arguments.output
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--output {output} is a web page: let its name end in .html.")
+    if output is not None:
+        atomic.check_place(output.parent)
     bank = bank_lib.opened(arguments.bank)
     for name, value in bank_page.facts(bank).items():
         print(f"{name}: {value}")

@@ -6,6 +6,7 @@ import argparse
 import pathlib
 
 from jaxedit.commands import command
+from jaxedit.host import atomic
 
 
 def add(commands) -> None:
@@ -55,6 +56,7 @@ def data_pack(arguments: argparse.Namespace) -> int:
     """`jaxedit data pack`."""
     from jaxedit.data import pack
 
+    atomic.check_place(arguments.output.parent)
     pack.pack(arguments.folder, arguments.output, arguments.shards)
     print(f"array_record:{arguments.output}")
     return 0
@@ -64,6 +66,7 @@ def data_compose(arguments: argparse.Namespace) -> int:
     """`jaxedit data compose`."""
     from jaxedit.data import compose
 
+    atomic.check_place(arguments.output.parent)
     compose.compose(
         arguments.foregrounds, arguments.backgrounds, arguments.output, arguments.per_foreground,
         arguments.trimap_width, arguments.seed, command.tell,

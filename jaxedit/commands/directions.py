@@ -6,8 +6,9 @@ import argparse
 import pathlib
 from typing import Any
 
-from jaxedit.commands import command, network
+from jaxedit.commands import command, counting, network
 from jaxedit.errors import UserError
+from jaxedit.host import atomic
 
 _LEAST, _MOST = 200, 10_000_000  # codes: a plane is fitted to 2 % of them to either side
 _NO_NAME = set("=@/ ")
@@ -59,6 +60,13 @@ def add(commands) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     command.add_output(parser, "a new file, .safetensors", "FILE")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    counting.only(parser, "--stage --step", lambda a: a.run is not None,
+                  "is one of a run: name that, --run DIRECTORY.")
+    counting.only(parser, "--text --channels --pictures --beta", lambda a: a.styleclip is not None,
+                  "needs a CLIP: --styleclip FOLDER.")
+    counting.only(parser, "--pictures", lambda a: a.channels is None,
+                  "is how channels are measured, and --channels has measured ones: leave one out.")
+    counting.only(parser, "--beta", lambda a: a.text, "is about a --text, and none is given.")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -106,10 +114,7 @@ def check(arguments: argparse.Namespace) -> dict[str, tuple[str, str]]:
         raise UserError(f"{output} already exists. Add --overwrite, or choose another name.")
     if not output.parent.is_dir():
         raise UserError(f"The folder {output.parent} does not exist. Make it, or choose another.")
-    if arguments.stage is not None and arguments.run is None:
-        raise UserError("--stage is one of a run: name that, --run DIRECTORY.")
-    if arguments.styleclip is None and (arguments.text or arguments.channels is not None):
-        raise UserError("--text and --channels need a CLIP: --styleclip FOLDER.")
+    atomic.check_place(output.parent)
     texts = {}
     for text in arguments.text:
         name, sign, rest = text.partition("=")

@@ -18,7 +18,7 @@ from jaxedit.apply import batch_files, contact_sheet, photograph, views
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
 from jaxedit.apply.views import View
-from jaxedit.commands import command, edit_network, network
+from jaxedit.commands import command, counting, edit_network, network
 from jaxedit.commands.edit_network import Editor
 from jaxedit.commands.edit_options import Options
 from jaxedit.data import images
@@ -99,6 +99,34 @@ def add(commands) -> None:
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32",
                         help="with --weights of a Stable Diffusion: what its UNet computes in")
     network.add_file_options(parser, "an eighth of the network's training pictures")
+    _say_what_counts(parser)
+
+
+def _say_what_counts(parser: argparse.ArgumentParser) -> None:
+    crops = lambda a: not a.whole and (a.mask is not None or a.region is not None)
+    counting.only(parser, "--invert-mask", lambda a: a.mask is not None,
+                  "is about a --mask, and none is named.")
+    counting.only(parser, "--feather", crops,
+                  "is for the rim of a --mask or --region: leave it out without one, and with "
+                  "--whole, which asks for none.")
+    counting.only(parser, "--context", crops,
+                  "is for crops around a --mask or --region: leave it out without one, and with "
+                  "--whole, which asks for none.")
+    counting.only(parser, "--segmenter", lambda a: a.region is not None,
+                  "finds a --region, and none is named.")
+    counting.only(parser, "--caption", lambda a: a.start == "ddim",
+                  "tells what the photo shows to a start by inversion: add --start ddim, or leave "
+                  "it out.")
+    counting.only(parser, "--seed --variants", lambda a: a.start == "noise",
+                  "is about the noise that is drawn; from its inversion, --start ddim, a photo has "
+                  "one result. Leave it out.")
+    counting.only(parser, "--negative-prompt", lambda a: a.guidance != 1,
+                  "changes nothing with --guidance 1, the plain network: leave one of them out.")
+    counting.only(parser, "--tokenizer", lambda a: a.run is None,
+                  "is for --weights that are one file; a run has its own.")
+    counting.only(parser, "--precision", lambda a: a.run is None,
+                  "is for the published Stable Diffusion; a run computes in what it was trained "
+                  "in.")
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -51,7 +51,7 @@ class Options:
     segmenter: str | None = None
 
     def check(self) -> None:
-        """Raises UserError where a value says nothing of use, or two contradict each other."""
+        """Raises UserError where a value says nothing of use; see `edit` for what counts where."""
         for name in ("prompt", "negative", "caption"):
             if not isinstance(getattr(self, name), str):
                 raise UserError(f"The {name} is {getattr(self, name)!r}; expected a text.")
@@ -66,17 +66,10 @@ class Options:
         _whole("seed", self.seed, 0, 2**32 - self.variants)
         if self.start not in ("noise", "ddim"):
             raise UserError(f"start is {self.start!r}; expected 'noise' or 'ddim'.")
-        if self.caption and self.start != "ddim":
-            raise UserError("--caption tells what the photo shows to a start by inversion: add "
-                            "--start ddim, or leave it out.")
-        if self.whole and self.context is not None:
-            raise UserError("--context is for crops, and --whole asks for none.")
         self._check_region()
 
     def _check_region(self) -> None:
         if self.region is None:
-            if self.segmenter is not None:
-                raise UserError("--segmenter finds a --region, and none is named.")
             return
         if not isinstance(self.region, str) or not self.region.strip():
             raise UserError(

@@ -59,9 +59,8 @@ def evaluate_run(
     """Measures one checkpoint of a run, on its own or another source."""
     from jaxedit import bounds
     from jaxedit import method as method_lib
-    from jaxedit.data import sources
     from jaxedit.report import page as report
-    from jaxedit.run import artifacts, evaluate, measure, readers, sharding
+    from jaxedit.run import artifacts, measure, readers, sharding
 
     stage_config, method, state = readers.load_run(run_dir, step, stage, trust_code)
     for key, value in overrides:
@@ -75,17 +74,16 @@ def evaluate_run(
         stage_config, method_lib.bounds(stage_config), only=[key for key, _ in overrides]
     )
     stage_config = artifacts.with_sources(stage_config, method.artifacts)
-    suffix = f"-step{int(state.step)}" if step or overrides else ""
-    source, _ = evaluate.evaluation_source(stage_config)
-    if stage_config.evaluate.source:
-        for part in sources.parts(source):
-            kind, _, place = part.name.partition(":")
-            suffix += f"-{kind}-{pathlib.PurePath(place).name}".rstrip("-")
+    start = f"-step{int(state.step)}" if step or overrides else ""
+    if any(key == "evaluate.split" for key, _ in overrides):
+        start += f"-{stage_config.evaluate.split}"
     last = measure.last_saved_stage(run_dir)
+    stage, is_main = stage or last, stage in (None, last)
+    suffix = measure.suffix_of(run_dir, stage, stage_config, start, is_main=is_main)
     first = sharding.is_first_process()
     said: set[str] = set()
     for measured in measure.measure_state(
-        method, stage_config, state, run_dir, stage or last, suffix, is_main=stage in (None, last)
+        method, stage_config, state, run_dir, stage, suffix, is_main=is_main
     ):
         if first:
             print(measured.heading + report.text_table(measured.to_json(), said), flush=True)

@@ -11,13 +11,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from jaxedit.commands import command, network
+from jaxedit.commands import command, counting, network
 from jaxedit.errors import UserError
+from jaxedit.host import atomic
 from jaxedit.weights import shipped
 
 # Rules that change what is collected; the others come in later.
 _OF_COLLECTION = ("words", "captioner", "min_side", "max_aspect", "duplicates", "append", "remove",
                   "towers")
+# Those that count where the pairs are given.
+_OF_GIVEN = ("area", "eval", "test", "shown", "segmenter")
 _SHIPPED = ("world-towers", "world-segmenter")
 _SIDE = 512  # of the pictures of pairs, where no run says another
 
@@ -59,6 +62,8 @@ def add(commands) -> None:
                         "append=0.1, cos_img=(0.5,0.9) or area=(0.02,0.6); may be given again. An "
                         "unknown one lists those there are")
     network.add_trust(parser)
+    counting.only(parser, "--split --seed --towers", lambda a: a.pairs is None,
+                  "is about finding pairs in SOURCE; those of --pairs are given. Leave it out.")
 
 
 def build(arguments: argparse.Namespace) -> int:
@@ -70,6 +75,7 @@ def build(arguments: argparse.Namespace) -> int:
     output = arguments.output.resolve()
     if output.exists():
         raise UserError(f"{arguments.output} already exists. Choose another name or remove it.")
+    atomic.check_place(output.parent)
     if (arguments.source is None) == (arguments.pairs is None):
         raise UserError("Give a SOURCE of captioned pictures, or --pairs FILE: one of the two.")
     ships = _is_ours(arguments)
@@ -166,6 +172,9 @@ def _configured(arguments: argparse.Namespace, ships: bool) -> tuple[Any, Any]:
         if not equals or key not in config.pairs:
             raise UserError(f"--set {rule}: write RULE=VALUE. Rules: "
                             f"{', '.join(config.pairs)}.{did_you_mean(key, config.pairs)}")
+        if arguments.pairs is not None and key not in _OF_GIVEN:
+            raise UserError(f"--set {rule} is about finding pairs, and those of --pairs are given. "
+                            f"Leave it out; what counts is {', '.join(_OF_GIVEN)}.")
         config_lib.override(config, f"pairs.{key}", value)
     bounds.check(config, method.bounds(config))
     return config.lock(), start
@@ -248,7 +257,10 @@ def _stage(folder: pathlib.Path, config: Any, made: Mapping, source: Any, start:
     from jaxedit.state import Artifact
 
     if manifests.is_sealed(folder):
-        return Artifact(folder.name, folder, manifests.about_of(folder)["facts"])
+        if "facts" not in (about := manifests.about_of(folder)):
+            raise UserError(f"{folder / manifests.NAME} cannot be read: it is damaged. Remove "
+                            f"{folder}, and the same command makes it again.")
+        return Artifact(folder.name, folder, about["facts"])
     kind = {"collection": CollectionStage, "matches": MatchStage}[folder.name]
     folder.parent.mkdir(parents=True, exist_ok=True)
     return artifacts.build_in(folder, kind(config, None, made), source, start)

@@ -20,7 +20,7 @@ from jaxedit.apply import batch_files, classical, contact_sheet, crops, photogra
 from jaxedit.apply import hole as hole_shapes
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
-from jaxedit.commands import command, network
+from jaxedit.commands import command, counting, network
 from jaxedit.data import images
 from jaxedit.errors import UserError
 from jaxedit.host import levels
@@ -78,19 +78,22 @@ def add(commands) -> None:
                         f"hole is filled in tiles (default: {crops.RESOLUTION}); less takes less "
                         "memory")
     network.add_common_options(parser)
+    counting.only(parser, "--invert-mask --resize-mask", lambda a: a.mask_from is None,
+                  "is about a MASK; leave it out with --mask-from.")
+    counting.only(parser, "--context --resolution", lambda a: a.classical is None,
+                  "is for networks; a classical method needs no choice.")
+    counting.only(parser, "--resolution", lambda a: a.context != WHOLE,
+                  "limits crops, and --context whole asks for none.")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """`jaxedit inpaint`."""
-    if arguments.mask_from and (arguments.invert_mask or arguments.resize_mask):
-        raise UserError("--invert-mask and --resize-mask are about a MASK; leave them out with "
-                        "--mask-from.")
     if arguments.mask_from and arguments.output is None:
         arguments.mask, arguments.output = None, arguments.mask  # the last word was no mask
         arguments.named_last = True
     command.need_output(arguments)
     network.check(arguments, "inpaint")
-    check_cutting(arguments)
+    check_cutting(arguments.context, arguments.resolution)
     edge = Edge(arguments.grow, arguments.shrink, arguments.feather, arguments.resize_mask)
     edge.check()
     options = {"overwrite": arguments.overwrite, "skip": arguments.skip_existing,
@@ -173,21 +176,14 @@ def of_alpha(arguments: argparse.Namespace) -> bool:
     return arguments.mask_from is not None
 
 
-def check_cutting(arguments: argparse.Namespace) -> None:
+def check_cutting(context: int | str | None, resolution: int | None) -> None:
     """Raises UserError where --context or --resolution says nothing of use."""
-    context, resolution = arguments.context, arguments.resolution
-    given = [f"--{name}" for name in ("context", "resolution")
-             if getattr(arguments, name) is not None]
-    if given and arguments.classical:
-        raise UserError(f"{given[0]} is for networks; {arguments.classical} needs no choice.")
     if context is not None and context != WHOLE and not _is_whole(context, 1):
         raise UserError(f"--context is {context!r}; expected pixels, from 1, or {WHOLE!r}.")
     if resolution is not None and not _is_whole(resolution, _SMALLEST_RESOLUTION):
         raise UserError(
             f"--resolution is {resolution!r}; expected at least {_SMALLEST_RESOLUTION} pixels."
         )
-    if resolution is not None and context == WHOLE:
-        raise UserError("--resolution limits crops, and --context whole asks for none.")
 
 
 def collect(

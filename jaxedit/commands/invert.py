@@ -17,7 +17,7 @@ import numpy as np
 from jaxedit.apply import batch_files, photograph
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
-from jaxedit.commands import align, command, network
+from jaxedit.commands import align, command, counting, network
 from jaxedit.errors import UserError
 from jaxedit.host import levels
 from jaxedit.report import pictures
@@ -78,6 +78,14 @@ def add(commands) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("--skip-existing", action="store_true",
                         help="leave pictures alone whose results exist, to go on with a folder")
+    counting.only(parser, "--stage", lambda a: a.run is not None,
+                  "is one of a run: name that, --run DIRECTORY.")
+    counting.only(parser, "--paste-back --landmarks --predictor --face", lambda a: a.align,
+                  "is for photographs that are to be aligned: add --align.")
+    counting.only(parser, "--refine --keep --align", lambda a: not is_inversion(a.face),
+                  "is for pictures, and FACE is an inversion.")
+    counting.only(parser, "--directions", lambda a: a.edit or a.strip is not None,
+                  "is for an --edit or a --strip, and neither is asked for.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,24 +127,10 @@ def check(arguments: argparse.Namespace) -> Strip | None:
     steps = arguments.refine
     if not 0 <= steps <= MOST_STEPS:
         raise UserError(f"--refine is {steps}; it must be from 0 to {MOST_STEPS} steps.")
-    if not arguments.align:
-        for name, given in (("--paste-back", arguments.paste_back),
-                            ("--landmarks", arguments.landmarks),
-                            ("--predictor", arguments.predictor),
-                            ("--face", arguments.number is not None)):
-            if given:
-                raise UserError(f"{name} is for photographs that are to be aligned: add --align.")
-    if is_inversion(arguments.face):
-        for name, given in (("--refine", steps), ("--keep", arguments.keep),
-                            ("--align", arguments.align)):
-            if given:
-                raise UserError(f"{name} is for pictures; {arguments.face} is an inversion.")
     if arguments.keep is not None and not arguments.face.is_dir() and not is_inversion(
         arguments.keep
     ):
         raise UserError(f"--keep {arguments.keep} must end in {KEPT}.")
-    if arguments.stage is not None and arguments.run is None:
-        raise UserError("--stage is one of a run: name that, --run DIRECTORY.")
     return None if arguments.strip is None else strip_of(arguments.strip)
 
 

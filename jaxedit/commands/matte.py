@@ -26,7 +26,7 @@ from jaxedit.apply import (
 from jaxedit.apply import trimap as trimap_files
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
-from jaxedit.commands import command, network
+from jaxedit.commands import command, counting, network
 from jaxedit.commands.matte_options import Options
 from jaxedit.data import alpha_matting, images, trimaps
 from jaxedit.errors import UserError
@@ -90,6 +90,15 @@ def add(commands) -> None:
                         help="compute in tiles of this side; 0 never does (default: 1024 for "
                         "photos of more than 2 megapixels)")
     network.add_common_options(parser)
+    counting.only(parser, "--trimap-width --save-trimap", lambda a: a.trimap is None,
+                  "is about the trimap that is made from a mask; leave it out with --trimap.")
+    counting.only(parser, "--round-trimap", lambda a: a.trimap is not None,
+                  "is about the values of a --trimap, and none is named.")
+    counting.only(parser, "--background", lambda a: not a.alpha_only,
+                  "is not seen with --alpha-only, which writes the matte alone; leave one out.")
+    counting.only(parser, "--premultiplied", lambda a: not a.alpha_only and a.background is None,
+                  "is about the colours of a transparent cut-out; leave it out with --alpha-only "
+                  "and --background.")
 
 
 def main(arguments: argparse.Namespace) -> int:

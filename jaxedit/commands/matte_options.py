@@ -1,4 +1,4 @@
-"""What `jaxedit matte` is asked to make of a matte, and which wishes contradict each other."""
+"""What `jaxedit matte` is asked to make of a matte."""
 
 from __future__ import annotations
 
@@ -50,21 +50,7 @@ class Options:
         return "mask" if self.from_mask else "trimap"
 
     def check(self) -> None:
-        """Raises UserError where options contradict each other or need what is not here."""
-        if self.alpha_only and self.background is not None:
-            raise UserError("--alpha-only writes the matte alone; leave out it or --background.")
-        if self.premultiplied and (self.alpha_only or self.background is not None):
-            raise UserError(
-                "--premultiplied is about the colours of a transparent cut-out; leave it out with "
-                "--alpha-only and --background."
-            )
-        if not self.from_mask and (self.trimap_width is not None or self.save_trimap is not None):
-            raise UserError(
-                "--trimap-width and --save-trimap are about the trimap that is made from a "
-                "mask; leave them out with --trimap."
-            )
-        if self.from_mask and self.round_trimap:
-            raise UserError("--round-trimap is about the values of a --trimap; leave it out.")
+        """Raises UserError where a value is of no use or needs what is not here."""
         if self.tile is not None and self.tile != 0 and self.tile < _SMALLEST_TILE:
             raise UserError(
                 f"--tile {self.tile}: expected 0 (never cut), or at least {_SMALLEST_TILE} pixels: "

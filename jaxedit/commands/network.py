@@ -6,7 +6,7 @@ import argparse
 import pathlib
 from collections.abc import Callable, Sequence
 
-from jaxedit.commands import command
+from jaxedit.commands import command, counting
 from jaxedit.errors import UserError
 from jaxedit.weights import shipped
 
@@ -30,6 +30,8 @@ def add_options(
     parser.set_defaults(classical=None, has_classical=bool(classical))
     parser.add_argument("--step", metavar="STEP",
                         help="with --run: a checkpoint's step, 'last' or 'best' (default: last)")
+    counting.only(parser, "--step", lambda a: a.run is not None,
+                  "chooses a checkpoint of --run; nothing else has any.")
     add_trust(parser, "with --run: ")
 
 
@@ -65,10 +67,8 @@ def check(arguments: argparse.Namespace, task: str) -> None:
     """Puts the weights that come with jaxedit where the person has named nothing.
 
     Raises:
-      UserError: none come with it, or a step is named without a run.
+      UserError: none come with it.
     """
-    if arguments.step is not None and arguments.run is None:
-        raise UserError("--step chooses a checkpoint of --run; nothing else has any.")
     if arguments.run is not None or arguments.weights or arguments.classical:
         return
     arguments.weights = shipped.default(task)
@@ -79,7 +79,8 @@ def check(arguments: argparse.Namespace, task: str) -> None:
             f"Name what does the work: {', '.join(ways[:-1])} or {ways[-1]}. None that come "
             "with jaxedit are meant for any photo; `jaxedit weights list` shows those there are."
         )
-    command.tell(f"using the weights {arguments.weights!r}, which come with jaxedit")
+    what = shipped.get(arguments.weights).what
+    command.tell(f"using the weights {arguments.weights!r}, which come with jaxedit: {what}")
 
 
 def exit_code(failures: list[str], jobs: list) -> int:

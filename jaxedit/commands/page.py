@@ -7,6 +7,7 @@ import pathlib
 
 from jaxedit.commands import command
 from jaxedit.errors import UserError
+from jaxedit.host import atomic
 
 
 def add(commands) -> None:
@@ -47,6 +48,9 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError(
             f"--output {arguments.output}: a comparison is several files. Name a folder for them."
         )
+    if arguments.output is not None:
+        is_page = page.is_page(arguments.output)
+        atomic.check_place(arguments.output.parent if is_page else arguments.output)
     if several:
         result = comparison.compare(folders if len(folders) > 1 else folders[0], arguments.output)
         print(result.markdown)

@@ -8,6 +8,7 @@ import shlex
 
 from jaxedit.commands import command, network
 from jaxedit.errors import UserError
+from jaxedit.host import atomic
 
 
 def add(commands) -> None:
@@ -68,6 +69,7 @@ def write_pictures(arguments: argparse.Namespace) -> int:
 
     if arguments.count < 0:
         raise UserError(f"--count is {arguments.count}; give the number of inputs, 0 for all.")
+    atomic.check_place(arguments.output)
     sharding.enable_compilation_cache()
     output = arguments.output
     systems, reference, count = picture_folders.write(
@@ -97,8 +99,17 @@ def make_sheet(arguments: argparse.Namespace) -> int:
         if name in systems:
             raise UserError(f"Two systems are named {name!r}. Give each a name of its own.")
         systems[name] = pathlib.Path(folder)
+    places: dict[pathlib.Path, str] = {}
+    for name, folder in systems.items():
+        other = places.setdefault(folder.resolve(), name)
+        if other != name:
+            raise UserError(f"{other!r} and {name!r} are both {folder}: nobody could tell them "
+                            "apart. Name two folders.")
     if arguments.count < 0:
         raise UserError(f"--count is {arguments.count}; give the number of questions, 0 for all.")
+    if not arguments.question.strip():
+        raise UserError("--question is empty; ask something, or leave it out.")
+    atomic.check_place(arguments.output.parent)
     if arguments.output.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--output {arguments.output} is a web page: let its name end in .html.")
     for path in (arguments.output, preference.key_of(arguments.output)):

@@ -52,7 +52,8 @@ def add(commands) -> None:
     parser.add_argument("--seeds", type=int, metavar="N", help="the number of seeds")
     parser.add_argument("--verbose", action="store_true",
                         help="show what the runs print instead of keeping it in log files")
-    parser.add_argument("--list", action="store_true", help="show the variants and run nothing")
+    parser.add_argument("--list", action="store_true",
+                        help="show the variants, or those of --only, and run nothing")
     parser.set_defaults(takes_overrides=True)
 
 
@@ -62,7 +63,8 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.list:
         config = config_lib.from_json(config_lib.to_json(config_lib.load(sweep.config)))
         print(sweep.table, end="\n\n")
-        print("\n".join(changes.lines(sweep.variants, config_lib.flatten(config))))
+        shown = {name: sweep.variants[name] for name in _named(sweep, arguments.only)}
+        print("\n".join(changes.lines(shown, config_lib.flatten(config))))
         return 0
     workdir = arguments.workdir or pathlib.Path("runs") / sweep.name
     common = [_override(word) for word in arguments.overrides]
@@ -180,13 +182,7 @@ def runs_of(
     Raises:
       UserError: an unknown variant or key, or a folder that holds a run of another configuration.
     """
-    for name in only:
-        if name not in sweep.variants:
-            raise UserError(f"There is no variant {name!r} in {sweep.name}. There are: "
-                            f"{', '.join(sweep.variants)}."
-                            + did_you_mean(name, sweep.variants))
-    chosen = [name for name in sweep.variants if not only or name in only]
-    jobs = []
+    chosen, jobs = _named(sweep, only), []
     for seed in _seeds(sweep.seeds, seeds):
         for name in chosen:
             own = [(key, as_text(value)) for key, value in sweep.variants[name].items()]
@@ -195,6 +191,16 @@ def runs_of(
     for job in jobs:
         _check_config(sweep, job)
     return jobs
+
+
+def _named(sweep: Sweep, only: Sequence[str]) -> list[str]:
+    """Returns the variants that `only` names, in the sweep's order; all where it names none."""
+    for name in only:
+        if name not in sweep.variants:
+            raise UserError(f"There is no variant {name!r} in {sweep.name}. There are: "
+                            f"{', '.join(sweep.variants)}."
+                            + did_you_mean(name, sweep.variants))
+    return [name for name in sweep.variants if not only or name in only]
 
 
 def run(

@@ -19,7 +19,7 @@ import numpy as np
 
 from jaxedit.apply import batch_files, photograph
 from jaxedit.apply.photograph import Photograph
-from jaxedit.commands import command, network
+from jaxedit.commands import command, counting, network
 from jaxedit.data import images
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, levels
@@ -82,6 +82,10 @@ def add(commands) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     command.add_output(parser, "the result, .png; a folder where LABELS is one")
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
+    counting.only(parser, "--stage --save-canvas", lambda a: not a.canvas_only,
+                  "is about a network that paints; leave it out with --canvas-only.")
+    counting.only(parser, "--stage", lambda a: a.run is not None,
+                  "is one of a run: name that, --run DIRECTORY.")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -91,9 +95,8 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError(f"--variants is {arguments.variants}; it must be at least 1.")
     if not 0 <= arguments.seed < 2**32:
         raise UserError(f"--seed is {arguments.seed}; it must be from 0 to 4294967295.")
-    if arguments.canvas_only and (arguments.stage or arguments.save_canvas):
-        raise UserError("--canvas-only writes the canvas itself: leave out --stage, --save-canvas.")
-    jobs = collect(arguments.labels, arguments.output, arguments.variants, arguments.overwrite)
+    jobs = collect(arguments.labels, arguments.output, arguments.variants, arguments.overwrite,
+                   arguments.save_canvas)
     chain = load(arguments)
     allowed = chain.allowed(arguments.donor, arguments.licence)
     failures = []
@@ -118,9 +121,10 @@ class Job:
 
 
 def collect(
-    labels: pathlib.Path, output: pathlib.Path, variants: int, overwrite: bool
+    labels: pathlib.Path, output: pathlib.Path, variants: int, overwrite: bool,
+    canvas: bool = False,
 ) -> list[Job]:
-    """Returns what to do for a label map or a folder of them.
+    """Returns what to do for a label map or a folder of them; `canvas` keeps what is pasted too.
 
     Raises:
       UserError: there is none, or an output exists or cannot be written.
@@ -135,6 +139,7 @@ def collect(
             raise UserError(f"The folder {labels} holds no label map (.png or .npy).")
     batch_files.check_place(output, of_folder=labels.is_dir())
     jobs, inputs = [], batch_files.identities(files)
+    planned: dict[pathlib.Path, pathlib.Path] = {}
     for file in files:
         target = output / f"{file.stem}.png" if labels.is_dir() else output
         outputs = tuple(
@@ -143,6 +148,13 @@ def collect(
         )
         for path in outputs:
             batch_files.check_output(path, inputs, overwrite, photograph.EXACT)
+            beside = (_donors(path), *([_canvas(path)] if canvas else []))
+            for one in beside:
+                batch_files.check_output(one, inputs, overwrite, (one.suffix,))
+            for one in (path, *beside):
+                if planned.setdefault(one, file) != file:
+                    raise UserError(f"{planned[one]} and {file} would both lead to {one}. Rename "
+                                    "one of them.")
         jobs.append(Job(file, outputs))
     return jobs
 
@@ -265,8 +277,6 @@ def _shipped(arguments: argparse.Namespace, size: tuple[int, int] | None) -> Cha
     names = {task: shipped.default(task) for task in ("synthesize", "order")}
     if names["synthesize"] is None:
         raise UserError("Name a run: --run DIRECTORY. No networks for it come with jaxedit.")
-    if arguments.stage is not None:
-        raise UserError("--stage is one of a run: name that, --run DIRECTORY.")
     _check_bank(arguments)
     sharding.enable_compilation_cache()
     found = {
@@ -324,7 +334,7 @@ def _check_bank(arguments: argparse.Namespace) -> None:
 def _synthesise(
     chain: Chain, job: Job, allowed: np.ndarray, arguments: argparse.Namespace
 ) -> list[str]:
-    from jaxedit.methods.sims import composition
+    from jaxedit.methods.sims import composition, scaling
 
     composer = chain.composer
     label = composer.bank.classes.read(job.labels)
@@ -336,8 +346,8 @@ def _synthesise(
         profile = next(iter(profiles)) if len(profiles) == 1 else None
         _write(output, picture, profile)
         if arguments.save_canvas:
-            _write(output.with_suffix(".canvas.png"), 2 * made.canvas - 1, profile)
-        donors = output.with_suffix(".donors.json")
+            _write(_canvas(output), 2 * made.canvas - 1, profile)
+        donors = _donors(output)
         donated = composition.provenance(made, composer.bank)
         atomic.write_text(donors, json.dumps({"segments": donated}, indent=1) + "\n")
         height, width = picture.shape[:2]
@@ -348,10 +358,26 @@ def _synthesise(
         )
         if len(profiles) > 1:
             lines.append(f"warning: {output} has no colour profile: those of its donors differ.")
-        if made.empty:
-            names = sorted({composer.bank.classes.names[s.label] for s in made.empty})
-            lines.append(f"warning: the bank has nothing for {', '.join(names)} there.")
+        names = composer.bank.classes.names
+        lacking = {names[one.label] for one in made.empty}
+        if lacking:
+            lines.append(f"warning: the bank has nothing for {', '.join(sorted(lacking))} there.")
+        asked = np.unique(scaling.nearest(label, composer.size))
+        seen = {one.label for one in made.pasted if one.pixels}
+        unseen = {names[n] for n in asked if 0 <= n < len(names) and n not in seen} - lacking
+        if unseen:
+            painted = "" if arguments.canvas_only else "; the network alone painted what is there"
+            lines.append(f"warning: {output} has no pixel of the bank for "
+                         f"{', '.join(sorted(unseen))}, too small or covered{painted}.")
     return lines
+
+
+def _donors(output: pathlib.Path) -> pathlib.Path:
+    return output.with_suffix(".donors.json")
+
+
+def _canvas(output: pathlib.Path) -> pathlib.Path:
+    return output.with_suffix(".canvas.png")
 
 
 def _stretched(path: pathlib.Path, old: tuple[int, int], new: tuple[int, int]) -> list[str]:

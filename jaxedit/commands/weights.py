@@ -6,6 +6,7 @@ import argparse
 import pathlib
 
 from jaxedit.commands import command
+from jaxedit.host import atomic
 
 
 def add(commands) -> None:
@@ -52,14 +53,14 @@ def weights_list(arguments: argparse.Namespace) -> int:
     from jaxedit.weights import catalogue
 
     for row in catalogue.list_rows():
-        print(f"{row['name']:18} {row['state']:7} {row['what']}")
+        print(f"{row['name']:20} {row['state']:7} {row['what']}")
         if arguments.names:
             continue
         source = f"{row['address']} ({row['file']})" if row["file"] else row["address"]
         for label, value in (("from", source), ("size", row["size"]), ("digest", row["digest"]),
                              ("licence", row["licence"]), ("get", row["get"]),
                              ("here", row["path"])):
-            print(f"{'':18} {label:7} {value}")
+            print(f"{'':20} {label:7} {value}")
     return 0
 
 
@@ -67,14 +68,18 @@ def weights_get(arguments: argparse.Namespace) -> int:
     """`jaxedit weights get`."""
     from jaxedit.weights import get
 
+    if arguments.output is not None:
+        atomic.check_place(arguments.output.parent)
     print(get.get(arguments.name, arguments.output, tell=command.tell))
     return 0
 
 
 def weights_convert(arguments: argparse.Namespace) -> int:
     """`jaxedit weights convert`."""
-    from jaxedit.weights import convert
+    from jaxedit.weights import catalogue, convert
 
+    place = arguments.output or catalogue.path_of(arguments.name)
+    atomic.check_place(place.parent)
     target = convert.convert(arguments.name, arguments.file, arguments.output,
                              verify=not arguments.no_verify)
     print(target)

@@ -83,6 +83,20 @@ def check_writable(path: pathlib.Path) -> None:
         ) from error
 
 
+def check_place(folder: str | os.PathLike) -> None:
+    """Raises UserError where results could not be written into a folder, before they are computed.
+
+    Of one that is not there yet, the nearest above it that is decides. Nothing is changed.
+    """
+    existing = pathlib.Path(folder)
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UserError(f"Output {existing} is a file, not a folder. Choose another place.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"The output folder {existing} may not be written to. Choose another.")
+
+
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a new temporary folder beside `path`; on leaving, it is renamed to `path`.

@@ -2,17 +2,21 @@
 
 The last measured stage's first evaluation is `evaluation.json`; every other one is
 `evaluations/<stage>.json`, or `evaluations/<stage>-<name>.json` where it is not its stage's first.
+What tells measurements of a stage apart, such as the source, comes behind that (`suffix_of`).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 from jaxedit import config as config_lib
+from jaxedit.data import sources
 from jaxedit.errors import UserError
+from jaxedit.host import json_text
 from jaxedit.host.names import check_choice
 from jaxedit.method import Method, State
 from jaxedit.report import wording
@@ -94,12 +98,52 @@ def measure_state(
     compare = tuple(n for n in config.evaluate.compare if is_main or n in earlier(run_dir, stage))
     for number, name in enumerate(method.evaluations()):
         first = number == 0 and is_main
-        stem = f"evaluations/{stage}" + (f"-{name}" if number else "")
-        stem = ("evaluation" if first else stem) + suffix
+        stem = _stem(stage, None if number == 0 else name, is_main) + suffix
         result = evaluate.evaluate(
             method, config, state, run_dir, stem, stage=stage, evaluation=name, compare=compare
         )
         yield Measured(stage, int(state.step), result, run_dir / f"{stem}.json", first)
+
+
+def suffix_of(
+    run_dir: pathlib.Path, stage: str, config: config_lib.ConfigDict, start: str, *, is_main: bool
+) -> str:
+    """Returns what is added to the names of a measurement's files: `start` and the source.
+
+    Of a source its kind and its last name will do, but where a file of that name says that it is
+    another source's: then a digest of all of the source's name follows.
+
+    Args:
+      run_dir: where the files go.
+      stage: its name.
+      config: of the stage, as it is to be measured.
+      start: of what is added.
+      is_main: as of `measure_state`.
+    """
+    suffix, (source, _) = start, evaluate.evaluation_source(config)
+    if config.evaluate.source:
+        for part in sources.parts(source):
+            kind, _, place = part.name.partition(":")
+            suffix += f"-{kind}-{pathlib.PurePath(place).name}".rstrip("-")
+    if _measured_on(run_dir / f"{_stem(stage, None, is_main)}{suffix}.json") in (None, source):
+        return suffix
+    digest = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{suffix}-{digest[:8]}"
+
+
+def _stem(stage: str, name: str | None, is_main: bool) -> str:
+    """Returns the beginning of the names of an evaluation's files; `name` is None of the first."""
+    if name is None and is_main:
+        return "evaluation"
+    return f"evaluations/{stage}" + ("" if name is None else f"-{name}")
+
+
+def _measured_on(file: pathlib.Path) -> str | None:
+    """Returns the source of an evaluation, None where there is none that can be read."""
+    try:
+        return json_text.loads(file.read_bytes()).get("source")
+    except (OSError, AttributeError, ValueError):
+        return None
 
 
 def check_stages(config: config_lib.ConfigDict) -> list[str]:

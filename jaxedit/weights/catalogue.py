@@ -111,6 +111,23 @@ def list_rows(weights_dir: str | Path | None = None) -> list[dict[str, str]]:
                 "get": entry.by_hand or f"jaxedit weights get {name}",
             }
         )
+    folder = Path(weights_dir or default_dir()).expanduser()
+    for one in manifest.AS_PUBLISHED:
+        here = bool(one.place) and (folder / one.place).is_file()
+        rows.append(
+            {
+                "name": one.name,
+                "state": "ready" if here else "absent",
+                "what": one.what,
+                "path": str(folder / one.place) if one.place else "wherever you name it",
+                "address": one.address,
+                "file": one.file,
+                "size": "not published",
+                "licence": one.licence,
+                "digest": "not published",
+                "get": one.use,
+            }
+        )
     return rows
 
 

@@ -111,6 +111,29 @@ class Network:
         return jax.eval_shape(network.init, jax.random.key(0), *structs)
 
 
+@dataclasses.dataclass(frozen=True)
+class AsPublished:
+    """What is used as its publisher provides it, and named by its place; nothing is converted.
+
+    Attributes:
+      name: in lists.
+      what: one line on what it is for.
+      address: the publisher's place.
+      file: the file there, or "" for a whole folder.
+      licence: as published.
+      use: how to get and to name it.
+      place: where it is looked for in the folder of weights; "" where it is only ever named.
+    """
+
+    name: str
+    what: str
+    address: str
+    file: str
+    licence: str
+    use: str
+    place: str = ""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Published(Network):
     """A file of weights that its publisher provides, and the network that it fills.

@@ -22,7 +22,7 @@ from typing import Any
 from jaxedit.errors import UserError
 from jaxedit.host.names import did_you_mean
 from jaxedit.weights import shipped
-from jaxedit.weights.entry import Bundle, File, Lazy, Network, Published
+from jaxedit.weights.entry import AsPublished, Bundle, File, Lazy, Network, Published
 from jaxedit.weights.shipped import Shipped
 
 _PAPERS = "jaxedit.methods"
@@ -38,6 +38,9 @@ def get(name: str) -> Published | Bundle | Shipped:
         return entries()[name]
     if ours := shipped.get(name):
         return ours
+    for one in AS_PUBLISHED:
+        if one.name == name:
+            raise UserError(f"{name!r} is used as it is published, at {one.address}: {one.use}.")
     known = [*entries(), *shipped.names()]
     raise UserError(
         f"There are no weights called {name!r}.{did_you_mean(name, known)} "
@@ -217,5 +220,28 @@ _SHARED = (
         inputs=((1, 64, 64, 3),),
         nested=("model",),
         ignore=("*.attn_mask", "*.relative_position_index", "norm.*", "head.*"),
+    ),
+)
+
+# Licences as they stand on the publishers' pages.
+AS_PUBLISHED = (
+    AsPublished(
+        name="clipseg-rd64-refined",
+        what="CLIPSeg: where pictures show what words say",
+        address="https://huggingface.co/CIDAS/clipseg-rd64-refined",
+        file="",
+        licence="Apache-2.0",
+        use="download the folder (config.json, model.safetensors or pytorch_model.bin, vocab.json, "
+        "merges.txt), and name it, --segmenter FOLDER",
+    ),
+    AsPublished(
+        name="dlib-landmarks",
+        what="dlib's 68 landmarks of faces, for `jaxedit align`",
+        address="https://github.com/davisking/dlib-models",
+        file="shape_predictor_68_face_landmarks.dat.bz2",
+        licence="public domain as far as its author goes; the licence of the data behind it (iBUG "
+        "300-W) excludes commercial use, of the model too as one of the data's makers says",
+        use="unpack it (bunzip2) where it is looked for, or name it, --predictor FILE",
+        place="shape_predictor_68_face_landmarks.dat",
     ),
 )

@@ -60,6 +60,14 @@ def test_a_folder_becomes_a_data_set(run, photos, capsys):
     assert go(*start) == 2 and "names other classes" in capsys.readouterr().err
 
 
+def test_the_segmenter_that_ships_is_used_where_none_is_named(photos, capsys):
+    assert go("label", photos / "images" / "a.jpg", "--output", photos / "out.png") == 0
+    said = capsys.readouterr().err
+    assert "using the weights 'scenes-judge', which come with jaxedit: labels the embedded" in said
+    classes = json.loads((photos / "out-classes.json").read_text())
+    assert "brick wall" in str(classes) and Image.open(photos / "out.png").size == (60, 40)
+
+
 def test_a_photo_of_another_size_comes_back_in_its_own(run, photos):
     out = photos / "one.png"
     photo = photos / "images" / "a.jpg"

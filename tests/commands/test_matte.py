@@ -222,12 +222,6 @@ def test_a_trimap_without_certain_foreground_is_doubted(files, tmp_path):
 
 
 @pytest.mark.parametrize("options, message", [
-    (Options(alpha_only=True, background="photo.png"), "--alpha-only"),
-    (Options(keep_colours=True, premultiplied=True, background="photo.png"), "--premultiplied"),
-    (Options(premultiplied=True, alpha_only=True), "--premultiplied"),
-    (Options(keep_colours=True, trimap_width=0.1), "--trimap-width"),
-    (Options(keep_colours=True, save_trimap="x.png"), "--save-trimap"),
-    (Options(keep_colours=True, from_mask=True, round_trimap=True), "--round-trimap"),
     (Options(keep_colours=True, tile=64), "--tile 64: expected 0 .* at least 128"),
     (Options(keep_colours=True, tile=-1), "--tile -1"),
     (Options(keep_colours=True, background="missing.png"), "missing.png is no file"),

@@ -26,3 +26,12 @@ def test_from_a_run_to_the_sheet(run, tmp_path, capsys):
     }
     assert cli.main(words) == 2
     assert "not an empty folder" in capsys.readouterr().err
+
+
+def test_what_judges_could_not_answer_is_refused(tmp_path, capsys):
+    sheet, page = ["preference", "sheet"], ["--output", str(tmp_path / "page.html")]
+    again = f"{tmp_path}/../{tmp_path.name}"
+    assert cli.main([*sheet, f"a={tmp_path}", "b=x", f"c={again}", *page]) == 2
+    assert "'a' and 'c' are both" in capsys.readouterr().err
+    assert cli.main([*sheet, "a=x", "b=y", *page, "--question", " "]) == 2
+    assert "--question is empty" in capsys.readouterr().err

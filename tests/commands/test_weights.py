@@ -3,6 +3,7 @@
 import pytest
 
 from jaxedit import cli
+from jaxedit.apply import alignment
 from jaxedit.weights import shipped
 
 
@@ -22,6 +23,19 @@ def test_shipped_weights_are_listed_and_need_no_download(tiny, capsys):
     assert cli.main(["weights", "get", "tiny-small"]) == 0
     output = capsys.readouterr()
     assert output.out.strip() == str(tiny) and "come with jaxedit" in output.err
+
+
+def test_what_is_used_as_published_is_listed_with_its_licence(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("JAXEDIT_WEIGHTS", str(tmp_path))
+    (tmp_path / alignment.PREDICTOR).write_bytes(b"")
+    assert cli.main(["weights", "list"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("dlib-landmarks       ready", "clipseg-rd64-refined absent",
+                  "https://huggingface.co/CIDAS/clipseg-rd64-refined", "excludes commercial use",
+                  f"{alignment.PREDICTOR}.bz2"):
+        assert words in shown
+    assert cli.main(["weights", "get", "clipseg-rd64-refined"]) == 2
+    assert "as it is published, at https://huggingface.co/CIDAS" in capsys.readouterr().err
 
 
 def test_a_file_that_needs_a_person(tmp_path, capsys, monkeypatch):

@@ -121,3 +121,13 @@ def test_what_cannot_be_written_to_is_found_beforehand(tmp_path, monkeypatch, na
 def test_the_longest_names_can_be_written(tmp_path, name):
     atomic.write_text(tmp_path / name, "whole")
     assert (tmp_path / name).read_text() == "whole" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_where_nothing_can_be_written_is_known_before(tmp_path, monkeypatch):
+    atomic.check_place(tmp_path / "new" / "newer")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file is a file, not a folder"):
+        atomic.check_place(tmp_path / "file" / "below")
+    monkeypatch.setattr(atomic.os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(UserError, match=f"{tmp_path} may not be written to"):
+        atomic.check_place(tmp_path / "new")

@@ -92,3 +92,28 @@ def test_a_run_of_before_the_choice_of_stages_goes_on_and_is_measured(run):
         config.evaluate.seed += 1
     with pytest.raises(UserError, match="evaluate.seed: 1234 there, 1235 here"):
         directory.check(config, folder)
+
+
+def test_sources_of_one_name_have_files_of_their_own(tmp_path):
+    """Whichever was measured first keeps the plain name; the same source comes back to its own."""
+    config = toy()
+
+    def suffix(source, stage="dusk", is_main=True):
+        with config.unlocked():
+            config.evaluate.source = source
+        return measure.suffix_of(tmp_path, stage, config, "-step3", is_main=is_main)
+
+    plain = "-step3-folder-photos"
+    assert suffix("folder:a/photos") == plain
+    (tmp_path / f"evaluation{plain}.json").write_text(json.dumps({"source": "folder:a/photos"}))
+    assert suffix("folder:a/photos") == plain
+    other, half = suffix("folder:b/photos"), suffix("half:first:folder:a/photos")
+    assert other.startswith(f"{plain}-") and len(other) == len(plain) + 9
+    assert suffix("folder:b/photos") == other != suffix("folder:c/photos")
+    assert half == "-step3-half-photos"
+    # Files of another stage are no obstacle.
+    assert suffix("folder:b/photos", "noon", is_main=False) == plain
+    (tmp_path / "evaluations").mkdir()
+    (tmp_path / f"evaluations/noon{plain}.json").write_text("{}")
+    assert suffix("folder:b/photos", "noon", is_main=False) == plain
+    assert suffix("") == "-step3"

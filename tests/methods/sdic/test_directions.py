@@ -91,10 +91,9 @@ def test_a_run_finds_its_directions(tmp_path, capsys):
 
 @pytest.mark.parametrize("words, message", [
     (["--codes", "100"], "must be from 200"),
-    (["--text", "a=b:c"], "need a CLIP"),
     (["--styleclip", "x", "--text", "a b=c:d"], "is not NAME=TARGET:NEUTRAL"),
     (["--styleclip", "x", "--text", "beard=c"], "is not NAME=TARGET:NEUTRAL"),
-    (["--beta", "2"], "--beta is 2"),
+    (["--styleclip", "x", "--text", "a=b:c", "--beta", "2"], "--beta is 2"),
 ])
 def test_mistakes(words, message, tmp_path, capsys):
     given = ["directions", "--run", "none", "--output", str(tmp_path / "x.safetensors"), *words]
