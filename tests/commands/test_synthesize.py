@@ -1,0 +1,36 @@
+"""What `jaxedit synthesize` says and refuses; what it makes: tests/methods/sims."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxedit import cli
+from jaxedit.commands import synthesize
+from jaxedit.errors import UserError
+from tests.methods.sims import banks
+
+
+def test_classes_of_which_nothing_is_seen_and_donors_that_are_kept(tmp_path, capsys):
+    bank = banks.make(tmp_path / "bank", banks.Layouts(6))
+    out, labels = tmp_path / "out.png", tmp_path / "labels.png"
+    label = banks.layout(9).astype(np.uint8)
+    new, other = np.unique(label)[:2]
+    label[label == new] = other
+    label[5, 7] = new  # too small to be looked up
+    Image.fromarray(label).save(labels)
+    go = ["synthesize", str(labels), "--bank", str(bank.folder), "--canvas-only", str(out)]
+    assert cli.main(go) == 0
+    said = capsys.readouterr().err
+    assert f"has no pixel of the bank for {bank.classes.names[new]}, too small or" in said
+    # What names the donors is replaced as little as the result itself.
+    out.unlink()
+    assert cli.main(go) == 2
+    assert "out.donors.json already exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("names", [("a.png", "a.npy"), ("a.png", "a.canvas.png")])
+def test_two_layouts_never_lead_to_one_file(tmp_path, names):
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(UserError, match="would both lead to"):
+        synthesize.collect(tmp_path, tmp_path / "out", 1, False, canvas=True)
