@@ -24,7 +24,7 @@ from jaxedit.apply import in_memory, photograph
 from jaxedit.apply import trimap as trimap_files
 from jaxedit.apply.in_memory import Picture
 from jaxedit.apply.photograph import Photograph
-from jaxedit.commands import command, counting, edit_network, network, python_words
+from jaxedit.commands import command, counting, edit_network, holes, network, python_words
 from jaxedit.commands import edit as edit_verb
 from jaxedit.commands import inpaint as inpaint_verb
 from jaxedit.commands import invert as invert_verb
@@ -76,7 +76,7 @@ def inpaint(
     inpaint_verb.check_cutting(context, resolution)
     _heed("inpaint", context=context, resolution=resolution, classical=classical, run=run,
           step=step)
-    edge = inpaint_verb.Edge(grow, shrink, feather)
+    edge = holes.Edge(grow, shrink, feather)
     edge.check()
     photo, hole = in_memory.photograph_of(image), in_memory.mask_of(mask, "mask")
     in_memory.check_size(photo, hole.shape, "mask")

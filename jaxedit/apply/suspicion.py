@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxedit.apply import crops, tiles
-from jaxedit.apply.applier import Applier
 from jaxedit.apply.photograph import Photograph
 from jaxedit.errors import UserError
+
+if TYPE_CHECKING:  # it imports JAX, which a verb's help does without
+    from jaxedit.apply.applier import Applier
 
 TASK, OUTPUT = "suspect", "suspicion"
 _JUDGE = "discriminator"  # the network that suspects

@@ -8,29 +8,24 @@ checked before a network is loaded, and a result appears whole or not at all.
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import numbers
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from jaxedit.apply import batch_files, classical, contact_sheet, crops, photograph
+from jaxedit.apply import batch_files, classical, contact_sheet, crops, photograph, suspicion
 from jaxedit.apply import hole as hole_shapes
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, counting, network
-from jaxedit.data import images
+from jaxedit.commands.holes import AS_DRAWN, Edge, is_whole, read
 from jaxedit.errors import UserError
 from jaxedit.host import levels
 
-# Above this share of hole, a mask that marks what to keep is likelier than one that marks a hole.
-_LARGE_HOLE = 0.6
 CLASSICAL = ("telea", "biharmonic")
 WHOLE = "whole"
 _SMALLEST_RESOLUTION = 64
-_HALF = 128  # of 255, opacity
 
 
 def add(commands) -> None:
@@ -77,11 +72,17 @@ def add(commands) -> None:
                         help="longest side of what the network sees at once; a larger part of the "
                         f"hole is filled in tiles (default: {crops.RESOLUTION}); less takes less "
                         "memory")
+    parser.add_argument("--save-suspicion", type=pathlib.Path, metavar="PATH",
+                        help="also write what the network's own discriminator takes for filled "
+                        "in, a grey .png, white where it is sure; a folder where PHOTO is one. Of "
+                        "a run that trains such a discriminator")
     network.add_common_options(parser)
     counting.only(parser, "--invert-mask --resize-mask", lambda a: a.mask_from is None,
                   "is about a MASK; leave it out with --mask-from.")
     counting.only(parser, "--context --resolution", lambda a: a.classical is None,
                   "is for networks; a classical method needs no choice.")
+    counting.only(parser, "--save-suspicion", lambda a: a.classical is None,
+                  "asks a network's discriminator; a classical method has none.")
     counting.only(parser, "--resolution", lambda a: a.context != WHOLE,
                   "limits crops, and --context whole asks for none.")
 
@@ -104,58 +105,26 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         jobs = collect(arguments.photo, arguments.mask, arguments.output, **options)
     of_folder = arguments.photo.is_dir()
-    if arguments.compare is not None:
-        contact_sheet.check(
-            arguments.compare, jobs, of_folder=of_folder, overwrite=arguments.overwrite
-        )
+    _check_sheets(arguments, jobs, of_folder)
     failures = run(jobs, lambda: network.load_applier(arguments, "inpaint", solver),
                    invert=arguments.invert_mask, by_alpha=by_alpha, edge=edge,
                    context=arguments.context, resolution=arguments.resolution,
-                   compare=arguments.compare, of_folder=of_folder, say=command.tell)
+                   compare=arguments.compare, suspected=arguments.save_suspicion,
+                   of_folder=of_folder, say=command.tell)
     return network.exit_code(failures, jobs)
 
 
-@dataclasses.dataclass(frozen=True)
-class Edge:
-    """What to make of a hole's edge.
-
-    Attributes:
-      grow: pixels by which the hole is widened.
-      shrink: pixels by which it is narrowed.
-      feather: pixels around the hole over which the filling fades to the photograph.
-      resize: a mask of another size than the photograph is scaled to it.
-    """
-
-    grow: int = 0
-    shrink: int = 0
-    feather: int = 0
-    resize: bool = False
-
-    def check(self) -> None:
-        """Raises UserError where a number is none, or two contradict each other."""
-        for name in ("grow", "shrink", "feather"):
-            value = getattr(self, name)
-            if not _is_whole(value, 0):
-                raise UserError(f"--{name} is {value!r}; expected pixels, from 0.")
-        if self.grow and self.shrink:
-            raise UserError("--grow and --shrink are opposites; leave one of them out.")
-
-    def shape(self, drawn: np.ndarray) -> np.ndarray:
-        """Returns a hole, bool (H, W), widened or narrowed.
-
-        Raises:
-          UserError: nothing is left of it, or nothing of what is around it.
-        """
-        shaped = hole_shapes.grown(drawn, self.grow or -self.shrink)
-        if drawn.any() and not shaped.any():
-            raise UserError(f"--shrink {self.shrink} leaves nothing of the hole. Choose less.")
-        around = hole_shapes.grown(shaped, self.feather)
-        if not drawn.all() and around.all():
-            raise UserError(
-                f"--grow {self.grow} with --feather {self.feather} makes the whole photo a hole. "
-                "Choose less."
-            )
-        return shaped
+def _check_sheets(arguments: argparse.Namespace, jobs: list[Job], of_folder: bool) -> None:
+    """Raises UserError where what is written beside the results cannot be, or is one place."""
+    sheets = {"--compare": arguments.compare, "--save-suspicion": arguments.save_suspicion}
+    for option, path in sheets.items():
+        if path is not None:
+            contact_sheet.check(path, jobs, of_folder=of_folder, overwrite=arguments.overwrite,
+                                option=option)
+    places = [path.absolute() for path in sheets.values() if path is not None]
+    if len(set(places)) < len(places):
+        raise UserError(f"{' and '.join(sheets)} are both {arguments.compare}. Choose another "
+                        "name.")
 
 
 def of_alpha(arguments: argparse.Namespace) -> bool:
@@ -178,9 +147,9 @@ def of_alpha(arguments: argparse.Namespace) -> bool:
 
 def check_cutting(context: int | str | None, resolution: int | None) -> None:
     """Raises UserError where --context or --resolution says nothing of use."""
-    if context is not None and context != WHOLE and not _is_whole(context, 1):
+    if context is not None and context != WHOLE and not is_whole(context, 1):
         raise UserError(f"--context is {context!r}; expected pixels, from 1, or {WHOLE!r}.")
-    if resolution is not None and not _is_whole(resolution, _SMALLEST_RESOLUTION):
+    if resolution is not None and not is_whole(resolution, _SMALLEST_RESOLUTION):
         raise UserError(
             f"--resolution is {resolution!r}; expected at least {_SMALLEST_RESOLUTION} pixels."
         )
@@ -213,13 +182,17 @@ def fill(
         return hole_shapes.softened(photo, filled, hole, feather)
     trained_on = getattr(getattr(applier, "task", None), "trained_on", None)
     if trained_on is not None and context != WHOLE:
-        resolution = resolution or crops.RESOLUTION
-        smallest = min(max(trained_on, crops.SMALLEST), resolution)
-        # Training's holes are about as wide as half of its pictures.
-        cutting = crops.Cutting(trained_on / 2, context, resolution, smallest)
-        return crops.fill(applier, photo, hole, cutting)
+        return crops.fill(applier, photo, hole, _cutting(trained_on, context, resolution))
     outputs = applier(image=photo.for_network(), mask=hole[..., None].astype(np.float32))
     return photo.filled(outputs["composite"], hole)
+
+
+def _cutting(trained_on: int, context: int | None, resolution: int | None) -> crops.Cutting:
+    """Returns how a photograph is cut for a network that was trained on such pictures."""
+    resolution = resolution or crops.RESOLUTION
+    smallest = min(max(trained_on, crops.SMALLEST), resolution)
+    # Training's holes are about as wide as half of its pictures.
+    return crops.Cutting(trained_on / 2, context, resolution, smallest)
 
 
 def solver(name: str) -> Callable:
@@ -242,10 +215,11 @@ def run(
     *,
     invert: bool = False,
     by_alpha: bool = False,
-    edge: Edge = Edge(),
+    edge: Edge = AS_DRAWN,
     context: int | str | None = None,
     resolution: int | None = None,
     compare: pathlib.Path | None = None,
+    suspected: pathlib.Path | None = None,
     of_folder: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[str]:
@@ -259,18 +233,31 @@ def run(
       edge: what to make of the hole's edge.
       context, resolution: as of `fill`.
       compare: where a sheet with the classical methods' results goes too; None writes none.
-      of_folder: whether the photos were given as a folder, and so `compare` is one.
+      suspected: where what the network's discriminator takes for filled goes; None: nowhere.
+      of_folder: whether the photos were given as a folder, and so `compare` and `suspected` are.
       say: is told about each result and each doubt.
 
     Raises:
       UserError: the only job failed, or the network could not be loaded.
     """
 
-    def finish(applier: Callable, job: Job, content: tuple[Photograph, np.ndarray]) -> str:
-        photo, hole = content
+    def load_all() -> tuple[Callable, Callable | None]:
+        applier = load()
+        return applier, None if suspected is None else suspicion.beside(applier)
+
+    def finish(
+        tools: tuple[Callable, Callable | None], job: Job, content: tuple[Photograph, np.ndarray]
+    ) -> str:
+        (applier, suspect), (photo, hole) = tools, content
         options = {"context": context, "resolution": resolution, "feather": edge.feather}
         filled = fill(applier, photo, hole, **options)
         photograph.write(job.output, filled)
+        if suspect is not None:
+            around = None if context == WHOLE else context
+            cutting = _cutting(applier.task.trained_on, around, resolution)
+            changed = hole_shapes.grown(hole, edge.feather)
+            grey = suspicion.of_filled(suspect, filled, changed, cutting)
+            photograph.write(contact_sheet.place(suspected, job, of_folder), Photograph(grey))
         if compare is not None:
             others = {name: fill(solver(name), photo, hole, **options) for name in CLASSICAL}
             columns = {"photo": _shown(photo, hole), "result": _shown(filled)}
@@ -280,98 +267,9 @@ def run(
         return f"{job.output}: {width} x {height} pixels, {hole.mean():.1%} filled"
 
     return batch_files.run(
-        jobs, read=lambda job: read(job, invert, say, by_alpha=by_alpha, edge=edge), load=load,
-        finish=finish, say=say,
+        jobs, read=lambda job: read(job, invert, say, by_alpha=by_alpha, edge=edge),
+        load=load_all, finish=finish, say=say,
     )
-
-
-def read(
-    job: Job, invert: bool, say: Callable[[str], None], *, by_alpha: bool = False,
-    edge: Edge = Edge(),
-) -> tuple[Photograph, np.ndarray]:
-    """Returns the photograph of a job and its hole, bool (H, W), both checked.
-
-    With `by_alpha` the hole is where the photograph is transparent; it comes back opaque there.
-
-    Raises:
-      UserError: unreadable files, sizes that differ, an empty or an all-hole mask, grey values.
-    """
-    photo = photograph.fitting(photograph.read(job.photo), job.output)
-    if by_alpha:
-        hole = _hole_of_transparency(photo, job)
-    else:
-        hole = images.read_mask(job.companion, invert=invert)
-        if edge.resize:
-            if _other_shape(hole.shape, photo.size):
-                say(f"warning: {job.companion} has another shape than {job.photo}; it is stretched")
-            hole = hole_shapes.resized(hole, photo.size)
-        batch_files.check_size(
-            job, "mask", photo.size, hole.shape, "or add --resize-mask, which scales it"
-        )
-        _check_hole(hole, job, invert, say)
-    hole = edge.shape(hole)
-    if by_alpha:
-        opaque = np.where(hole, np.uint8(255), photo.alpha)
-        photo = dataclasses.replace(photo, alpha=opaque if opaque.min() < 255 else None)
-    photograph.check_holds(job.output, photo)
-    for note in photo.notes:
-        say(f"warning: {note}")
-    if job.output.suffix.lower() in photograph.LOSSY:
-        say(f"warning: {job.output} is a JPEG: known pixels change slightly. A .png keeps them.")
-    return photo, hole
-
-
-def _hole_of_transparency(photo: Photograph, job: Job) -> np.ndarray:
-    """Returns the hole, bool (H, W), where the photograph is transparent by half or more."""
-    if photo.alpha is None:
-        raise UserError(
-            f"The photo {job.photo} is not transparent anywhere, so --mask-from alpha finds no "
-            "hole. Name a mask, or make the hole transparent."
-        )
-    hole = photo.alpha < _HALF
-    if not hole.any() or hole.all():
-        raise UserError(
-            f"The photo {job.photo} is transparent by half or more "
-            f"{'everywhere' if hole.all() else 'nowhere'}, so --mask-from alpha marks no hole in "
-            "it. Name a mask, or make the hole alone transparent."
-        )
-    return hole
-
-
-def _check_hole(
-    hole: np.ndarray, job: Job, invert: bool, say: Callable[[str], None]
-) -> None:
-    """Raises UserError where a mask marks nothing or everything; tells a doubt of a large one."""
-    share = float(hole.mean())
-    marks = "black" if invert else "white"
-    if share == 0:
-        raise UserError(
-            f"The mask {job.companion} marks no hole: it has no {marks} pixel. "
-            + ("Leave --invert-mask out if white marks the hole." if invert
-               else "If black marks the hole, add --invert-mask.")
-        )
-    if share == 1:
-        raise UserError(
-            f"The mask {job.companion} marks the whole photo as a hole, so nothing is left to go "
-            "by. "
-            + ("Leave --invert-mask out if white marks the hole." if invert
-               else f"Paint only the hole {marks}, or add --invert-mask if black marks the hole.")
-        )
-    if share > _LARGE_HOLE:
-        say(
-            f"warning: {job.companion} marks {share:.0%} of the photo as a hole. If it marks what "
-            f"to keep instead, {'leave out' if invert else 'add'} --invert-mask."
-        )
-
-
-def _other_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether the sides of one size are in another ratio, beyond what rounding does."""
-    return abs(one[0] * other[1] - one[1] * other[0]) > max(*one, *other)
-
-
-def _is_whole(value: object, least: int) -> bool:
-    number = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return number and value >= least
 
 
 def _context(word: str) -> int | str:

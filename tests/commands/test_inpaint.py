@@ -8,7 +8,7 @@ from PIL import Image
 
 from jaxedit import cli
 from jaxedit.apply import photograph
-from jaxedit.commands import inpaint
+from jaxedit.commands import holes, inpaint
 from jaxedit.errors import UserError
 from jaxedit.methods.scat import baselines
 
@@ -119,7 +119,7 @@ def test_nearly_binary_masks_and_zero_one_masks_are_understood(files, tmp_path):
     write_mask(folder / "ones.png", values=(0, 1))
     for name, count in (("soft.png", 7 * 12), ("ones.png", 5 * 12)):
         job = inpaint.Job(folder / "photo.png", folder / name, tmp_path / "out.png")
-        assert inpaint.read(job, False, print)[1].sum() == count
+        assert holes.read(job, False, print)[1].sum() == count
 
 
 def test_a_large_hole_is_doubted(files, tmp_path):
