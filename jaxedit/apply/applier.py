@@ -21,6 +21,7 @@ import numpy as np
 from jaxedit import bounds
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
+from jaxedit.data import padding
 from jaxedit.errors import UserError
 from jaxedit.host import machine
 from jaxedit.layers.convolution import formulation
@@ -28,7 +29,6 @@ from jaxedit.method import Method, State, Task
 from jaxedit.run import sharding
 from jaxedit.task import Picture
 
-BUCKET = 64
 _SMALLER = "Cut out the part that matters, or scale the picture and its mask down."
 PyTree = Any
 Predict = Callable[[PyTree, Mapping[str, jax.Array], jax.Array], Mapping[str, jax.Array]]
@@ -61,17 +61,18 @@ class Applier:
           task: its sizes are kept to, and its inputs are asked for.
           bucket: sides are padded to multiples of this many pixels; 1 pads no more than the
             network needs and compiles once per size. None is 1 where the task has a margin of
-            its own, else 64.
+            its own, else few sizes of which each is at most half as long again as the last, see
+            `padding.COARSE`.
           seed: of the random numbers that `predict` may draw; the same for every picture unless
             it comes with a seed.
           convolution: "auto" or "xla", see `layers.convolution.formulation`; None leaves it to
             `predict`, where it is one of a `Method`.
           say: is told about each compilation.
         """
-        if bucket is None:
-            bucket = BUCKET if task.margin is None else 1
-        if bucket < 1:
+        if bucket is not None and bucket < 1:
             raise UserError(f"bucket={bucket}: expected a number of pixels of at least 1.")
+        if bucket is None:
+            bucket = padding.COARSE if task.margin is None else 1
         self.task = task
         self.method: Method | None = None
         self._predict = jax.jit(predict)
@@ -95,7 +96,7 @@ class Applier:
           UserError: the method does not know the task.
         """
         name = self.method.config.method
-        options = {"bucket": self._step, "say": self._say}
+        options = {"bucket": self._step or None, "say": self._say}
         return _of_method(self.method, self._variables, task, f"These are networks of {name!r},",
                           options)
 

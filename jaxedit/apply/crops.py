@@ -22,15 +22,21 @@ from scipy import ndimage
 from jaxedit.apply import hole as holes
 from jaxedit.apply import tiles
 from jaxedit.apply.photograph import Photograph
+from jaxedit.data import padding
 
 SMALLEST = 256  # side of the smallest crop, in pixels
 CONTEXT = 64  # pixels around a part of the hole that the network sees, at least
-RESOLUTION = 1024  # longest side of what the network sees at once
+RESOLUTION = 1024  # longest side of what any network sees at once
 _LARGEST_STEP = 4.0  # between two sizes, from coarse to fine
 _EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 
 Box = tuple[slice, slice]
 Tool = Callable[..., Mapping[str, np.ndarray]]
+
+
+def resolution_of(trained_on: int) -> int:
+    """Returns the longest side that a network sees at once: four times what it was trained on."""
+    return min(RESOLUTION, 4 * trained_on)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +48,16 @@ class Cutting:
         least `CONTEXT`.
       reach: width of hole, in pixels, that the network has learned to fill at once.
       resolution: longest side of what the network sees at once, in pixels.
-      smallest: side of the smallest crop; the others are 1.5, 2, 3, 4, 6 .. times as large.
+      smallest: side of the smallest crop; the others are 2, 4, .. times as large.
+      between: whether there are crops of 1.5, 3, .. times that side too, for networks that see
+        every crop at one size anyway.
     """
 
     reach: float
     context: int | None = None
     resolution: int = RESOLUTION
     smallest: int = SMALLEST
+    between: bool = False
 
     def around(self, box: Box) -> int:
         """Returns the pixels of context around a part of the hole."""
@@ -59,14 +68,31 @@ class Cutting:
     def crop(self, box: Box, context: int, size: tuple[int, int]) -> Box:
         """Returns the square around a box, moved into a picture of a (height, width)."""
         wanted = max(part.stop - part.start for part in box) + 2 * context
+        halves = (2, 3) if self.between else (2,)
         side = next(
-            side for power in itertools.count()
-            for side in (2**power * self.smallest, 3 * 2**power * self.smallest // 2)
-            if side >= wanted
+            side for power in itertools.count() for half in halves
+            if (side := half * 2**power * self.smallest // 2) >= wanted
         )
         if side > self.resolution:  # no program of this size is shared, so no more than is needed
             side = max(wanted, self.resolution)
         return tuple(_span(part, side, length) for part, length in zip(box, size, strict=True))
+
+    def coarser(self, side: int, depth: float) -> int:
+        """Returns the side at which the network begins with a hole that is too deep for it.
+
+        It is one of the sides of crops, or half, a quarter .. of the smallest, so that programs are
+        shared: the largest at which the hole is within reach, but no less than a quarter of `side`.
+
+        Args:
+          side: longest side of the crop, in pixels.
+          depth: of its hole, distance to the nearest known pixel.
+        """
+        power = math.ceil(math.log2(side / self.smallest)) - 1
+        while 2 * depth * self.smallest * 2.0**power > self.reach * side and (
+            self.smallest * 2.0 ** (power - 1) >= side / _LARGEST_STEP
+        ):
+            power -= 1
+        return max(1, round(self.smallest * 2.0**power))
 
 
 @dataclasses.dataclass
@@ -136,20 +162,21 @@ def _fill_part(
     """
     # Distance to the nearest known pixel; what lies beyond the picture is not known.
     depth = ndimage.distance_transform_edt(hole)
-    steps = math.log(max(1.0, 2 * depth.max() / cutting.reach), _LARGEST_STEP)
-    if steps == 0:
+    if 2 * depth.max() <= cutting.reach:
         return _run(tool, image, hole, inside, cutting)
-    # The hole's depth at the smaller size, less the pixel by which what it touches may widen it:
-    # otherwise a hole little deeper than the network's reach would never come to be within it.
-    smaller = depth.max() * _LARGEST_STEP ** (-steps / math.ceil(steps))
-    scale = max(smaller - 1, smaller / 2) / depth.max()
+    # With the pixel by which what it touches may widen it: otherwise a hole little deeper than the
+    # network's reach would never come to be within it.
+    scale = cutting.coarser(max(hole.shape), depth.max() + 1) / max(hole.shape)
     size = tuple(max(1, round(scale * n)) for n in (hole.shape[1], hole.shape[0]))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     touched = holes.resized(hole, size[::-1])
     # Nothing is known any more, or the hole is too thin to lose depth.
     if touched.all() or ndimage.distance_transform_edt(touched).max() >= depth.max():
         return _run(tool, image, hole, inside, cutting)
-    coarse = _fill_part(tool, small, touched, touched, cutting)
+    # A network sees nothing smaller than what it was trained on, which costs a program more.
+    frame = padding.centred(size[::-1], tuple(max(n, round(2 * cutting.reach)) for n in size[::-1]))
+    small, touched = frame.pad(small[None])[0], frame.pad(touched[None])[0]
+    coarse = frame.cut(_fill_part(tool, small, touched, touched, cutting)[None])[0]
     shape = (hole.shape[1], hole.shape[0])
     enlarged = np.clip(cv2.resize(coarse, shape, interpolation=cv2.INTER_CUBIC), -1, 1)
     start = np.where(hole[..., None], enlarged, image)

@@ -68,7 +68,8 @@ def around(
     if context is None:
         context = max(part.stop - part.start for part in box) // 2
     # However large: it is scaled to the resolution.
-    cutting = crops.Cutting(reach=1, resolution=4 * max(mask.shape), smallest=trained_on)
+    cutting = crops.Cutting(reach=1, resolution=4 * max(mask.shape), smallest=trained_on,
+                            between=True)
     return _sized(cutting.crop(box, context, mask.shape), trained_on, resolution)
 
 

@@ -70,7 +70,8 @@ def add(commands) -> None:
                         f"side, at least {crops.CONTEXT})")
     parser.add_argument("--resolution", type=int, metavar="PIXELS",
                         help="longest side of what the network sees at once; a larger part of the "
-                        f"hole is filled in tiles (default: {crops.RESOLUTION}); less takes less "
+                        f"hole is filled in tiles (default: four times what the "
+                        f"network was trained on, at most {crops.RESOLUTION}); less takes less "
                         "memory")
     parser.add_argument("--save-suspicion", type=pathlib.Path, metavar="PATH",
                         help="also write what the network's own discriminator takes for filled "
@@ -189,7 +190,7 @@ def fill(
 
 def _cutting(trained_on: int, context: int | None, resolution: int | None) -> crops.Cutting:
     """Returns how a photograph is cut for a network that was trained on such pictures."""
-    resolution = resolution or crops.RESOLUTION
+    resolution = resolution or crops.resolution_of(trained_on)
     smallest = min(max(trained_on, crops.SMALLEST), resolution)
     # Training's holes are about as wide as half of its pictures.
     return crops.Cutting(trained_on / 2, context, resolution, smallest)

@@ -51,7 +51,8 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 def add_file_options(
     parser: argparse.ArgumentParser,
-    bucket: str = "64; with a matting network no more than it was measured with",
+    bucket: str = "few sizes, each at most half as long again as the last; with a matting network no "
+    "more than it was measured with",
 ) -> None:
     """Adds what every verb on photographs and folders of them has; `bucket` is that by default."""
     parser.add_argument("--overwrite", action="store_true",
@@ -59,8 +60,11 @@ def add_file_options(
     parser.add_argument("--skip-existing", action="store_true",
                         help="leave photos alone whose results exist, to go on with a folder")
     parser.add_argument("--bucket", type=int, metavar="PIXELS",
-                        help=f"sides are padded to multiples of this (default: {bucket}): larger "
-                        "means fewer compilations for a folder of many sizes")
+                        help="before a photo goes through the network, its sides are padded by "
+                        "reflection, and the padding is cut off again; every padded size is a "
+                        "program of its own, which is compiled once. PIXELS pads to multiples of "
+                        "it: small ones compute less, large ones compile less for a folder of "
+                        f"many sizes (default: {bucket})")
 
 
 def check(arguments: argparse.Namespace, task: str) -> None:

@@ -11,6 +11,8 @@ import math
 import numpy as np
 
 Sides = tuple[int, int]
+COARSE = 0  # a step of `bucket`: few lengths, for folders of photographs of many sizes
+_SMALL = 64  # up to four times as many pixels, coarse buckets are multiples of it
 _LARGE = 512  # from twice as many pixels on, buckets get coarser
 
 
@@ -83,7 +85,15 @@ def bucket(pixels: int, *, multiple: int, minimum: int, step: int = 1) -> int:
       minimum: the smallest side that the network takes.
       step: lengths are multiples of this too; above 1,024 pixels of 2, 4, .. times as much, so
         that at most a quarter is added. Where it divides `multiple`, no more than needed is.
+        `COARSE` has lengths of 64, 128, 192, 256, and then 384, 512, 768, 1,024, 1,536 and so on:
+        at most half is added, and photographs of all phones share two or three programs.
     """
+    if step == COARSE:
+        pixels = max(pixels, minimum)
+        step, power = math.lcm(multiple, _SMALL), 2 ** max(0, pixels - 1).bit_length()
+        if pixels > 4 * _SMALL:
+            pixels, step = (3 * power // 4 if pixels <= 3 * power // 4 else power), multiple
+        return -(-pixels // step) * step
     step = math.lcm(multiple, step)
     if step > multiple:
         step *= max(1, 2 ** math.floor(math.log2(max(1, pixels / _LARGE))))

@@ -1,5 +1,6 @@
 """Applying a network to pictures of any size: padding, buckets, compilations, memory."""
 
+import dataclasses
 import json
 
 import jax
@@ -9,6 +10,8 @@ import pytest
 
 from jaxedit import config as config_lib
 from jaxedit.apply import applier
+from jaxedit.apply.photograph import Photograph
+from jaxedit.commands import inpaint as commands
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.host import machine
 from jaxedit.layers.convolution import formulation
@@ -89,15 +92,37 @@ def test_buckets_keep_to_the_network_and_waste_little():
     for side in (1, 15, 16, 17, 64, 65, 500, 513, 900, 1025, 3000, 5000):
         padded = tool.padded(side, 16)[0]
         assert padded >= max(side, TASK.minimum) and padded % 64 == 0
-        assert padded < side + max(64, side / 4)
-    sides = {tool.padded(side, 16)[0] for side in range(513, 1025)}
-    assert len(sides) <= 8
+        assert padded < max(side + 64, 1.5 * side)
+    assert {tool.padded(side, 16)[0] for side in range(257, 1025)} == {384, 512, 768, 1024}
+    fine = make_applier(bucket=64)
+    assert fine.padded(513, 1025) == (576, 1152)  # from 1,024 pixels on of 128
     tight = make_applier(bucket=1)
     assert tight.padded(3, 16) == (16, 16) and tight.padded(18, 21) == (20, 24)
     odd = make_applier(bucket=6)
     assert odd.padded(13, 25) == (24, 36)  # multiples of 12, which both 4 and 6 divide
     with pytest.raises(UserError, match="bucket=0"):
         make_applier(bucket=0)
+
+
+PHONES = [(3024, 4032), (4032, 3024), (3000, 4000), (3468, 4624), (2448, 3264), (2268, 4032)]
+
+
+def test_photographs_of_phones_share_programs():
+    """A folder of them compiles three times at most: whole, or in crops around their holes."""
+    tool = make_applier()
+    assert {tool.padded(*size) for size in PHONES[:3] + PHONES[4:]} == {(3072, 4096), (4096, 3072)}
+    assert len({tool.padded(*size) for size in PHONES}) == 3
+    for trained_on in (64, 256):
+        lines = []
+        task = dataclasses.replace(TASK, trained_on=trained_on)
+        tool = applier.Applier(paint, {"level": jnp.float32(0.25)}, task, say=lines.append)
+        for side, (height, width) in zip((40, 150, 500, 900), PHONES[1:], strict=False):
+            photo = Photograph(np.full((height, width, 3), 90, np.uint8))
+            hole = np.zeros((height, width), bool)
+            hole[height // 3 :, width // 4 :][: side // 2, :side] = True
+            filled = commands.fill(tool, photo, hole)
+            assert (filled.pixels[hole] != 90).all() and (filled.pixels[~hole] == 90).all()
+        assert 2 <= len(tool.compilations) <= 3, (trained_on, tool.compilations)
 
 
 def test_memory_is_checked_before_anything_runs(monkeypatch):
