@@ -26,7 +26,7 @@ from jaxedit.errors import UserError
 from jaxedit.host import machine
 from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method, State, Task
-from jaxedit.run import sharding
+from jaxedit.run import programs, sharding
 from jaxedit.task import Picture
 
 _SMALLER = "Cut out the part that matters, or scale the picture and its mask down."
@@ -144,15 +144,15 @@ class Applier:
         key = (size, *((name, a.shape, str(a.dtype)) for name, a in sorted(batch.items())))
         if key not in self._compiled:
             started = time.perf_counter()
-            pixels = "" if size is None else f" for {size[1]} x {size[0]} pixels"
-            self._say(f"compiling{pixels}, which can take a minute or two on CPU")
+            what = "the network" + ("" if size is None else f" for {size[1]} x {size[0]} pixels")
+            self._say(programs.before(what))
             with self._convolutions():
                 compiled, facts = sharding.compile_and_describe(
                     self._predict, self._variables, batch, rng
                 )
             self._check_memory(size, facts.get("temporary_bytes", 0))
             seconds = time.perf_counter() - started
-            self._say(f"compiled{pixels} in {seconds:.1f} s")
+            self._say(programs.after(what, seconds, facts["from_cache"]))
             self._compiled[key] = compiled
         return self._compiled[key]
 

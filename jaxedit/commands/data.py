@@ -12,7 +12,7 @@ from jaxedit.host import atomic
 def add(commands) -> None:
     """Adds the parsers of `jaxedit data`."""
     parser = commands.add_parser(
-        "data", help="prepare training data", description="Prepares training data.",
+        "data", help="prepare training data", description="Prepare training data and test sets.",
         allow_abbrev=False,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")

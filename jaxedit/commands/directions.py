@@ -35,7 +35,7 @@ def add(commands) -> None:
                        help="published weights with a generator, see `jaxedit weights list`")
     parser.add_argument("--stage", metavar="NAME", help="with --run: the stage of the generator")
     parser.add_argument("--step", metavar="STEP",
-                        help="with --run: a checkpoint's step, 'last' or 'best' (default: last)")
+                        help=f"with --run: {network.BEST}")
     network.add_trust(parser)
     parser.add_argument("--judge", type=pathlib.Path, metavar="DIRECTORY",
                         help="a run that has trained a judge of attributes (default: the run's "
@@ -57,7 +57,8 @@ def add(commands) -> None:
                         help="with --styleclip: pictures per channel (default: 100)")
     parser.add_argument("--channels", type=pathlib.Path, metavar="FILE",
                         help="with --styleclip: take the measured channels of an earlier file")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="N",
+                        help="of the codes that are drawn (default: 0)")
     command.add_output(parser, "a new file, .safetensors", "FILE")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     counting.only(parser, "--stage --step", lambda a: a.run is not None,

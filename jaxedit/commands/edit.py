@@ -64,13 +64,15 @@ def add(commands) -> None:
     command.add_output(parser, "the result, .png, .webp or .tif (exact) or .jpg; a folder "
                        "where PHOTO is one")
     parser.add_argument("--strength", type=float, metavar="SHARE",
-                        help="of the sampler's steps that are walked, up to 1, which leaves "
-                        "nothing of what was there (default: the network's, 0.7 as a rule)")
+                        help="how far the photo goes towards noise before the text shapes it "
+                        "again, above 0 and up to 1: a little keeps much of it, 1 keeps nothing "
+                        "(default: the network's, 0.7 as a rule)")
     parser.add_argument("--guidance", type=float, metavar="NUMBER",
                         help="how much the prompt counts; 1 is the plain network (default: the "
                         "network's)")
     parser.add_argument("--steps", type=int, metavar="N",
-                        help="of the sampler, all of them (default: the network's)")
+                        help="of the sampler from noise to picture; of them --strength takes its "
+                        "share (default: the network's)")
     parser.add_argument("--negative-prompt", default="", metavar="TEXT",
                         help="what to lead away from")
     parser.add_argument("--start", choices=("noise", "ddim"), default="noise",
@@ -78,7 +80,8 @@ def add(commands) -> None:
                         "inversion, which keeps more of it at a guidance up to 3")
     parser.add_argument("--caption", default="", metavar="TEXT",
                         help="with --start ddim: what the photo shows")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="N",
+                        help="of the noise, of the first result (default: 0)")
     parser.add_argument("--variants", type=int, default=1, metavar="N",
                         help="so many results, OUT-1 and on, each of the next seed")
     parser.add_argument("--context", type=int, metavar="PIXELS",

@@ -15,8 +15,12 @@ def add(commands) -> None:
     """Adds the parser of `jaxedit evaluate`."""
     parser = command.add(
         commands, "evaluate", main, "measure a checkpoint of a run",
-        "On what the run was measured on, or on another source. The figures are written into the\n"
-        "run and its report.\n\n"
+        "By the method's own figures, beside its baselines, on what the run was measured on or on\n"
+        "another source. The figures are written into the run and its report.\n\n"
+        "One figure of each method decides which checkpoint is best: PSNR of filled holes, MSE\n"
+        "of mattes, and so on; the report's first paragraph names it. It is measured now and then\n"
+        "while training (train.evaluate_every), on few samples (evaluate.limit_in_training), and\n"
+        "the checkpoint of its best value is kept. A method that names none has no best one.\n\n"
         "  jaxedit evaluate runs/PAPER-demo\n"
         "  jaxedit evaluate runs/PAPER-demo --step best\n"
         "  jaxedit evaluate runs/PAPER-demo --config.evaluate.source=folder:photos",
@@ -31,7 +35,7 @@ def add(commands) -> None:
 def add_options(parser: argparse.ArgumentParser, prefix: str = "") -> None:
     """Adds which checkpoint is measured; `prefix` begins the help."""
     parser.add_argument("--step", default=None,
-                        help=f"{prefix}a step, 'last' or 'best' (default: last)")
+                        help=f"{prefix}{network.BEST}")
     parser.add_argument("--stage", default=None,
                         help=f"{prefix}the stage to measure (default: the last)")
 

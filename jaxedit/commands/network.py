@@ -10,6 +10,11 @@ from jaxedit.commands import command, counting
 from jaxedit.errors import UserError
 from jaxedit.weights import shipped
 
+BEST = (
+    "a checkpoint's step, 'last', or 'best': the one that was best when it was measured while "
+    "training, by the figure that the run's report names (default: last)"
+)
+
 
 def add_options(
     parser: argparse.ArgumentParser, classical: Sequence[str],
@@ -22,14 +27,15 @@ def add_options(
     """
     network = parser.add_mutually_exclusive_group()
     network.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY",
-                         help="a run directory that `python -m jaxedit.main` made")
+                         help="the folder of a training: --workdir of `jaxedit train`, by default "
+                         "runs/CONFIG-PRESET")
     network.add_argument("--weights", metavar="NAME", help=weights)
     if classical:
         network.add_argument("--classical", choices=classical,
                              help="a method that has learned nothing, to compare with")
     parser.set_defaults(classical=None, has_classical=bool(classical))
     parser.add_argument("--step", metavar="STEP",
-                        help="with --run: a checkpoint's step, 'last' or 'best' (default: last)")
+                        help=f"with --run: {BEST}")
     counting.only(parser, "--step", lambda a: a.run is not None,
                   "chooses a checkpoint of --run; nothing else has any.")
     add_trust(parser, "with --run: ")
@@ -51,8 +57,8 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 def add_file_options(
     parser: argparse.ArgumentParser,
-    bucket: str = "few sizes, each at most half as long again as the last; with a matting network no "
-    "more than it was measured with",
+    bucket: str = "few sizes, each at most half as long again as the last; with a matting network "
+    "no more than it was measured with",
 ) -> None:
     """Adds what every verb on photographs and folders of them has; `bucket` is that by default."""
     parser.add_argument("--overwrite", action="store_true",
@@ -60,11 +66,10 @@ def add_file_options(
     parser.add_argument("--skip-existing", action="store_true",
                         help="leave photos alone whose results exist, to go on with a folder")
     parser.add_argument("--bucket", type=int, metavar="PIXELS",
-                        help="before a photo goes through the network, its sides are padded by "
-                        "reflection, and the padding is cut off again; every padded size is a "
-                        "program of its own, which is compiled once. PIXELS pads to multiples of "
-                        "it: small ones compute less, large ones compile less for a folder of "
-                        f"many sizes (default: {bucket})")
+                        help="the sides of what the network sees are padded to multiples of this "
+                        "(and cut again). Every padded size is compiled once: small multiples "
+                        "compute less, large ones compile less for a folder of many sizes "
+                        f"(default: {bucket})")
 
 
 def check(arguments: argparse.Namespace, task: str) -> None:

@@ -32,12 +32,12 @@ def add(commands) -> None:
         "made from, `reference`. Says which `sheet` compares them.",
     )
     pictures.add_argument("--run", type=pathlib.Path, required=True, metavar="DIRECTORY",
-                          help="a run directory that `python -m jaxedit.main` made")
+                          help="the folder of a training, --workdir of `jaxedit train`")
     pictures.add_argument("--output", type=pathlib.Path, required=True, metavar="FOLDER",
                           help="a new or empty folder")
     pictures.add_argument("--stage", metavar="STAGE", help="of the run (default: the last)")
     pictures.add_argument("--step", metavar="STEP",
-                          help="a checkpoint's step, 'last' or 'best' (default: last)")
+                          help=network.BEST)
     pictures.add_argument("--count", type=int, default=50, metavar="N",
                           help="inputs, the first of the evaluation (default: 50; 0: all)")
     network.add_trust(pictures, "with --run: ")

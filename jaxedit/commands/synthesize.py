@@ -50,12 +50,14 @@ def add(commands) -> None:
     parser.add_argument("labels", type=pathlib.Path, metavar="LABELS",
                         help="a label map, or a folder of them")
     parser.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY",
-                        help="a run directory that `python -m jaxedit.main` made (default: the "
+                        help="the folder of a training, --workdir of `jaxedit train` (default: the "
                         "networks that come with jaxedit, with --bank)")
     network.add_trust(parser, "with --run: ")
     parser.add_argument("--bank", type=pathlib.Path, metavar="DIRECTORY",
-                        help="another memory bank than the run's, of the same classes, see "
-                        "`jaxedit bank`")
+                        help="the memory bank, made by `jaxedit bank build`: segments of labelled "
+                        "photographs that are looked up and pasted. With --run it takes the place "
+                        "of the run's own and has the same classes; without --run the networks "
+                        "that come with jaxedit paint from it")
     parser.add_argument("--stage", metavar="NAME",
                         help="of a run that trained from coarse to fine, the stage whose network "
                         "paints (default: the last one that was trained)")
@@ -72,14 +74,19 @@ def add(commands) -> None:
                         help="take segments of pictures under this licence only; may be given "
                         "several times")
     parser.add_argument("--order", choices=("network", "prior"),
-                        help="who decides what is in front (default: the network if there is one)")
-    parser.add_argument("--no-align", action="store_true", help="paste segments where they were")
+                        help="what decides which of two segments that overlap lies in front: the "
+                        "ordering network, or the classes alone, of which one is mostly behind the "
+                        "other (prior) (default: the network where the run has one)")
+    parser.add_argument("--no-align", action="store_true",
+                        help="paste segments where they were in their own photograph, instead of "
+                        "moving and scaling them into their place")
     parser.add_argument("--save-canvas", action="store_true",
                         help="keep what the network was given, OUT.canvas.png")
     parser.add_argument("--canvas-only", action="store_true",
                         help="paste segments, whole, and let no network paint: for banks of any "
                         "classes")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="N",
+                        help="of what is drawn for --variants (default: 0)")
     command.add_output(parser, "the result, .png; a folder where LABELS is one")
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     counting.only(parser, "--stage --save-canvas", lambda a: not a.canvas_only,

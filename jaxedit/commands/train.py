@@ -22,7 +22,8 @@ def add(commands) -> None:
     """Adds the parser of `jaxedit train`."""
     parser = command.add(
         commands, "train", main, "train a method, or resume a run",
-        "Started again, it resumes. Any key of the configuration can be set behind it.\n\n"
+        "Measures and reports at the end. Started again, it resumes. Any key of the configuration\n"
+        "can be set behind it; `configs/PAPER.py` says what each means.\n\n"
         "  jaxedit train configs/PAPER.py\n"
         "  jaxedit train configs/PAPER.py:paper --config.data.source=folder:photos\n"
         "  jaxedit train configs/PAPER.py --config.optim.lr=2e-4 --workdir runs/faster",
@@ -35,7 +36,8 @@ def add(commands) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds where a run lies, and the processes of a run on several hosts."""
     parser.add_argument("--workdir", type=console.path,
-                        help="run directory (default: runs/<config>-<preset>)")
+                        help="run directory (default: runs/CONFIG-PRESET, where a run without a "
+                        "preset is its demo)")
     parser.add_argument("--coordinator", default=None, metavar="HOST:PORT",
                         help="several processes: HOST:PORT of process 0, or 'auto' (TPU, SLURM)")
     parser.add_argument("--processes", type=int, default=None, metavar="N",

@@ -13,7 +13,7 @@ def add(commands) -> None:
     """Adds the parsers of `jaxedit weights`."""
     parser = commands.add_parser(
         "weights", help="list weights, fetch published ones and convert them", allow_abbrev=False,
-        description="Weights: what there is, and how to make it ours.",
+        description="Weights of networks: list what there is, fetch it, convert it.",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = command.add(

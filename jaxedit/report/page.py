@@ -28,7 +28,7 @@ __all__ = ["compare", "read_json", "text_table", "write"]
 
 # Where the time of a stage goes, as manifests and summary.json have it.
 _PARTS = {
-    "build": "building", "train": "training", "compile": "compiling",
+    "build": "building", "train": "training", "compile": "preparing programs",
     "evaluate": "measuring in between", "save": "saving",
 }
 
@@ -151,7 +151,9 @@ def _tiles(run: reading.Run) -> list[tuple[str, str]]:
         if values:
             tiles.append((form(statistics.median(values)), f"{label} (median)"))
     if summary.get("compile_seconds"):
-        tiles.append((wording.duration(_total(summary["compile_seconds"])), "compiling"))
+        known = list((summary.get("from_cache") or {"": False}).values())
+        label = "reading compiled programs" if all(known) else "compiling"
+        tiles.append((wording.duration(_total(summary["compile_seconds"])), label))
     if summary.get("peak_memory_bytes"):
         tiles.append((wording.bytes_of(summary["peak_memory_bytes"]), "peak memory"))
     if summary.get("flops_per_step"):

@@ -27,8 +27,8 @@ from jaxedit.host.names import check_choice
 from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method, State
 from jaxedit.report import pictures
-from jaxedit.run import sharding
-from jaxedit.run.figures import ALL, MODEL, Result, Table
+from jaxedit.run import programs, sharding
+from jaxedit.run.figures import ALL, MODEL, Result, Table, check_different
 
 Outputs = dict[str, Mapping[str, np.ndarray]]
 
@@ -41,11 +41,13 @@ class Evaluator:
       config: of the stage.
       mesh: the devices; all of them by default.
       name: which of the method's evaluations; the first by default.
+      say: is told ahead of each program that is prepared; by default standard error is.
     """
 
     def __init__(
         self, method: Method, config: config_lib.ConfigDict,
         mesh: jax.sharding.Mesh | None = None, name: str | None = None,
+        say: Callable[[str], None] = programs.tell,
     ):
         self.name, wanted = _choose(method, name)
         self.method = method
@@ -69,6 +71,7 @@ class Evaluator:
         task, key = wanted.task, jax.random.key(config.evaluate.seed)
         self.task = method.tasks[task]
         self._seconds: dict[str, list[float]] = {}  # state -> of each batch, compiling included
+        self._say, self._sizes = say, set()
 
         def predict(state: State, inputs: Mapping[str, jax.Array], index: jax.Array):
             rng = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
@@ -194,7 +197,7 @@ class Evaluator:
         if self.alone:
             states = {name: self.plan.place_state(one) for name, one in states.items()}
         systems = [MODEL, *self.wanted.systems, *list(states)[1:], *fillings]
-        _check_different(systems)
+        check_different(systems)
         return states, systems
 
     def _outputs(
@@ -207,6 +210,10 @@ class Evaluator:
         placed = self.plan.place_batch(given)
         places = self.plan.place_batch({"index": index})["index"]
         found: Outputs = {}
+        size = programs.size_of(given)
+        if size not in self._sizes:
+            self._sizes.add(size)
+            self._say(programs.before(f"{self.wanted.task!r} to be measured{size}"))
         for name, state in states.items():
             started = time.perf_counter()
             outputs = self._predict(state, placed, places)
@@ -375,15 +382,6 @@ def _choose(method: Method, name: str | None) -> tuple[str, Evaluation]:
     name = next(iter(known)) if name is None else name
     check_choice("The evaluation", name, known)
     return name, known[name]
-
-
-def _check_different(systems: list[str]) -> None:
-    twice = sorted({name for name in systems if systems.count(name) > 1})
-    if twice:
-        raise UserError(
-            f"Two systems of an evaluation are called {twice[0]!r}: a stage in evaluate.compare "
-            "must not be named like an output or a baseline of the method."
-        )
 
 
 def _named(systems: Mapping[str, Any], names: list[str]) -> dict[str, Any]:

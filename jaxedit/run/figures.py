@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxedit import metrics
+from jaxedit.errors import UserError
 
 ALL = "all"
 MODEL = "model"
@@ -166,6 +167,16 @@ class Result:
             "absent": self.absent,
             "notes": self.notes,
         }
+
+
+def check_different(systems: Sequence[str]) -> None:
+    """Raises UserError where two systems of an evaluation have one name."""
+    twice = sorted({name for name in systems if systems.count(name) > 1})
+    if twice:
+        raise UserError(
+            f"Two systems of an evaluation are called {twice[0]!r}: a stage in evaluate.compare "
+            "must not be named like an output or a baseline of the method."
+        )
 
 
 def _finite(value: float | None) -> float | None:

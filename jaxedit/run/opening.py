@@ -86,7 +86,7 @@ def headline(
         f"{stage.name}: {'resuming at step ' + str(start) if start else 'starting'} of "
         f"{stage.config.train.steps}; {len(source)} training records from "
         f"{stage.config.data.source}; {plan.mesh.devices.size} {jax.default_backend()} device(s); "
-        f"parameters: {parameters}. The first step compiles: a minute or so on CPU."
+        f"parameters: {parameters}."
     )
 
 

@@ -22,6 +22,7 @@ from jaxedit.errors import UserError
 from jaxedit.host import machine
 from jaxedit.host.names import check_choice
 from jaxedit.method import Method, State, Sums
+from jaxedit.run import programs
 
 AXIS = "data"
 PyTree = Any
@@ -198,9 +199,18 @@ class Phases:
       facts: phase -> what compiling it took and what it costs, see `compile_and_describe`.
     """
 
-    def __init__(self, plan: Plan, method: Method):
+    def __init__(
+        self, plan: Plan, method: Method, say: Callable[[str], None] = lambda line: None,
+        size: str = "",
+    ):
+        """Args:
+          plan: where it runs.
+          method: whose phases.
+          say: is told ahead of each that is prepared, and what it took.
+          size: of the batches, see `programs.size_of`.
+        """
         self.facts: dict[str, dict[str, float]] = {}
-        self._plan, self._method = plan, method
+        self._plan, self._method, self._say, self._size = plan, method, say, size
         self._compiled: dict[str, Callable] = {}
 
     def compiled(self, phase: str) -> bool:
@@ -218,9 +228,14 @@ class Phases:
           state, batch, key: placed as the plan places them.
         """
         if phase not in self._compiled:
-            self._compiled[phase], self.facts[phase] = self._plan.compile(
+            self._say(programs.before(f"{phase!r}{self._size}"))
+            self._compiled[phase], facts = self._plan.compile(
                 self._method, phase, state, batch, key
             )
+            self.facts[phase] = facts
+            if "compile_seconds" in facts:
+                seconds, known = facts["compile_seconds"], facts.get("from_cache", False)
+                self._say(programs.after(repr(phase), seconds, known))
         return self._compiled[phase](state, batch, key, np.int32(last))
 
 
@@ -232,10 +247,13 @@ def create_plan(config: Any, devices: list | None = None) -> Plan:
 
 
 def compile_and_describe(function: Callable, *args: Any) -> tuple[Callable, dict[str, float]]:
-    """Returns (compiled function, {compile_seconds, flops, temporary_bytes, argument_bytes})."""
+    """Returns (compiled function, facts about it).
+
+    They are compile_seconds, tracing included, from_cache, flops, temporary_bytes, argument_bytes.
+    """
     started = time.perf_counter()
-    compiled = function.lower(*args).compile()
-    facts = {"compile_seconds": time.perf_counter() - started}
+    compiled, from_cache = programs.compiled(function.lower(*args))
+    facts = {"compile_seconds": time.perf_counter() - started, "from_cache": from_cache}
     cost = compiled.cost_analysis()
     cost = cost[0] if isinstance(cost, list) else cost
     if cost and "flops" in cost:

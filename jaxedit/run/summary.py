@@ -108,6 +108,7 @@ def write(output: writer.Writer, stages: Mapping[str, Mapping[str, Any]]) -> Non
     }
     output.file("summary.json", {
         "compile_seconds": {k: round(f.get("compile_seconds", 0.0), 2) for k, f in phases.items()},
+        "from_cache": {k: f["from_cache"] for k, f in phases.items() if "from_cache" in f},
         "flops_per_step": {k: f["flops"] for k, f in phases.items() if "flops" in f},
         "temporary_bytes": {
             k: f["temporary_bytes"] for k, f in phases.items() if "temporary_bytes" in f

@@ -29,6 +29,7 @@ from jaxedit.run import (
     evaluate,
     frozen,
     opening,
+    programs,
     rows,
     run_lock,
     sharding,
@@ -37,6 +38,7 @@ from jaxedit.run import (
     summary,
     writer,
 )
+from jaxedit.run import progress as progress_lib
 from jaxedit.run.preemption import Abandoned, Preempted, StopRequest
 from jaxedit.run.sums import RunningSums
 from jaxedit.state import Artifact
@@ -193,9 +195,12 @@ def _train_stage(
     if start == 0:
         output.file("versions.json", writer.versions())
 
-    evaluator = evaluate.Evaluator(method, config, plan.mesh) if method.evaluations() else None
-    run_phase = sharding.Phases(plan, method)
-    progress = writer.Progress(total, start, config.train.batch_size, stage.name)
+    progress = progress_lib.Progress(total, start, config.train.batch_size, stage.name)
+    evaluator = None
+    if method.evaluations():
+        evaluator = evaluate.Evaluator(method, config, plan.mesh, say=progress.say)
+    size = programs.size_of(method.spec(config.train.batch_size))
+    run_phase = sharding.Phases(plan, method, progress.say, size)
     state = plan.place_state(state)
     key = jax.random.fold_in(root, TRAIN)
     if start < total:

@@ -1,4 +1,4 @@
-"""What a run leaves behind: JSON lines, TensorBoard events, pictures, versions, a progress bar.
+"""What a run leaves behind: JSON lines, TensorBoard events, pictures, versions.
 
 `metrics.jsonl` holds only what the run computes, so that a run that was killed and resumed ends
 with the same bytes as one that never stopped; wall-clock figures go to `timing.jsonl`. Only the
@@ -14,14 +14,12 @@ import pathlib
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from jaxedit.host import atomic
 from jaxedit.report import pictures
@@ -112,65 +110,6 @@ class Writer:
                 str(self.run_dir / "events"), purge_step=self._purge_step, flush_secs=30
             )
         return self._events
-
-
-class Progress:
-    """A progress bar with step time, images per second and time left; silent elsewhere.
-
-    Time spent in evaluation and saving is counted apart (`pause`), so that the figures are those
-    of training steps.
-    """
-
-    def __init__(self, total: int, start: int, batch_size: int, title: str):
-        self._bar = tqdm(
-            total=total, initial=start, desc=title, unit="step", dynamic_ncols=True,
-            disable=not sharding.is_first_process(), mininterval=1.0 if sys.stderr.isatty() else 20,
-        )
-        self._batch_size = batch_size
-        self._paused = 0.0
-        self._mark()
-
-    def advance(self) -> None:
-        """Counts one finished step."""
-        self._steps += 1
-        self._bar.update()
-
-    def note(self, values: Mapping[str, float]) -> None:
-        """Shows a few figures behind the bar."""
-        self._bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()}, refresh=False)
-
-    def pause(self) -> _Pause:
-        """Returns a context whose duration does not count as training time."""
-        return _Pause(self)
-
-    def timing(self) -> dict[str, float]:
-        """Returns seconds_per_step and images_per_second since the last call; {} if no step."""
-        if not self._steps:
-            return {}
-        seconds = (time.perf_counter() - self._since - self._paused) / self._steps
-        self._mark()
-        return {
-            "seconds_per_step": round(seconds, 6),
-            "images_per_second": round(self._batch_size / seconds, 3),
-        }
-
-    def close(self) -> None:
-        """Ends the bar."""
-        self._bar.close()
-
-    def _mark(self) -> None:
-        self._since, self._steps, self._paused = time.perf_counter(), 0, 0.0
-
-
-class _Pause:
-    def __init__(self, progress: Progress):
-        self._progress = progress
-
-    def __enter__(self) -> None:
-        self._started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._progress._paused += time.perf_counter() - self._started
 
 
 @contextlib.contextmanager

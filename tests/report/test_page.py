@@ -205,7 +205,7 @@ def test_the_time_of_each_stage(run):
     })
     page = Page(report.write(run).read_text())
     expected = (
-        "stage building training compiling in all bank 1 min 01 s 1 min 01 s "
+        "stage building training preparing programs in all bank 1 min 01 s 1 min 01 s "
         "first 30.0 s 9.0 s 39.0 s train 1 min 40 s 20.5 s 2 min 00 s "
         "in all 1 min 01 s 2 min 10 s 29.5 s 3 min 40 s"
     )
