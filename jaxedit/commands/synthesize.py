@@ -54,10 +54,9 @@ def add(commands) -> None:
                         "networks that come with jaxedit, with --bank)")
     network.add_trust(parser, "with --run: ")
     parser.add_argument("--bank", type=pathlib.Path, metavar="DIRECTORY",
-                        help="the memory bank, made by `jaxedit bank build`: segments of labelled "
-                        "photographs that are looked up and pasted. With --run it takes the place "
-                        "of the run's own and has the same classes; without --run the networks "
-                        "that come with jaxedit paint from it")
+                        help="of `jaxedit bank build`: segments of photographs to paste. With --run "
+                        "in place of the run's own, of the same classes; without --run the "
+                        "networks that come with jaxedit paint")
     parser.add_argument("--stage", metavar="NAME",
                         help="of a run that trained from coarse to fine, the stage whose network "
                         "paints (default: the last one that was trained)")
@@ -74,19 +73,17 @@ def add(commands) -> None:
                         help="take segments of pictures under this licence only; may be given "
                         "several times")
     parser.add_argument("--order", choices=("network", "prior"),
-                        help="what decides which of two segments that overlap lies in front: the "
-                        "ordering network, or the classes alone, of which one is mostly behind the "
-                        "other (prior) (default: the network where the run has one)")
+                        help="which of two overlapping segments is in front: as the ordering network "
+                        "says, or by what is mostly behind, class by class (prior) (default: the "
+                        "network where the run has one)")
     parser.add_argument("--no-align", action="store_true",
-                        help="paste segments where they were in their own photograph, instead of "
-                        "moving and scaling them into their place")
+                        help="paste segments where they were in their own photograph")
     parser.add_argument("--save-canvas", action="store_true",
                         help="keep what the network was given, OUT.canvas.png")
     parser.add_argument("--canvas-only", action="store_true",
                         help="paste segments, whole, and let no network paint: for banks of any "
                         "classes")
-    parser.add_argument("--seed", type=int, default=0, metavar="N",
-                        help="of what is drawn for --variants (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of --variants")
     command.add_output(parser, "the result, .png; a folder where LABELS is one")
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     counting.only(parser, "--stage --save-canvas", lambda a: not a.canvas_only,
