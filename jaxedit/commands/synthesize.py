@@ -54,8 +54,8 @@ def add(commands) -> None:
                         "networks that come with jaxedit, with --bank)")
     network.add_trust(parser, "with --run: ")
     parser.add_argument("--bank", type=pathlib.Path, metavar="DIRECTORY",
-                        help="of `jaxedit bank build`: segments of photographs to paste. With --run "
-                        "in place of the run's own, of the same classes; without --run the "
+                        help="of `jaxedit bank build`: segments of photographs to paste. With "
+                        "--run in place of the run's own, of the same classes; without --run the "
                         "networks that come with jaxedit paint")
     parser.add_argument("--stage", metavar="NAME",
                         help="of a run that trained from coarse to fine, the stage whose network "
@@ -73,9 +73,9 @@ def add(commands) -> None:
                         help="take segments of pictures under this licence only; may be given "
                         "several times")
     parser.add_argument("--order", choices=("network", "prior"),
-                        help="which of two overlapping segments is in front: as the ordering network "
-                        "says, or by what is mostly behind, class by class (prior) (default: the "
-                        "network where the run has one)")
+                        help="which of two overlapping segments is in front: as the ordering "
+                        "network says, or by what is mostly behind, class by class (prior) "
+                        "(default: the network where the run has one)")
     parser.add_argument("--no-align", action="store_true",
                         help="paste segments where they were in their own photograph")
     parser.add_argument("--save-canvas", action="store_true",
