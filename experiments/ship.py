@@ -87,14 +87,18 @@ def main() -> None:
     parser.add_argument("--output", type=pathlib.Path, default=SHIPPED)
     given = parser.parse_args()
     config, _, state = readers.load_run(given.run, given.step, given.stage)
+    measured = figures(given.run, given.stage, int(state.step))
     for change in given.set:
         key, _, value = change.partition("=")
+        before = str(config_lib.flatten(config).get(key) or "")
         config_lib.override(config, key, value)
+        if before:  # what was measured on says the same place
+            measured["on"] = measured["on"].replace(before, value)
     card = {
         "what": given.what, "licence": given.licence, "recipe": given.recipe,
         "data": [dict(zip(("name", "licence"), one.split("=", 1), strict=True))
                  for one in given.data],
-        "figures": figures(given.run, given.stage, int(state.step)),
+        "figures": measured,
         "config": json.loads(config_lib.to_json(config)),
     }
     if given.default_for:

@@ -47,6 +47,16 @@ def test_a_shipped_network_is_the_run_and_its_card_its_figures(run, tmp_path, mo
         np.testing.assert_allclose(one, other, atol=1e-3)
 
 
+def test_a_place_of_ones_own_is_replaced_in_the_figures_too(run, tmp_path, monkeypatch):
+    words = (run, "toy", "--what", "paints", "--licence", "CC0-1.0", "--recipe", "none",
+             "--data", "photos=CC0-1.0", "--output", tmp_path)
+    source = readers.load_run(run)[0].data.source
+    ship_it(monkeypatch, *words, "--set", "data.source=folder:mine")
+    card = json.loads((tmp_path / "toy.json").read_text())
+    assert card["config"]["data"]["source"] == "folder:mine"
+    assert card["figures"]["on"].endswith("folder:mine") and source not in card["figures"]["on"]
+
+
 def test_figures_are_those_of_the_very_network(run):
     with pytest.raises(UserError, match="at step 2, not .* at 1"):
         ship.figures(run, None, 1)
