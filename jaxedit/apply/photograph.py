@@ -32,6 +32,9 @@ _LUMA = np.asarray([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow
 
 
 _JPEG = ("JPEG", {"quality": 95, "subsampling": 0})
+# Above so many pixels a PNG is packed less thoroughly: in two fifths of the time, into a few percent
+# more bytes of a photograph with noise, 17 % more of a smooth one.
+_LARGE, _LARGE_LEVEL = 4_000_000, 3
 _TIFF = ("TIFF", {})  # Pillow cannot compress one that has EXIF directories
 # Pillow's name of the form, and how it is written. `exact`: colours under transparency stay.
 _FORMS = {
@@ -186,6 +189,8 @@ def write(path: str | os.PathLike, photograph: Photograph) -> None:
         image.putalpha(Image.fromarray(alpha))
     form, options = _FORMS[path.suffix.lower()]
     options = dict(options)
+    if form == "PNG" and image.width * image.height > _LARGE:
+        options["compress_level"] = _LARGE_LEVEL
     if photograph.metadata.exif:
         options["exif"] = photograph.metadata.exif
     # A WebP has no grey; a grey profile does not describe the colours that it has instead.

@@ -345,12 +345,28 @@ def _mask_levels(image: Image.Image) -> np.ndarray:
         if np.isin(values, (0, 1)).all():
             return (values * 255).astype(np.uint8)
         return _eight_bits(image)
-    rgb = _rgb(image).astype(np.float32)
-    grey = rgb.mean(axis=2)
-    # A colour of middling brightness is neither black nor white, however bright its red is.
-    grey = np.where(np.ptp(rgb, axis=2) > 2 * _MASK_LEVELS, 127, grey)
-    grey = np.round(grey * (_alpha(image) / 255.0)).astype(np.uint8)
-    return grey * 255 if grey.max() <= 1 else grey
+    if image.has_transparency_data:
+        rgb = _rgb(image).astype(np.float32)
+        grey = np.where(_is_coloured(rgb), 127, rgb.mean(axis=2))
+        grey = np.round(grey * (_alpha(image) / 255.0)).astype(np.uint8)
+    elif image.mode in ("1", "L"):
+        grey = np.asarray(image.convert("L"))
+    else:  # whole numbers: a mask of a large photograph is read several times as fast
+        rgb = _rgb(image)
+        total = rgb[..., 0].astype(np.uint16) + rgb[..., 1] + rgb[..., 2]
+        mean = (total + 1) // 3  # rounded: a third never ends in a half
+        grey = np.where(_is_coloured(rgb), 127, mean).astype(np.uint8)
+    return grey * np.uint8(255) if grey.max() <= 1 else grey
+
+
+def _is_coloured(rgb: np.ndarray) -> np.ndarray:
+    """Returns where colours (H, W, 3) are neither black nor white nor grey, bool (H, W).
+
+    One of middling brightness is neither black nor white, however bright its red is.
+    """
+    red, green, blue = (rgb[..., channel] for channel in range(3))
+    most = np.maximum(np.maximum(red, green), blue)
+    return most - np.minimum(np.minimum(red, green), blue) > 2 * _MASK_LEVELS
 
 
 def _describe_levels(grey: np.ndarray) -> str:

@@ -109,9 +109,18 @@ class Plain:
 def _on(name: str, formulation: Formulation, *arguments: jax.Array) -> jax.Array:
     return lax.platform_dependent(
         *arguments,
-        cpu=getattr(formulation, name),
+        cpu=functools.partial(_computed, name, formulation),
         default=getattr(Plain(formulation.geometry), name),
     )
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _computed(name: str, formulation: Formulation, *arguments: jax.Array) -> jax.Array:
+    """Returns what a formulation computes, traced once for all equal ones in a network.
+
+    XLA puts what is called in the place of the call, so the program is the same as without.
+    """
+    return getattr(formulation, name)(*arguments)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -266,10 +266,11 @@ def _combine(matrix: np.ndarray, parts: Parts, last: bool = False) -> Parts:
         for weight, part in zip(row, parts, strict=True):
             if weight == 0:
                 continue
-            term = part if abs(weight) == 1 else part * jnp.asarray(abs(weight), part.dtype)
+            # Of `lax`, whose operations are traced several times as fast as those of `jnp`.
+            term = part if abs(weight) == 1 else lax.mul(part, np.asarray(abs(weight), part.dtype))
             if total is None:
-                total = term if weight > 0 else -term
+                total = term if weight > 0 else lax.neg(term)
             else:
-                total = total + term if weight > 0 else total - term
+                total = lax.add(total, term) if weight > 0 else lax.sub(total, term)
         results.append(total)
     return results if last else lax.optimization_barrier(results)
