@@ -24,6 +24,7 @@ from jaxedit import method as method_lib
 from jaxedit.data import padding
 from jaxedit.errors import UserError
 from jaxedit.host import machine
+from jaxedit.layers import platforms
 from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method, State, Task
 from jaxedit.run import programs, sharding
@@ -146,7 +147,7 @@ class Applier:
             started = time.perf_counter()
             what = "the network" + ("" if size is None else f" for {size[1]} x {size[0]} pixels")
             self._say(programs.before(what))
-            with self._convolutions():
+            with self._convolutions(), platforms.here_alone():
                 compiled, facts = sharding.compile_and_describe(
                     self._predict, self._variables, batch, rng
                 )

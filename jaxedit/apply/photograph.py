@@ -32,8 +32,8 @@ _LUMA = np.asarray([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow
 
 
 _JPEG = ("JPEG", {"quality": 95, "subsampling": 0})
-# Above so many pixels a PNG is packed less thoroughly: in two fifths of the time, into a few percent
-# more bytes of a photograph with noise, 17 % more of a smooth one.
+# Above so many pixels a PNG is packed less thoroughly: in two fifths of the time, into 2 % more
+# bytes of a photograph with noise, 17 % more of a smooth one.
 _LARGE, _LARGE_LEVEL = 4_000_000, 3
 _TIFF = ("TIFF", {})  # Pillow cannot compress one that has EXIF directories
 # Pillow's name of the form, and how it is written. `exact`: colours under transparency stay.

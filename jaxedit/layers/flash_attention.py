@@ -20,6 +20,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxedit.layers import platforms
+
 _CHUNK = 256  # queries
 
 
@@ -50,7 +52,7 @@ def _attention(scale, q, k, v):
 
 
 def _forward(scale, q, k, v):
-    o, total = lax.platform_dependent(
+    o, total = platforms.dependent(
         q,
         k,
         v,
@@ -61,7 +63,7 @@ def _forward(scale, q, k, v):
 
 
 def _backward(scale, saved, g):
-    return lax.platform_dependent(
+    return platforms.dependent(
         *saved,
         g,
         cpu=functools.partial(_chunked_gradients, scale),

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxedit.layers import platforms
+
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def reflect_pad(x: jax.Array, size: int) -> jax.Array:
@@ -32,7 +34,7 @@ def reflect_pad(x: jax.Array, size: int) -> jax.Array:
             f"and the map is {x.shape[1]} x {x.shape[2]}"
         )
     # One gather per axis is several times faster on CPU than the slices and reversals of jnp.pad.
-    return lax.platform_dependent(
+    return platforms.dependent(
         x,
         cpu=lambda x: x[:, _indices(x.shape[1], size)][:, :, _indices(x.shape[2], size)],
         default=lambda x: jnp.pad(x, ((0, 0), (size, size), (size, size), (0, 0)), "reflect"),

@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxedit.layers import platforms
+
 _FEWEST = 3  # blocks; two are as well written out
 
 
@@ -46,4 +48,4 @@ def apply_blocks(block: nn.Module, params: Sequence[Any], x: jax.Array) -> jax.A
             x = apply(x, one)
         return x
 
-    return lax.platform_dependent(x, list(params), cpu=looped, default=written_out)
+    return platforms.dependent(x, list(params), cpu=looped, default=written_out)

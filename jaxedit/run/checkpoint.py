@@ -28,6 +28,7 @@ from orbax.checkpoint import checkpoint_managers
 from jaxedit import config as config_lib
 from jaxedit.errors import NonFiniteLoss, UserError
 from jaxedit.host import manifests
+from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method, State
 from jaxedit.run import damage, disk, sharding, snapshot, starting, verdicts
 from jaxedit.run.stages import Stage
@@ -369,7 +370,8 @@ def has_checkpoint(folder: pathlib.Path) -> bool:
 def abstract_state(method: Method, plan: sharding.Plan) -> State:
     """Returns the shapes, dtypes and shardings of a method's state, without computing it."""
     spec = method.spec(1)
-    abstract = jax.eval_shape(lambda rng: method.init(rng, spec), jax.random.key(0))
+    with formulation.using("xla"):  # the shapes are the same, and sooner known
+        abstract = jax.eval_shape(lambda rng: method.init(rng, spec), jax.random.key(0))
     shardings = plan.state_shardings(abstract)
     return jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings

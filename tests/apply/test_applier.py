@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -341,3 +343,12 @@ def test_unknown_tasks_runs_and_weights(toy_run, tmp_path, monkeypatch):
         applier.from_weights("scat-places", "inpaint")
     with pytest.raises(UserError, match="can inpaint. These are: .*scat-places2"):
         applier.from_weights("vgg19", "inpaint")
+
+
+def test_nothing_is_imported_that_filling_a_hole_does_not_need():
+    """Each of these takes a second or more."""
+    code = ("import sys, jaxedit.commands.inpaint, jaxedit.apply.applier, jaxedit.run.readers, "
+            "jaxedit.methods.scat.method; slow = ('sklearn', 'pandas', 'matplotlib', 'skimage'); "
+            "print([name for name in slow if name in sys.modules])")
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

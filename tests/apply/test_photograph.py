@@ -219,3 +219,15 @@ def test_long_texts_and_one_clear_level_of_deep_grey(tmp_path):
     assert found.pixels.dtype == np.uint8 and "transparency" in found.notes[0]
     np.testing.assert_array_equal(found.alpha == 0, deep == 5000)
     np.testing.assert_array_equal(found.pixels, np.rint(deep / 257))
+
+
+def test_a_large_png_is_packed_sooner_and_is_the_same_picture(tmp_path, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 9, (90, 90, 3), np.uint8).repeat(2, 1)
+    photo = photograph.Photograph(pixels)
+    sizes = []
+    for limit in (10**6, 10**3):
+        monkeypatch.setattr(photograph, "_LARGE", limit)
+        photograph.write(tmp_path / "out.png", photo)
+        np.testing.assert_array_equal(Image.open(tmp_path / "out.png"), pixels)
+        sizes.append((tmp_path / "out.png").stat().st_size)
+    assert sizes[0] < sizes[1] < 1.5 * sizes[0]

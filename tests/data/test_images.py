@@ -377,3 +377,16 @@ def test_forms_that_hold_no_photographs_are_not_opened(tmp_path):
     for name in ("a.ico", "b.png"):
         with pytest.raises(UserError, match="unknown form"):
             images.read_image(tmp_path / name)
+
+
+def test_a_mask_of_any_mode_has_the_same_levels():
+    """Whole numbers and the short way of grey masks say what the mean of the colours does."""
+    rng = np.random.default_rng(0)
+    for high in (2, 256):
+        pixels = Image.fromarray(rng.integers(0, high, (40, 50, 3), np.uint8))
+        for mode in ("1", "L", "P", "RGB", "CMYK"):
+            image = pixels.convert(mode)
+            rgb = np.asarray(image.convert("RGB")).astype(np.float64)
+            expected = np.where(np.ptp(rgb, axis=2) > 96, 127, np.round(rgb.mean(axis=2)))
+            expected *= 255 if expected.max() <= 1 else 1
+            np.testing.assert_array_equal(images._mask_levels(image), expected)

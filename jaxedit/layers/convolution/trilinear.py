@@ -16,8 +16,8 @@ two again. A formulation states the three once, however it computes them; `forwa
 as gradient and path-length penalties need. Forward mode (`jax.jvp`) is refused by JAX with a
 TypeError, as for every function with a gradient of its own; the formulation `xla` has it.
 
-On GPU and TPU all three are XLA's convolution, whatever the formulation: `lax.platform_dependent`
-decides when the program is lowered, and leaves no trace in it.
+On GPU and TPU all three are XLA's convolution, whatever the formulation: `layers.platforms` decides
+when the program is lowered, and leaves no trace in it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from typing import Protocol
 
 import jax
 from jax import lax
+
+from jaxedit.layers import platforms
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -107,7 +109,7 @@ class Plain:
 
 
 def _on(name: str, formulation: Formulation, *arguments: jax.Array) -> jax.Array:
-    return lax.platform_dependent(
+    return platforms.dependent(
         *arguments,
         cpu=functools.partial(_computed, name, formulation),
         default=getattr(Plain(formulation.geometry), name),

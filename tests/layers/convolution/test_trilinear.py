@@ -1,9 +1,11 @@
 """Every formulation of a convolution against a float64 reference and against XLA's own."""
 
+import dataclasses
 import re
 
 import jax
 import jax.export
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -195,3 +197,33 @@ def test_mapped_over_an_axis():
     batched = jax.vmap(lambda x: trilinear.forward(formulation, x, kernel))(np.stack([x, 2 * x]))
     once = Plain(formulation.geometry).forward(x, kernel)
     np.testing.assert_allclose(batched, np.stack([once, 2 * once]), atol=1e-5)
+
+
+_TRACED = []
+
+
+@dataclasses.dataclass(frozen=True)
+class Counted(Plain):
+    """XLA's own, and counts how often it is traced."""
+
+    def forward(self, x, kernel):
+        _TRACED.append(self.geometry)
+        return super().forward(x, kernel)
+
+
+def test_equal_convolutions_of_a_network_are_traced_once():
+    x, kernel = jnp.ones((1, 8, 8, 4)), jnp.ones((3, 3, 4, 4))
+    geometry = Geometry(x.shape, kernel.shape, padding=1)
+    _TRACED.clear()
+
+    @jax.jit
+    def network(x, kernel):
+        for _ in range(3):
+            x = trilinear.forward(Counted(geometry), x, kernel)
+        return x
+
+    plain = x
+    for _ in range(3):
+        plain = Plain(geometry).forward(plain, kernel)
+    np.testing.assert_array_equal(network(x, kernel), plain)
+    assert _TRACED == [geometry]
