@@ -17,6 +17,7 @@ from jax import monitoring
 from jaxedit.host import native_log
 
 _HIT = "/jax/compilation_cache/cache_hits"
+_explained: list[bool] = []  # whether this process has said what preparing means
 _hits = threading.local()  # JAX tells of a hit in the thread that asked for the program
 
 
@@ -58,9 +59,16 @@ def size_of(shapes: Mapping[str, Any]) -> str:
 
 
 def before(what: str) -> str:
-    """Returns the line that announces `what`, such as `the network for 64 x 64 pixels`."""
-    slow = ", which can take minutes on CPU" if jax.default_backend() == "cpu" else ""
-    return f"preparing {what}; if the cache has no such program, it is compiled now{slow}"
+    """Returns the line that announces `what`, such as `the network for 64 x 64 pixels`.
+
+    The first one says what preparing means; that is not said again.
+    """
+    line = f"preparing {what}"
+    if _explained:
+        return line
+    _explained.append(True)
+    slow = " (some minutes at worst)" if jax.default_backend() == "cpu" else ""
+    return f"{line}: compiled now{slow}, unless the cache has it"
 
 
 def after(what: str, seconds: float, from_cache: bool) -> str:

@@ -136,7 +136,7 @@ class _Download:
             open(self._part, "ab" if start else "wb") as stream,
             tqdm(
                 desc=Path(self._file.path).name, initial=start, total=limit, unit="B",
-                unit_scale=True, mininterval=0.5 if sys.stderr.isatty() else 10,
+                unit_scale=True, mininterval=0.5 if sys.stderr.isatty() else 60,
             ) as progress,
         ):
             for piece in response.iter_content(_PIECE):

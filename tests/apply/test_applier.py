@@ -249,7 +249,7 @@ def test_codes_and_pictures_of_fixed_sizes():
     )
     assert tool(codes=found["codes"])["image"].shape == (8, 8, 3)
     assert tool.compilations == [None]
-    assert lines[0].startswith("preparing the network; if the cache has no such program")
+    assert lines[0].startswith("preparing the network")
     assert lines[1].startswith("the network: ")
     with pytest.raises(UserError, match="codes has the shape 18 x 8; expected 4 x any"):
         tool(codes=np.zeros((18, 8)))

@@ -29,7 +29,8 @@ def test_what_the_cache_has_is_not_called_compiled():
     assert programs.after("x", 3.14, False) == "x: compiled in 3.1 s"
 
 
-def test_a_program_is_announced_before_it_is_made():
+def test_a_program_is_announced_before_it_is_made(monkeypatch):
+    monkeypatch.setattr(programs, "_explained", [])
     said = []
 
     class Plan:
@@ -38,10 +39,15 @@ def test_a_program_is_announced_before_it_is_made():
             return (lambda state, *_: (state, {})), {"compile_seconds": 2.0, "from_cache": True}
 
     run = sharding.Phases(Plan(), None, said.append, " for 64 x 48 pixels, batch 8")
-    for _ in range(2):
-        run("paint", True, None, None, None)
-    assert said[0].startswith("preparing 'paint' for 64 x 48 pixels, batch 8; if the cache has no")
-    assert said[1:] == ["compiles", "'paint': was in the cache, ready in 2.0 s"]
+    for phase in ("paint", "paint", "critic"):
+        run(phase, True, None, None, None)
+    first = "preparing 'paint' for 64 x 48 pixels, batch 8: compiled now"
+    assert said[0].startswith(first) and said[0].endswith(", unless the cache has it")
+    assert said[1:] == [
+        "compiles", "'paint': was in the cache, ready in 2.0 s",
+        "preparing 'critic' for 64 x 48 pixels, batch 8",
+        "compiles", "'critic': was in the cache, ready in 2.0 s",
+    ]
 
 
 def test_the_size_is_that_of_the_first_pictures():
