@@ -26,7 +26,8 @@ def evaluation(psnr: float = 25.0, step: int = 120) -> dict:
         for system, value in (("model", psnr), ("mean fill", 20.0))
     }
     return {
-        "source": "photos", "split": "eval", "best": ["psnr", "max"], "step": step, "count": 9,
+        "source": "photos", "split": "eval", "best": ["psnr", "max"], "ceilings": [],
+        "step": step, "count": 9,
         "groups": GROUPS,
         "counts": {"(0.01,0.1]": 4, "(0.1,0.2]": 5, "all": 9}, "systems": list(table),
         "metrics": ["psnr", "l1", "fid", "lpips_alex"],

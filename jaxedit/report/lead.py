@@ -32,6 +32,8 @@ def came_out(evaluation: tables.Evaluation | None) -> str:
     at = "" if step is None else f" at step {step}"
     where = f"Measured{at} on {tables.samples(evaluation)} of {evaluation['source']}:"
     sentences = [f"{where} {_against_the_best(evaluation)}."]
+    if "ceilings" not in evaluation:  # of before they were told apart from the others
+        return sentences[0]
     ranked = [_leads(evaluation, metric) for metric in evaluation["metrics"]]
     if ranked := [leads for leads in ranked if leads is not None]:
         sentences.append(
@@ -60,7 +62,9 @@ def _value(evaluation: tables.Evaluation, system: str, group: str, metric: str) 
 
 def _against_the_best(evaluation: tables.Evaluation) -> str:
     """Returns the clause that sets the network against the best other, by the deciding figure."""
-    if not evaluation.get("best"):
+    if "best" not in evaluation:
+        return "which figure decides was not written down; the tables have what was measured"
+    if not evaluation["best"]:
         return "no single figure decides here; the tables have what was measured"
     metric, direction = evaluation["best"]
     metric, _, group = metric.partition("/")
