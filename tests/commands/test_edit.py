@@ -216,7 +216,7 @@ def test_a_published_folder_edits_with_one_program_for_all(places, photo, capsys
                     {"negative": "a table"}):
         assert (made(**options) != first).any(), options
     editor = api._editor.cache_info()
-    assert editor.misses == 1 and capsys.readouterr().err.count("compiled") == 1
+    assert editor.misses == 1 and capsys.readouterr().err.count("preparing the") == 1
     with pytest.raises(UserError, match="more than the 10 tokens.*would be cut off"):
         made(prompt="a red hat on a table in a meadow at night with a star")
     api.forget()
