@@ -204,8 +204,8 @@ def test_report_of_a_run_and_of_a_sweep(tmp_path, capsys):
     assert "mean fill" in output.out and str(run / "report.html") in output.err
     folder = fake_run.write_sweep(tmp_path / "sweep", {"full": [25.0, 26.0], "less": [22.0, 23.0]})
     assert go("report", folder) == 0
-    assert "| full | 2 | 24.50" not in capsys.readouterr().out  # 23.5: psnr - 2 over all
-    assert "| full | 2 | 23.50 ± 0.71 |" in (folder / "comparison.md").read_text()
+    assert "| full | 2 | **24.50" not in capsys.readouterr().out  # 23.5: psnr - 2 over all
+    assert "| full | 2 | **23.50 ± 0.71**" in (folder / "comparison.md").read_text()
     assert go("report", run, folder / "full" / "seed-0", "--output", tmp_path / "both") == 0
     assert (tmp_path / "both" / "comparison.csv").is_file()
     assert "no folder" in fails(capsys, "report", tmp_path / "none")
