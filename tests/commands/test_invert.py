@@ -159,10 +159,11 @@ def test_refining_brings_codes_closer(run, face, inverted, tmp_path):
     (("--strip", "smile=1:2:99"), "2 to 32"),
     (("--refine", "-1"), "--refine is -1"),
     (("--stage", "other"), "no checkpoint of a stage 'other'"),
-    (("--directions", "nowhere"), "no file nowhere"),
+    (("--directions", "nowhere", "--edit", "smile=1"), "no file nowhere"),
+    (("--directions", "nowhere"), "--directions is for an --edit or a --strip"),
 ])
 def test_mistakes(run, face, tmp_path, words, message, capsys):
-    if "--directions" not in words:
+    if "--directions" not in words and {"--edit", "--strip"} & set(words):
         words = (*words, "--directions", run.parent / "found.safetensors")
     assert invert(face, run, tmp_path / "out.png", *words) == 2
     said = capsys.readouterr().err
@@ -256,7 +257,7 @@ def test_a_face_is_cut_out_and_pasted_back(run, tmp_path, capsys):
 def test_keep_spares_what_is_no_inversion(run, face, tmp_path, capsys):
     found = run.parent / "found.safetensors"
     before = found.read_bytes()
-    for words in (("--directions", found), ()):
+    for words in (("--directions", found, "--edit", "smile=1"), ()):
         assert invert(face, run, tmp_path / "out.png", "--keep", found, "--overwrite", *words) == 2
         said = capsys.readouterr().err
         assert ("the file of --directions" if words else "holds no inversion") in said
