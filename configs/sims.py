@@ -302,7 +302,7 @@ def camvid() -> ConfigDict:
     config.data.source = "half:first:held_out:0006R0:folder:data/layouts_camvid"
     config.data.thin = (2, 6)
     config.data.objects = (2, 6, 8, 9, 10)
-    config.compose.context_classes = (0, 3, 4, 5, 7)
+    config.compose.update(context_classes=(0, 3, 4, 5, 7), erase="released")  # paper: 46 % is left
     config.compose.prior = ("sky", "building", "pavement", "road", "fence", "tree", "car")
     _quick(config, steps=6_000)
     config.train.batch_size = 1

@@ -92,8 +92,9 @@ def main() -> None:
         key, _, value = change.partition("=")
         before = str(config_lib.flatten(config).get(key) or "")
         config_lib.override(config, key, value)
-        if before:  # what was measured on says the same place
-            measured["on"] = measured["on"].replace(before, value)
+        count, of, source = measured["on"].partition(" of ")
+        if source == before:  # the figures name the same place
+            measured["on"] = f"{count}{of}{value}"
     card = {
         "what": given.what, "licence": given.licence, "recipe": given.recipe,
         "data": [dict(zip(("name", "licence"), one.split("=", 1), strict=True))

@@ -124,8 +124,8 @@ def collect_alone(
 def results(photo: Path, output: Path) -> set[Path]:
     """Returns where the results of a photo or a folder of photos go, those that exist too."""
     if not photo.is_dir():
-        return {output.absolute()}
-    return {(output / f"{stem}.png").absolute() for stem in pictures_by_stem(photo, (output,))}
+        return {output.resolve()}
+    return {(output / f"{stem}.png").resolve() for stem in pictures_by_stem(photo, (output,))}
 
 
 def outputs(job: Job, variants: int = 1) -> tuple[Path, ...]:
@@ -303,7 +303,7 @@ def _to_do(
     for job in left:
         for path in outputs(job, variants):
             check_output(path, inputs, again, suffixes)
-            other = planned.setdefault(path.absolute(), job)
+            other = planned.setdefault(path.resolve(), job)
             if other is not job:
                 raise UserError(
                     f"The results of {other.photo} and {job.photo} would both be {path}. Rename "

@@ -32,11 +32,11 @@ def check(
     """
     batch_files.check_place(path, of_folder=of_folder)
     inputs = batch_files.inputs_of(jobs)
-    results = {one.absolute() for job in jobs for one in batch_files.outputs(job, variants)}
+    results = {one.resolve() for job in jobs for one in batch_files.outputs(job, variants)}
     for job in jobs:
         sheet = place(path, job, of_folder)
         batch_files.check_output(sheet, inputs, overwrite, photograph.PNG)
-        if sheet.absolute() in results:
+        if sheet.resolve() in results:
             raise UserError(f"{option} and --output are both {sheet}. Choose another name.")
 
 

@@ -170,7 +170,8 @@ def _configured(arguments: argparse.Namespace, ships: bool) -> tuple[Any, Any]:
     for rule in arguments.rules:
         key, equals, value = rule.partition("=")
         if not equals or key not in config.pairs:
-            raise UserError(f"--set {rule}: write RULE=VALUE. Rules: "
+            wrong = f"there is no rule {key!r}" if equals else "write RULE=VALUE"
+            raise UserError(f"--set {rule}: {wrong}. Rules: "
                             f"{', '.join(config.pairs)}.{did_you_mean(key, config.pairs)}")
         if arguments.pairs is not None and key not in _OF_GIVEN:
             raise UserError(f"--set {rule} is about finding pairs, and those of --pairs are given. "

@@ -122,10 +122,12 @@ def _check_sheets(arguments: argparse.Namespace, jobs: list[Job], of_folder: boo
         if path is not None:
             contact_sheet.check(path, jobs, of_folder=of_folder, overwrite=arguments.overwrite,
                                 option=option)
-    places = [path.absolute() for path in sheets.values() if path is not None]
-    if len(set(places)) < len(places):
-        raise UserError(f"{' and '.join(sheets)} are both {arguments.compare}. Choose another "
-                        "name.")
+    taken: dict[pathlib.Path, str] = {}
+    for option, path in sheets.items():
+        for job in jobs if path is not None else ():
+            sheet = contact_sheet.place(path, job, of_folder)
+            if (other := taken.setdefault(sheet.resolve(), option)) != option:
+                raise UserError(f"{other} and {option} are both {sheet}. Choose another name.")
 
 
 def of_alpha(arguments: argparse.Namespace) -> bool:
@@ -258,7 +260,9 @@ def run(
             cutting = _cutting(applier.task.trained_on, around, resolution)
             changed = hole_shapes.grown(hole, edge.feather)
             grey = suspicion.of_filled(suspect, filled, changed, cutting)
-            photograph.write(contact_sheet.place(suspected, job, of_folder), Photograph(grey))
+            place = contact_sheet.place(suspected, job, of_folder)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            photograph.write(place, Photograph(grey))
         if compare is not None:
             others = {name: fill(solver(name), photo, hole, **options) for name in CLASSICAL}
             columns = {"photo": _shown(photo, hole), "result": _shown(filled)}

@@ -175,7 +175,7 @@ def collect(arguments: argparse.Namespace) -> list[Job]:
     for job in jobs:
         for path in _beside(job, arguments).values():
             batch_files.check_output(path, inputs, again, photograph.PNG)
-            if path.absolute() in results:
+            if path.resolve() in results:
                 raise UserError(
                     f"{path} would be written beside {job.output}, and is the result of another "
                     "picture. Rename that picture."

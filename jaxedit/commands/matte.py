@@ -175,11 +175,11 @@ def collect(
         kept = trimap_path(job, options, photo.is_dir())
         # What was left of a job that was cut short is no reason not to go on.
         batch_files.check_output(kept, inputs, overwrite or skip, photograph.PNG)
-        if kept.absolute() in results:
+        if kept.resolve() in results:
             raise UserError(f"--save-trimap and --output are both {kept}. Choose another name.")
-        if options.compare is not None and kept.absolute() == contact_sheet.place(
+        if options.compare is not None and kept.resolve() == contact_sheet.place(
             options.compare, job, photo.is_dir()
-        ).absolute():
+        ).resolve():
             raise UserError(f"--save-trimap and --compare are both {kept}. Choose another name.")
     return jobs
 
@@ -228,9 +228,10 @@ def run(
             contact_sheet.write(sheet, columns, trimap == trimaps.UNKNOWN)
         height, width = photo.size
         unknown = float((trimap == trimaps.UNKNOWN).mean())
+        guessed = " (GrabCut has guessed it by colours: look at the result)" if options.cut else ""
         return (
             f"{job.output}: {width} x {height} pixels, {unknown:.1%} of them estimated; the "
-            f"subject covers {alpha.mean():.1%}"
+            f"subject covers {alpha.mean():.1%}{guessed}"
         )
 
     def read_job(job: Job) -> tuple[Photograph, np.ndarray]:

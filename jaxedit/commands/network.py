@@ -94,7 +94,8 @@ def check(arguments: argparse.Namespace, task: str) -> None:
 
 def exit_code(failures: list[str], jobs: list) -> int:
     if failures:
-        command.tell(f"{len(failures)} of {len(jobs)} photos failed; the others are done.")
+        done = "; the others are done" if len(failures) < len(jobs) else ""
+        command.tell(f"{len(failures)} of {len(jobs)} photos failed{done}.")
     return 1 if failures else 0
 
 

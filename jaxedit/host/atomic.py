@@ -90,6 +90,8 @@ def check_place(folder: str | os.PathLike) -> None:
     """
     existing = pathlib.Path(folder)
     while not existing.exists() and existing != existing.parent:
+        if existing.is_symlink():
+            raise UserError(f"Output {existing} is a link that leads nowhere. Choose another.")
         existing = existing.parent
     if not existing.is_dir():
         raise UserError(f"Output {existing} is a file, not a folder. Choose another place.")

@@ -173,7 +173,9 @@ def title(evaluation: Evaluation) -> str:
 
 def samples(evaluation: Evaluation) -> str:
     """Returns how many samples were measured, and which: `97 held-out samples`."""
-    words = [str(evaluation["count"]), wording.SPLITS.get(evaluation.get("split", "")), "samples"]
+    count = evaluation["count"]
+    noun = "sample" if count == 1 else "samples"
+    words = [str(count), wording.SPLITS.get(evaluation.get("split", "")), noun]
     return " ".join(filter(None, words))
 
 

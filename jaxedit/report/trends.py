@@ -54,7 +54,7 @@ def _notes(run: reading.Run, stage: str, rows: Rows) -> list[str]:
         if tables.is_number(every) and tables.is_number(size):
             notes.append(
                 f"Training: each point is the mean over {wording.thousands(every * size)} samples, "
-                f"those of the {every} steps up to it."
+                f"those of the {every} steps up to it; the last may have fewer."
             )
     measured = _counts(rows)
     if measured:

@@ -75,7 +75,7 @@ class Table:
         """
         result: Figures = {}
         samples: Samples = {}
-        notes: list[str] = []
+        said: dict[str, list[tuple[str, str]]] = {}  # system -> (figure, what is said of it)
         for system, by_group in self._cells.items():
             result[system], samples[system] = {}, {}
             for group, accumulators in by_group.items():
@@ -87,8 +87,15 @@ class Table:
                     values |= {name: _finite(found.get(name)) for name in metric.names}
                     counts |= merged.counts()
                     if group == ALL:
-                        notes += merged.notes().values()
+                        said.setdefault(system, []).extend(merged.notes().items())
                 result[system][group], samples[system][group] = values, counts
+        # A baseline without a figure that another system has, a blank cell says as well.
+        had = {name for groups in result.values() for name, value in groups[ALL].items()
+               if value is not None}
+        notes = (
+            note for number, of_system in enumerate(said.values()) for name, note in of_system
+            if number == 0 or name not in had
+        )
         return result, samples, list(dict.fromkeys(notes))
 
 

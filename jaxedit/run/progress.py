@@ -50,6 +50,8 @@ class Progress:
         self._steps += 1
         self._done += 1
         self._bar.update()
+        if self._done == self._start + 1:  # the first step compiles, and tells nothing of the rest
+            self._began = time.monotonic()
         if not self._has_bar and time.monotonic() - self._told >= _EVERY:
             self._tell()
 
@@ -89,11 +91,15 @@ class Progress:
     def _tell(self) -> None:
         """Prints how far the stage is."""
         self._told = time.monotonic()
-        each = (self._told - self._began) / (self._done - self._start)
-        left = wording.duration(each * (self._total - self._done))
+        timed = self._done - self._start - 1
+        pace = left = ""
+        if timed:
+            each = (self._told - self._began) / timed
+            pace = f"{each:.3g} s each, all else included"
+            left = f"about {wording.duration(each * (self._total - self._done))} left"
         self.say(", ".join(filter(None, (
-            f"step {self._done} of {self._total}", f"{each:.3g} s each, all else included",
-            f"about {left} left" if self._done < self._total else "", self._note,
+            f"step {self._done} of {self._total}", pace,
+            left if self._done < self._total else "", self._note,
         ))))
 
     def _mark(self) -> None:

@@ -50,6 +50,18 @@ def test_what_the_discriminator_suspects_is_kept(files, tmp_path):
     assert (np.asarray(Image.open(place)) > 0).sum() > expected.sum()
 
 
+def test_maps_of_a_folder_go_into_folders_of_their_own(files, tmp_path):
+    folder, _, _ = files
+    (tmp_path / "photos/sub").mkdir(parents=True)
+    for name in ("a.png", "sub/a.png"):
+        test_inpaint.write_photo(tmp_path / "photos" / name)
+    go(tmp_path / "photos", folder / "mask.png", tmp_path / "out",
+       lambda: Trained("generator", "discriminator"), suspected=tmp_path / "maps/of",
+       of_folder=True)
+    found = sorted(p.relative_to(tmp_path / "maps/of") for p in (tmp_path / "maps").rglob("*.png"))
+    assert [str(p) for p in found] == ["a.png", "sub/a.png"]
+
+
 def test_a_network_alone_suspects_nothing_and_writes_nothing(files, tmp_path):
     folder, _, _ = files
     with pytest.raises(UserError, match="--save-suspicion wants the discriminator"):
@@ -62,12 +74,25 @@ def test_a_network_alone_suspects_nothing_and_writes_nothing(files, tmp_path):
     (["--classical", "telea"], "--save-suspicion asks a network's discriminator"),
     (["--run", "r", "--compare", "OUT/seen.png"], "--compare and --save-suspicion are both"),
     (["--run", "r", "--output", "OUT/seen.png"], "--save-suspicion and --output are both"),
+    (["--run", "r", "--output", "OUT/../LAST/seen.png"], "--save-suspicion and --output are"),
+    (["--run", "r", "--compare", "OUT/../LAST/seen.png"], "--compare and --save-suspicion are"),
 ])
 def test_places_of_suspicion(files, tmp_path, capsys, more, words):
     folder, _, _ = files
     given = [str(folder / "photo.png"), str(folder / "mask.png"), "--save-suspicion",
              str(tmp_path / "seen.png")]
-    given += [word.replace("OUT", str(tmp_path)) for word in more]
+    given += [word.replace("OUT", str(tmp_path)).replace("LAST", tmp_path.name) for word in more]
     given += [] if "--output" in more else ["--output", str(tmp_path / "out.png")]
     assert cli.main(["inpaint", *given]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_folders_of_sheets_within_each_other_do_not_meet(files, tmp_path, capsys):
+    folder, _, _ = files
+    (tmp_path / "photos/sub").mkdir(parents=True)
+    for name in ("a.png", "sub/a.png"):
+        test_inpaint.write_photo(tmp_path / "photos" / name)
+    words = ["inpaint", tmp_path / "photos", folder / "mask.png", "--run", "r", "--output",
+             tmp_path / "out", "--compare", tmp_path / "k", "--save-suspicion", tmp_path / "k/sub"]
+    assert cli.main(list(map(str, words))) == 2
+    assert "--compare and --save-suspicion are both" in capsys.readouterr().err

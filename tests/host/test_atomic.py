@@ -128,6 +128,9 @@ def test_where_nothing_can_be_written_is_known_before(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file is a file, not a folder"):
         atomic.check_place(tmp_path / "file" / "below")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="link that leads nowhere"):
+        atomic.check_place(tmp_path / "link" / "below")
     monkeypatch.setattr(atomic.os, "access", lambda path, mode: path != tmp_path)
     with pytest.raises(UserError, match=f"{tmp_path} may not be written to"):
         atomic.check_place(tmp_path / "new")

@@ -13,7 +13,8 @@ def test_lines_and_notes_name_their_samples(tmp_path):
     path.write_text(json.dumps(found))
     curves, speed = trends.sections([reading.read(run)])
     assert curves["notes"] == [
-        "Training: each point is the mean over 8 samples, those of the 1 steps up to it.",
+        "Training: each point is the mean over 8 samples, those of the 1 steps up to it; "
+        "the last may have fewer.",
         "In between, 4 samples are measured, the first of the table's 9: the lines need not end at "
         "the table's figures.",
     ]

@@ -31,6 +31,19 @@ def test_without_a_terminal_there_is_a_line_a_minute(clock, capsys):
     assert lines[-1].startswith("train: step 400 of 400, 1 s each")
 
 
+def test_the_first_step_compiles_and_says_nothing_of_the_rest(clock, capsys):
+    shown = progress.Progress(total=200, start=0, batch_size=8, title="train")
+    clock[0] += 358
+    shown.advance()
+    assert capsys.readouterr().err == "train: step 1 of 200\n"
+    for _ in range(60):
+        clock[0] += 1
+        shown.advance()
+    assert "step 61 of 200, 1 s each, all else included, about 2 min 19 s left" in (
+        capsys.readouterr().err
+    )
+
+
 def test_a_bar_fits_and_lines_stand_above_it(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     for columns in ("200", "70"):
