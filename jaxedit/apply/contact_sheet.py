@@ -11,6 +11,7 @@ from PIL import Image
 from jaxedit.apply import batch_files, photograph
 from jaxedit.apply.batch_files import Job
 from jaxedit.errors import UserError
+from jaxedit.host.atomic import atomic_file
 from jaxedit.report import pictures
 
 _WIDEST = 640  # pixels of a column; larger views are scaled down
@@ -38,6 +39,31 @@ def check(
         batch_files.check_output(sheet, inputs, overwrite, photograph.PNG)
         if sheet.resolve() in results:
             raise UserError(f"{option} and --output are both {sheet}. Choose another name.")
+
+
+def check_apart(
+    sheets: Mapping[str, pathlib.Path | None], jobs: Sequence[Job], *, of_folder: bool
+) -> None:
+    """Raises UserError where two kinds of sheets would be one file, of any of the jobs.
+
+    Args:
+      sheets: option -> what it names, None where it is not given.
+      jobs: whose sheets they are.
+      of_folder: whether the photos were given as a folder, and so each sheet's place is one.
+    """
+    taken: dict[pathlib.Path, str] = {}
+    for option, path in sheets.items():
+        for job in jobs if path is not None else ():
+            sheet = place(path, job, of_folder)
+            if (other := taken.setdefault(sheet.resolve(), option)) != option:
+                raise UserError(f"{other} and {option} are both {sheet}. Choose another name.")
+
+
+def write_grey(path: pathlib.Path, levels: np.ndarray) -> None:
+    """Writes uint8 (H, W) as a PNG, with the folders that lead to it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary:
+        Image.fromarray(levels).save(temporary, "PNG", optimize=True)
 
 
 def write(path: pathlib.Path, columns: Mapping[str, np.ndarray], needed: np.ndarray) -> None:

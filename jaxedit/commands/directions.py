@@ -113,7 +113,7 @@ def check(arguments: argparse.Namespace) -> dict[str, tuple[str, str]]:
         raise UserError(f"--output {output} must end in .safetensors.")
     if output.exists() and not arguments.overwrite:
         raise UserError(f"{output} already exists. Add --overwrite, or choose another name.")
-    if not output.parent.is_dir():
+    if not output.parent.exists():
         raise UserError(f"The folder {output.parent} does not exist. Make it, or choose another.")
     atomic.check_place(output.parent)
     texts = {}

@@ -122,12 +122,7 @@ def _check_sheets(arguments: argparse.Namespace, jobs: list[Job], of_folder: boo
         if path is not None:
             contact_sheet.check(path, jobs, of_folder=of_folder, overwrite=arguments.overwrite,
                                 option=option)
-    taken: dict[pathlib.Path, str] = {}
-    for option, path in sheets.items():
-        for job in jobs if path is not None else ():
-            sheet = contact_sheet.place(path, job, of_folder)
-            if (other := taken.setdefault(sheet.resolve(), option)) != option:
-                raise UserError(f"{other} and {option} are both {sheet}. Choose another name.")
+    contact_sheet.check_apart(sheets, jobs, of_folder=of_folder)
 
 
 def of_alpha(arguments: argparse.Namespace) -> bool:
@@ -260,9 +255,7 @@ def run(
             cutting = _cutting(applier.task.trained_on, around, resolution)
             changed = hole_shapes.grown(hole, edge.feather)
             grey = suspicion.of_filled(suspect, filled, changed, cutting)
-            place = contact_sheet.place(suspected, job, of_folder)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            photograph.write(place, Photograph(grey))
+            contact_sheet.write_grey(contact_sheet.place(suspected, job, of_folder), grey)
         if compare is not None:
             others = {name: fill(solver(name), photo, hole, **options) for name in CLASSICAL}
             columns = {"photo": _shown(photo, hole), "result": _shown(filled)}

@@ -12,7 +12,6 @@ import pathlib
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image
 
 from jaxedit.apply import (
     batch_files,
@@ -31,7 +30,6 @@ from jaxedit.commands.matte_options import Options
 from jaxedit.data import alpha_matting, images, trimaps
 from jaxedit.errors import UserError
 from jaxedit.host import levels
-from jaxedit.host.atomic import atomic_file
 
 SMALLEST = 32  # pixels, of a photo's shorter side
 TILE = 1024  # pixels, of the tiles of a large photograph
@@ -172,21 +170,14 @@ def collect(
     batch_files.check_place(options.save_trimap, of_folder=photo.is_dir())
     results, inputs = batch_files.results(photo, output), batch_files.inputs_of(jobs, others)
     for job in jobs:
-        kept = trimap_path(job, options, photo.is_dir())
+        kept = contact_sheet.place(options.save_trimap, job, photo.is_dir())
         # What was left of a job that was cut short is no reason not to go on.
         batch_files.check_output(kept, inputs, overwrite or skip, photograph.PNG)
         if kept.resolve() in results:
             raise UserError(f"--save-trimap and --output are both {kept}. Choose another name.")
-        if options.compare is not None and kept.resolve() == contact_sheet.place(
-            options.compare, job, photo.is_dir()
-        ).resolve():
-            raise UserError(f"--save-trimap and --compare are both {kept}. Choose another name.")
+    sheets = {"--save-trimap": options.save_trimap, "--compare": options.compare}
+    contact_sheet.check_apart(sheets, jobs, of_folder=photo.is_dir())
     return jobs
-
-
-def trimap_path(job: Job, options: Options, of_folder: bool) -> pathlib.Path:
-    """Returns where the trimap of a job is kept."""
-    return options.save_trimap / job.name if of_folder else options.save_trimap
 
 
 def run(
@@ -216,7 +207,8 @@ def run(
     def finish(applier: Callable, job: Job, content: tuple[Photograph, np.ndarray]) -> str:
         photo, trimap = content
         if options.save_trimap is not None:
-            _write_trimap(trimap_path(job, options, of_folder), trimap)
+            kept = contact_sheet.place(options.save_trimap, job, of_folder)
+            contact_sheet.write_grey(kept, trimaps.to_levels(trimap))
         alpha = estimate(applier, photo, trimap, tile=options.tile, say=say)
         photograph.write(job.output, render(photo, alpha, background, options))
         if options.compare is not None:
@@ -373,12 +365,6 @@ def render(
     if background is None:
         return cutout.transparent(photo, alpha, colours, premultiplied=options.premultiplied)
     return cutout.composite(photo, alpha, colours, cutout.covering(background, photo.size))
-
-
-def _write_trimap(path: pathlib.Path, trimap: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as temporary:
-        Image.fromarray(trimaps.to_levels(trimap)).save(temporary, "PNG", optimize=True)
 
 
 def _other_profile(photo: Photograph, background: Photograph) -> bool:

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from jaxedit.errors import UserError
-from jaxedit.host.names import check_choice
 from jaxedit.metrics import base, feature_metrics, features
 from jaxedit.metrics.segmentation import SegmentationMetric
 from jaxedit.models.segmenter import Segmenter
@@ -43,13 +42,8 @@ def load(name: str, classes: int) -> Judge:
       UserError: no such weights, weights of something else, or another number of classes.
     """
     segments = lambda weights: weights.card.get("config", {}).get("method") == "segmentation"
-    if name.endswith(shipped.SUFFIX):
-        weights = shipped.at(name)
-        if not segments(weights):
-            raise UserError(f"The judge {name} is no segmenter: train configs/segmentation.py.")
-    else:
-        check_choice("The judge", name, [n for n in shipped.names() if segments(shipped.get(n))])
-        weights = shipped.get(name)
+    weights = shipped.chosen("The judge", name, segments,
+                             "is no segmenter: train configs/segmentation.py.")
     config = weights.card["config"]
     known = len(config["classes"]["names"])
     if known != classes:

@@ -23,7 +23,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -36,6 +36,7 @@ import safetensors.numpy
 from jaxedit.errors import UserError
 from jaxedit.host import json_text
 from jaxedit.host.atomic import atomic_file
+from jaxedit.host.names import check_choice
 
 SUFFIX = ".safetensors"
 REQUIRED = ("what", "licence", "data", "recipe", "figures")
@@ -110,6 +111,27 @@ def at(path: str | Path) -> Shipped:
                 "experiments/ship.py writes both from a run."
             )
     return Shipped(str(path), _card(str(path), path.parent), path)
+
+
+def chosen(what: str, name: str, fits: Callable[[Shipped], bool], otherwise: str) -> Shipped:
+    """Returns weights of the package by name, or weights of one's own by path, that fit a purpose.
+
+    Args:
+      what: what they are to be, begins a message: "The judge".
+      name: of those of the package; of one's own, the path of NAME.safetensors, see `at`.
+      fits: whether weights are of that kind, by their card.
+      otherwise: what those of one's own are not, and what to do; ends a message.
+
+    Raises:
+      UserError: there are none, or they are of another kind.
+    """
+    if not name.endswith(SUFFIX):
+        check_choice(what, name, [one for one in names() if fits(get(one))])
+        return get(name)
+    weights = at(name)
+    if not fits(weights):
+        raise UserError(f"{what} {name} {otherwise}")
+    return weights
 
 
 def _card(name: str, place: Traversable) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`jaxedit matte` without a network: checks, options, outputs. See test_network.py for it all."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -297,6 +298,13 @@ def test_folders(files, tmp_path):
     assert Image.open(tmp_path / "out" / "c.png").size == (50, 42)
     with pytest.raises(UserError, match="--overwrite"):
         matte.collect(photos, masks, tmp_path / "elsewhere", options)
+    (photos / "sub").mkdir()
+    write_photo(photos / "sub" / "a.jpg")
+    within = Options(cut=True, from_mask=True, alpha_only=True, save_trimap=tmp_path / "k" / "sub",
+                     compare=tmp_path / "k")
+    with pytest.raises(UserError, match="--save-trimap and --compare are both"):
+        matte.collect(photos, None, tmp_path / "x", within)
+    shutil.rmtree(photos / "sub")
     # A trimap whose matte is missing is no end to what --skip-existing goes on with.
     (tmp_path / "out" / "c.png").unlink()
     left = matte.collect(photos, masks, tmp_path / "out", options, skip=True)

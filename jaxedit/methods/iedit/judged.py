@@ -13,7 +13,6 @@ import jax
 import numpy as np
 
 from jaxedit.errors import UserError
-from jaxedit.host.names import check_choice
 from jaxedit.methods.iedit import zero_shot
 from jaxedit.metrics import base
 from jaxedit.models.judge import Judge
@@ -66,14 +65,10 @@ def metrics(name: str, side: int) -> dict[str, Any]:
     judges = lambda weights: weights.card.get("config", {}).get("part") == "judge" and (
         weights.card["config"]["method"] == "iedit"
     )
-    if name.endswith(shipped.SUFFIX):
-        weights = shipped.at(name)
-        if not judges(weights):
-            raise UserError(f"The judge {name} tells no attributes of the small world: train "
-                            "configs/iedit.py:judge.")
-    else:
-        check_choice("The judge", name, [n for n in shipped.names() if judges(shipped.get(n))])
-        weights = shipped.get(name)
+    weights = shipped.chosen(
+        "The judge", name, judges,
+        "tells no attributes of the small world: train configs/iedit.py:judge.",
+    )
     config = weights.card["config"]
     if config["image_size"] != side:
         raise UserError(

@@ -101,6 +101,13 @@ def test_mistakes(words, message, tmp_path, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_a_file_is_no_folder(tmp_path, capsys):
+    (tmp_path / "o.png").touch()
+    output = str(tmp_path / "o.png" / "x.safetensors")
+    assert cli.main(["directions", "--run", "none", "--output", output]) == 2
+    assert "o.png is a file, not a folder" in capsys.readouterr().err
+
+
 def test_channels_and_texts():
     """With a CLIP whose embedding of a picture is its mean colour, and of texts a colour's name."""
     colours = {"red": (1, 0, 0), "grey": (0.1, 0.1, 0.1)}
