@@ -46,6 +46,7 @@ def paper() -> ConfigDict:
     config.generator.blocks = 8
     config.generator.rates = (1, 2, 4, 8)
     config.generator.init = "published"  # published: N(0, 0.02) | he (ours, for narrow networks)
+    config.generator.initial = ""  # weights to begin with, by name: `jaxedit weights list`
     config.generator.upsample = "nearest"  # nearest | bilinear_ac (the original AOT-GAN)
 
     config.discriminator = ConfigDict()

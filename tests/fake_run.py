@@ -11,6 +11,7 @@ from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.report import pictures
 from jaxedit.run import checkpoint, frozen
+from jaxedit.state import StartingValue
 
 GROUPS = ["(0.01,0.1]", "(0.1,0.2]", "all"]
 
@@ -70,6 +71,22 @@ def drawn(shapes):
         return jnp.asarray(values / np.sqrt(np.prod(leaf.shape[:-1])), leaf.dtype)
 
     return jax.tree.map(draw, shapes)
+
+
+def begun(method, start=()):
+    """Returns a method's state before its first step, of drawn values where `start` has none.
+
+    Initialisers are not compiled, which takes longer than a step of such small networks.
+    """
+    rng, spec = jax.random.key(0), method.spec(1)
+    values = drawn(jax.eval_shape(lambda: method.variables(rng, spec)))
+    known = {value.target for value in start}
+    start = [*start, *(
+        StartingValue(tree, "drawn", f"{field}/{name}")
+        for field in ("params", "stats", "frozen", "extra")
+        for name, tree in getattr(values, field).items() if f"{field}/{name}" not in known
+    )]
+    return jax.jit(lambda start: method.init(rng, spec, start))(start)
 
 
 def write(run: pathlib.Path, psnr: float = 25.0, seed: int = 0) -> pathlib.Path:

@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxedit.layers import initializers
+
 
 class PReLU(nn.Module):
     """A leaky ReLU whose slope below zero is learned, one per channel: parameter `slope` (C,)."""
@@ -13,6 +15,6 @@ class PReLU(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """(..., C) -> (..., C)."""
-        start = nn.initializers.constant(0.25)  # PyTorch's
-        slope = self.param("slope", start, x.shape[-1:], jnp.float32)
+        start = initializers.constant(0.25)  # PyTorch's
+        slope = initializers.parameter(self, "slope", start, x.shape[-1:])
         return jnp.where(x >= 0, x, slope.astype(x.dtype) * x)

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxedit.layers import initializers
 from jaxedit.layers.convolution import Conv
 from jaxedit.layers.resampling import max_pool
 
@@ -55,5 +56,5 @@ class SelfAttention(nn.Module):
         weights = jax.nn.softmax(logits, axis=-1).astype(self.dtype)
         attended = jnp.einsum("bqk,bkc->bqc", weights, values)
         attended = attended.reshape(batch, height, width, channels // 2)
-        gamma = self.param("gamma", nn.initializers.zeros, (), jnp.float32)
+        gamma = initializers.parameter(self, "gamma", nn.initializers.zeros, ())
         return gamma.astype(self.dtype) * project(channels, "output")(attended) + x

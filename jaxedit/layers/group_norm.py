@@ -26,6 +26,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxedit.layers import initializers
+
 _PARTS = 16  # of the pixels, summed apart
 
 
@@ -132,8 +134,8 @@ class GroupNorm(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, ..., C) -> (B, ..., C)."""
         shape = x.shape[-1:]
-        scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
+        scale = initializers.parameter(self, "scale", nn.initializers.ones, shape)
+        bias = initializers.parameter(self, "bias", nn.initializers.zeros, shape)
         y = group_norm(
             x, scale, bias, groups=self.groups, epsilon=self.epsilon, silu=self.silu
         )

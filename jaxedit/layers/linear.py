@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxedit.layers import spectral
+from jaxedit.layers import initializers, spectral
 
 
 class Dense(nn.Module):
@@ -32,11 +32,11 @@ class Dense(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(..., in) -> (..., features)."""
         shape = (x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        kernel = initializers.parameter(self, "kernel", self.kernel_init, shape)
         if self.spectral_norm:
             kernel = spectral.normalise(self, kernel)
         y = jnp.dot(x.astype(self.dtype), kernel.astype(self.dtype))
         if self.use_bias:
-            bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)
+            bias = initializers.parameter(self, "bias", self.bias_init, (self.features,))
             y = y + bias.astype(self.dtype)
         return y

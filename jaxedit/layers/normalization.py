@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxedit.layers import initializers
+
 COLLECTION = "batch_stats"
 
 
@@ -41,8 +43,8 @@ class BatchNorm(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(..., C) -> (..., C); with `train`, `batch_stats` must be mutable."""
         shape = x.shape[-1:]
-        scale = self.param("scale", self.scale_init, shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
+        scale = initializers.parameter(self, "scale", self.scale_init, shape)
+        bias = initializers.parameter(self, "bias", nn.initializers.zeros, shape)
         running_mean = self.variable(COLLECTION, "mean", jnp.zeros, shape, jnp.float32)
         running_variance = self.variable(COLLECTION, "var", jnp.ones, shape, jnp.float32)
         x = x.astype(jnp.float32)
@@ -85,8 +87,8 @@ class SampleNorm(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, C) -> (B, H, W, C)."""
         shape = x.shape[-1:]
-        scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
+        scale = initializers.parameter(self, "scale", nn.initializers.ones, shape)
+        bias = initializers.parameter(self, "bias", nn.initializers.zeros, shape)
         x = x.astype(jnp.float32)
         axes = tuple(range(1, x.ndim))
         mean = jnp.mean(x, axes, keepdims=True)

@@ -16,12 +16,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.errors import UserError
+from jaxedit.layers import initializers
 from jaxedit.layers.convolution import conv2d
 from jaxedit.weights.table import Entry, Table
 
 SIZE = 299  # pixels, the side to which images are resized
 FEATURES = 2048
 MINIMUM = 75  # pixels, without the resize
+_LECUN = nn.initializers.lecun_normal()
 
 # A branch is a chain of convolutions: (name, channels, (kernel height, kernel width), stride,
 # (padding height, padding width)).
@@ -47,7 +49,7 @@ class Convolution(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (*self.kernel, x.shape[-1], self.channels)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
+        kernel = initializers.parameter(self, "kernel", _LECUN, shape)
         kernel = kernel.astype(self.dtype)
         height, width = self.padding
         if height == width:

@@ -15,6 +15,7 @@ from jaxedit.layers.convolution import Conv
 from jaxedit.layers.group_norm import GroupNorm
 
 GROUP = 8  # channels that are normalised together
+_HE = nn.initializers.he_normal()
 
 
 class Segmenter(nn.Module):
@@ -75,7 +76,7 @@ class _Block(nn.Module):
         for _ in range(2):
             x = Conv(
                 self.features, padding=1, use_bias=False, dtype=self.dtype,
-                kernel_init=nn.initializers.he_normal(),
+                kernel_init=_HE,
             )(x)  # fmt: skip
             x = GroupNorm(self.features // GROUP, silu=True, dtype=self.dtype)(x)
         return x

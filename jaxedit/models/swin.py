@@ -188,9 +188,9 @@ class _Patches(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.patch, self.patch, self.inputs, self.features)
-        kernel = self.param("kernel", initializers.torch_kernel, shape, jnp.float32)
+        kernel = initializers.parameter(self, "kernel", initializers.torch_kernel, shape)
         bias_init = initializers.torch_bias(x.shape[-1])
-        bias = self.param("bias", bias_init, (self.features,), jnp.float32)
+        bias = initializers.parameter(self, "bias", bias_init, (self.features,))
         kernel = kernel.reshape(-1, self.features).astype(self.dtype)
         return jnp.dot(x.astype(self.dtype), kernel) + bias.astype(self.dtype)
 
@@ -261,8 +261,8 @@ class PositionBias(nn.Module):
         """Returns (heads, window^2, window^2 + tokens) float32."""
         inside = (2 * self.window - 1) ** 2
         shape = (inside + self.tokens, self.heads)
-        init = nn.initializers.normal(0.02)  # published as truncated, but at 100 deviations
-        table = self.param("table", init, shape, jnp.float32)
+        init = initializers.normal(0.02)  # published as truncated, but at 100 deviations
+        table = initializers.parameter(self, "table", init, shape)
         index = relative_position_index(self.window)
         outside = np.broadcast_to(inside + np.arange(self.tokens), (len(index), self.tokens))
         return table[np.concatenate([index, outside], 1)].transpose(2, 0, 1)

@@ -40,6 +40,8 @@ _FINITE = ("params", "ema")
 _SEALED = "sealed"
 # Written by Orbax after the manifest.
 _AFTERWARDS = ("_CHECKPOINT_METADATA", "commit_success.txt")
+# Of the configurations met last: what tells a method's shapes -> the shapes.
+_SHAPES: dict[tuple[type, str, str], State] = {}
 PyTree = Any
 
 # Orbax reports every save and scan at INFO and WARNING through absl: noise beside our own lines.
@@ -368,10 +370,19 @@ def has_checkpoint(folder: pathlib.Path) -> bool:
 
 
 def abstract_state(method: Method, plan: sharding.Plan) -> State:
-    """Returns the shapes, dtypes and shardings of a method's state, without computing it."""
-    spec = method.spec(1)
-    with formulation.using("xla"):  # the shapes are the same, and sooner known
-        abstract = jax.eval_shape(lambda rng: method.init(rng, spec), jax.random.key(0))
+    """Returns the shapes, dtypes and shardings of a method's state, without computing it.
+
+    Shapes are traced once for a configuration: who applies one run again and again pays once.
+    """
+    made = {name: (str(one.folder), repr(one.facts)) for name, one in method.artifacts.items()}
+    key = (type(method), config_lib.to_json(method.config), repr(sorted(made.items())))
+    if key not in _SHAPES:
+        while len(_SHAPES) >= 16:
+            _SHAPES.pop(next(iter(_SHAPES)), None)
+        spec = method.spec(1)
+        with formulation.using("xla"):  # the shapes are the same, and sooner known
+            _SHAPES[key] = jax.eval_shape(lambda rng: method.init(rng, spec), jax.random.key(0))
+    abstract = _SHAPES[key]
     shardings = plan.state_shardings(abstract)
     return jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings

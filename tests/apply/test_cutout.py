@@ -8,6 +8,7 @@ from jaxedit.apply.photograph import Photograph
 from jaxedit.data import alpha_matting
 from jaxedit.data.images import Metadata
 from jaxedit.errors import UserError
+from tests import extras
 
 RED, BLUE, GREEN = np.float32((220, 40, 30)), np.float32((20, 60, 210)), np.uint8((0, 200, 0))
 
@@ -21,7 +22,7 @@ def mixture():
 
 
 def test_own_colours_leave_no_fringe(mixture):
-    pytest.importorskip("pymatting")
+    extras.need_pymatting()
     photo, alpha = mixture
     colours = cutout.own_colours(photo, alpha)
     assert colours.dtype == np.uint8 and colours.shape == photo.pixels.shape

@@ -12,6 +12,7 @@ from jaxedit.commands import matte
 from jaxedit.commands.matte import Options
 from jaxedit.data import alpha_matting
 from jaxedit.errors import UserError
+from tests import extras
 
 CALLS = []
 KEEP = Options(keep_colours=True)
@@ -85,7 +86,7 @@ def test_a_cut_out_has_the_trimaps_known_pixels(files, tmp_path):
 
 
 def test_the_subjects_own_colours_are_estimated(files, tmp_path):
-    pytest.importorskip("pymatting")
+    extras.need_pymatting()
     folder, pixels, trimap = files
     go(folder / "photo.png", folder / "trimap.png", tmp_path / "out.png", Options())
     result = np.asarray(Image.open(tmp_path / "out.png"))[..., :3]

@@ -11,7 +11,7 @@ from jaxedit import config as config_lib
 from jaxedit.methods.matting import baselines
 from jaxedit.run import readers
 from jaxedit.weights import shipped
-from tests import fake_run, shrink
+from tests import extras, fake_run, shrink
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_wrong_usage(words, capsys):
 
 @pytest.mark.parametrize(("name", "baseline"), [("closed-form", "closed_form"), ("knn", "knn")])
 def test_classical_mattes(files, name, baseline):
-    pytest.importorskip("pymatting")
+    extras.need_pymatting()
     folder, pixels, trimap = files
     out = folder / "alpha.png"
     words = ("--trimap", folder / "trimap.png", "--alpha-only", "--output", out)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from jaxedit.data import compose, sources, trimaps
 from jaxedit.errors import UserError
+from tests import extras
 
 
 def picture(seed, height=24, width=30):
@@ -165,7 +166,7 @@ def test_images_with_transparency_are_subjects(folders, tmp_path):
 
 
 def test_the_subjects_own_colours_can_be_estimated(folders):
-    pytest.importorskip("pymatting")
+    extras.need_pymatting()
     green = np.full((24, 30, 3), (0, 200, 0), np.uint8)
     red = np.full((24, 30, 3), (220, 10, 10), np.uint8)
     alpha = np.zeros((24, 30), np.uint8)

@@ -98,7 +98,7 @@ class Conv3d(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, D, H, W, I) -> (B, D', H', W', features)."""
         shape = (*self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        kernel = initializers.parameter(self, "kernel", self.kernel_init, shape)
         return conv3d(x, kernel.astype(x.dtype), strides=self.strides, padding=self.padding)
 
 
@@ -112,7 +112,7 @@ class ConvTranspose3d(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, D, H, W, I) -> (B, 2 D, 2 H, 2 W, features)."""
         shape = (4, 4, 4, self.features, x.shape[-1])
-        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        kernel = initializers.parameter(self, "kernel", self.kernel_init, shape)
         return conv_transpose3d(x, kernel.astype(x.dtype))
 
 

@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxedit.layers import spectral
+from jaxedit.layers import initializers, spectral
 from jaxedit.layers.convolution import formulation, trilinear
 from jaxedit.layers.convolution.trilinear import Geometry
 from jaxedit.layers.padding import reflect_pad
@@ -82,12 +82,12 @@ class Conv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, I) -> (B, H', W', features)."""
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        kernel = initializers.parameter(self, "kernel", self.kernel_init, shape)
         if self.spectral_norm:
             kernel = spectral.normalise(self, kernel)
         bias = None
         if self.use_bias:
-            bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)
+            bias = initializers.parameter(self, "bias", self.bias_init, (self.features,))
             bias = bias.astype(self.dtype)
         x = x.astype(self.dtype)
         padding = self.padding

@@ -73,7 +73,7 @@ class ConvTranspose(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, I) -> (B, H', W', features)."""
         shape = (self.kernel_size, self.kernel_size, self.features, x.shape[-1])
-        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        kernel = initializers.parameter(self, "kernel", self.kernel_init, shape)
         if self.spectral_norm:
             kernel = spectral.normalise(self, kernel)
         return conv_transpose2d(

@@ -34,6 +34,7 @@ BOUNDS = {
     "generator.blocks": whole(0, 1024, example=8),
     "generator.rates": several(whole(1, example=1), example=(1, 2, 4, 8)),
     "generator.init": one_of("published", "he"),
+    "generator.initial": text("scat-places2"),
     "generator.upsample": one_of("nearest", "bilinear_ac"),
     "discriminator.kind": one_of("unet", "resunet", "v1"),
     "discriminator.channels": _CHANNELS,

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.errors import UserError
+from jaxedit.layers import initializers
 from jaxedit.layers.linear import Dense
 from jaxedit.methods.scat.generator import corrupt
 
@@ -31,7 +32,7 @@ class ProjectionHead(nn.Module):
     @nn.compact
     def __call__(self, pooled: jax.Array) -> jax.Array:
         """(N, D) float32 -> (N, features)."""
-        start = nn.initializers.orthogonal(math.sqrt(2))
+        start = initializers.orthogonal(math.sqrt(2))
         x = nn.relu(Dense(self.features, kernel_init=start, name="linear_0")(pooled))
         return Dense(self.features, kernel_init=start, name="linear_2")(x)
 

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.errors import UserError
+from jaxedit.layers import initializers
 from jaxedit.layers.attention import SelfAttention
 from jaxedit.layers.convolution import Conv
 from jaxedit.layers.linear import Dense
@@ -70,7 +71,7 @@ class UNetDiscriminator(nn.Module):
         `decode=False` computes the encoder and the global head only.
         """
         _check(image)
-        start = nn.initializers.orthogonal(0.02)
+        start = initializers.orthogonal(0.02)
         conv = functools.partial(
             Conv, kernel_init=start, spectral_norm=self.spectral_norm, dtype=self.dtype
         )

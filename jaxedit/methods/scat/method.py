@@ -33,6 +33,7 @@ from jaxedit.methods.scat.objectives import Settings
 from jaxedit.methods.scat.patch_discriminator import PatchDiscriminator
 from jaxedit.models.vgg import VGG, random_features
 from jaxedit.optim import schedules
+from jaxedit.weights import shipped
 
 PyTree = Any
 BOUNDS = bounds.BOUNDS
@@ -120,10 +121,18 @@ class SCAT(Method):
         )
 
     def starting_values(self) -> tuple[tuple[str, str], ...]:
-        """Returns VGG-19's weights where perceptual or style losses are on."""
+        """Returns the generator that `generator.initial` names, and VGG-19 where a loss needs it.
+
+        VGG-19 is needed where perceptual or style losses are on.
+        """
+        pairs = ()
+        if name := self.config.generator.initial:
+            # What comes with jaxedit holds fields of a state, published weights one network.
+            inside = "params/generator" if name in shipped.names() else "params"
+            pairs = ((f"weights:{name}:{inside}", "params/generator"),)
         if self.settings.uses_vgg and self.config.loss.features == "vgg19":
-            return (("weights:vgg19", "frozen/vgg19"),)
-        return ()
+            pairs = (*pairs, ("weights:vgg19", "frozen/vgg19"))
+        return pairs
 
     def optimizer_states(self, params: Mapping[str, PyTree]) -> dict[str, PyTree]:
         return update.initial_optimizer_states(params, self._optimizers())

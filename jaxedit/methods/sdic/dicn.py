@@ -57,14 +57,14 @@ class Conv1d(nn.Module):
         """(B, L, I) -> (B, L, features)."""
         size, inputs = self.kernel_size, x.shape[-1]
         shape = (size, inputs, self.features)
-        kernel = self.param("kernel", initializers.torch_kernel, shape, jnp.float32)
+        kernel = initializers.parameter(self, "kernel", initializers.torch_kernel, shape)
         padded = jnp.pad(x, ((0, 0), (size // 2, size // 2), (0, 0)))
         # Neighbours as channels of a dense layer.
         neighbours = [padded[:, tap : tap + x.shape[1]] for tap in range(size)]
         y = jnp.concatenate(neighbours, -1) @ kernel.reshape(size * inputs, self.features)
         if self.use_bias:
             start = initializers.torch_bias(size * inputs)
-            y = y + self.param("bias", start, (self.features,), jnp.float32)
+            y = y + initializers.parameter(self, "bias", start, (self.features,))
         return y
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxedit.errors import UserError
+from jaxedit.layers import initializers
 from jaxedit.models.stylegan2.layers import (
     EqualLinear,
     ModulatedConv,
@@ -81,8 +82,8 @@ class StyledConv(nn.Module):
         self, x: jax.Array, code: jax.Array, noise: jax.Array, style_offset: jax.Array | None
     ) -> jax.Array:
         y = ModulatedConv(self.features, double=self.double, name="conv")(x, code, style_offset)
-        strength = self.param("noise_strength", nn.initializers.zeros, (), jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        strength = initializers.parameter(self, "noise_strength", nn.initializers.zeros, ())
+        bias = initializers.parameter(self, "bias", nn.initializers.zeros, (self.features,))
         y = y + strength.astype(y.dtype) * noise.astype(y.dtype) + bias.astype(y.dtype)
         return leaky_relu(y)
 
@@ -96,7 +97,7 @@ class ToRGB(nn.Module):
         style_offset: jax.Array | None,
     ) -> jax.Array:
         y = ModulatedConv(3, kernel_size=1, demodulate=False, name="conv")(x, code, style_offset)
-        y = y + self.param("bias", nn.initializers.zeros, (3,), jnp.float32).astype(y.dtype)
+        y = y + initializers.parameter(self, "bias", nn.initializers.zeros, (3,)).astype(y.dtype)
         return y if so_far is None else y + double_picture(so_far)
 
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxedit.errors import UserError
+from jaxedit.layers import initializers
 from jaxedit.layers.convolution import conv2d
 from jaxedit.layers.convolution.modulated import modulated_conv2d
 from jaxedit.layers.convolution.transposed import conv_transpose2d
@@ -61,10 +62,10 @@ class EqualLinear(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """(..., in) -> (..., features)."""
-        start = nn.initializers.normal(1 / self.rate)
-        kernel = self.param("kernel", start, (x.shape[-1], self.features), jnp.float32)
-        bias = self.param(
-            "bias", nn.initializers.constant(self.bias_start), (self.features,), jnp.float32
+        start = initializers.normal(1 / self.rate)
+        kernel = initializers.parameter(self, "kernel", start, (x.shape[-1], self.features))
+        bias = initializers.parameter(
+            self, "bias", initializers.constant(self.bias_start), (self.features,)
         )
         scale = self.rate / math.sqrt(x.shape[-1])
         y = jnp.dot(x, (kernel * scale).astype(x.dtype)) + (bias * self.rate).astype(x.dtype)
@@ -92,7 +93,8 @@ class EqualConv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, I) -> (B, H, W, features), or half of it along both axes."""
         size = self.kernel_size
-        kernel = self.param("kernel", _unit, (size, size, x.shape[-1], self.features), jnp.float32)
+        shape = (size, size, x.shape[-1], self.features)
+        kernel = initializers.parameter(self, "kernel", _unit, shape)
         kernel = (kernel / math.sqrt(size * size * x.shape[-1])).astype(x.dtype)
         if self.halve:
             # The kernel takes size - 1 pixels and the blur three: the result has half the size.
@@ -101,7 +103,7 @@ class EqualConv(nn.Module):
         else:
             y = conv2d(x, kernel, padding=size // 2)
         if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+            bias = initializers.parameter(self, "bias", nn.initializers.zeros, (self.features,))
             y = y + bias.astype(y.dtype)
         return leaky_relu(y) if self.activate else y
 
@@ -127,7 +129,8 @@ class ModulatedConv(nn.Module):
     ) -> jax.Array:
         """(B, H, W, I), code (B, W), offset of the style (B, I) -> (B, H', W', features)."""
         size = self.kernel_size
-        kernel = self.param("kernel", _unit, (size, size, x.shape[-1], self.features), jnp.float32)
+        shape = (size, size, x.shape[-1], self.features)
+        kernel = initializers.parameter(self, "kernel", _unit, shape)
         kernel = (kernel / math.sqrt(size * size * x.shape[-1])).astype(x.dtype)
         style = EqualLinear(x.shape[-1], bias_start=1.0, name="modulation")(code)
         self.sow("intermediates", "style", style)

@@ -11,8 +11,8 @@ from jaxedit.errors import UserError
 from jaxedit.methods.iedit import autoencoder_loss, latent_scale
 from jaxedit.methods.iedit.data import Pictures
 from jaxedit.models import autoencoder_kl
-from jaxedit.run import evaluate, readers, train
-from tests import shrink
+from jaxedit.run import evaluate, readers, sharding, starting, train
+from tests import fake_run, shrink
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,9 @@ def run(tmp_path_factory):
 
 def test_it_trains_and_is_measured(run):
     stage, method, state = readers.load_run(run)
-    fresh = method.variables(jax.random.key(0), method.spec(1))
+    fresh = starting.initial_state(
+        method, sharding.Plan(jax.devices()[:1]), jax.random.key(1)
+    )
     for name, params in state.params.items():
         moved = [
             np.isfinite(after).all() and (np.asarray(after) != before).any() for after, before in
@@ -88,7 +90,7 @@ def test_the_balance_is_that_of_whole_gradients():
     """The length in the last layer alone is the length that differentiating everything gives."""
     config = shrink.iedit("autoencoder")
     method = method_lib.create(config)
-    state = method.variables(jax.random.key(1), method.spec(1))
+    state = fake_run.begun(method)
     image = jax.random.uniform(jax.random.key(2), (2, 32, 32, 3), minval=-1)
 
     @jax.jit
@@ -111,7 +113,8 @@ def test_the_balance_is_that_of_whole_gradients():
 def test_phases_and_networks():
     method = method_lib.create(shrink.iedit("autoencoder"))
     assert method.phases(0) == ("alone",) and method.phases(1) == ("adversarial", "judge")
-    state, batch = method.init(jax.random.key(0), method.spec(1)), method.spec(2)
+    state = jax.eval_shape(lambda: method.init(jax.random.key(0), method.spec(1)))
+    batch = method.spec(2)
     update = lambda state, batch: method.update(state, batch, jax.random.key(0), phase="alone")
     after, sums = jax.eval_shape(update, state, batch)
     assert jax.tree.structure(after) == jax.tree.structure(state)

@@ -7,6 +7,7 @@ import pytest
 
 from jaxedit.data import alpha_matting
 from jaxedit.methods.matting import baselines
+from tests import extras
 
 
 def scene(height=40, width=48, unknown=8):
@@ -34,7 +35,7 @@ def test_the_trimap_as_alpha():
 
 @pytest.mark.parametrize("name", ["closed_form", "knn"])
 def test_solvers_find_a_soft_edge(name):
-    pytest.importorskip("pymatting")
+    extras.need_pymatting()
     batch, alpha = scene()
     found = baselines.BASELINES[name](batch)
     assert found.dtype == np.float32 and found.shape == alpha.shape
@@ -64,7 +65,7 @@ def test_a_trimap_without_unknown_pixels_is_the_alpha():
 
 
 def test_a_solver_that_fails_is_warned_about_and_leaves_no_number(monkeypatch):
-    pytest.importorskip("pymatting")
+    extras.need_pymatting()
     batch, _ = scene()
     two = {key: np.concatenate([value, value]) for key, value in batch.items()}
     calls = []
@@ -84,9 +85,10 @@ def test_a_solver_that_fails_is_warned_about_and_leaves_no_number(monkeypatch):
 
 
 def test_the_second_preconditioner_is_tried_without_a_word(monkeypatch, capsys):
-    pymatting = pytest.importorskip("pymatting")
+    extras.need_pymatting()
     batch, _ = scene()
-    estimate = pymatting.estimate_alpha_cf
+    function = alpha_matting._function
+    estimate = function("alpha.estimate_alpha_cf")
 
     def no_factor(image, trimap, preconditioner=None):
         print("PERFORMANCE WARNING")
@@ -95,7 +97,8 @@ def test_the_second_preconditioner_is_tried_without_a_word(monkeypatch, capsys):
         return estimate(image, trimap, preconditioner=preconditioner)
 
     expected = baselines.closed_form(batch)
-    monkeypatch.setattr(pymatting, "estimate_alpha_cf", no_factor)
+    given = {"alpha.estimate_alpha_cf": no_factor}
+    monkeypatch.setattr(alpha_matting, "_function", lambda name: given.get(name) or function(name))
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         found = baselines.closed_form(batch)

@@ -1,5 +1,7 @@
 """The demo trains, is measured and restored, shrunk; other branches take a step."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -7,7 +9,8 @@ import pytest
 from jaxedit import method as method_lib
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.run import evaluate, readers, starting, train
-from tests import shrink
+from jaxedit.weights import shipped
+from tests import fake_run, shrink
 
 SPEC = method_lib.create(shrink.scat("demo")).spec(8)
 # What no other test computes: test_update has the other losses and precisions on smaller networks,
@@ -42,7 +45,7 @@ def test_variant_takes_a_step(name):
     config = shrink.scat(name)
     method = method_lib.create(config)
     start = starting.read(method.starting_values(), {})
-    before = jax.jit(lambda rng: method.init(rng, SPEC, start))(jax.random.key(3))
+    before = fake_run.begun(method, start)
     step = jax.jit(lambda s, b: method.update(s, b, jax.random.key(0), phase="step"))
     after, sums = step(before, draw_batch())
     for key, (value, weight) in sums.items():
@@ -95,3 +98,21 @@ def test_unknown_choices_are_named(key, value, words):
         method = method_lib.create(shrink.scat("demo", **{key: value}))
         method.transform(train=True)
         jax.eval_shape(lambda: method.init(jax.random.key(0), SPEC))
+
+
+@pytest.mark.parametrize("name", ["scat-places2", "of-ours"])
+def test_a_generator_begins_with_weights_by_name(name, monkeypatch, tmp_path):
+    """Published ones hold the network alone, those that come with jaxedit a field of a state."""
+    monkeypatch.setattr(shipped, "folder", lambda: tmp_path)
+    method = method_lib.create(shrink.scat("no_adversary", **{"generator.initial": name}))
+    ours = fake_run.drawn(jax.eval_shape(lambda: method.variables(jax.random.key(0), SPEC))).params
+    if name == "of-ours":
+        shipped.write(tmp_path, name, {"params": ours}, dict.fromkeys(shipped.REQUIRED, ""))
+    else:
+        monkeypatch.setattr(
+            "jaxedit.weights.convert.load", lambda *_, **__: {"params": ours["generator"]}
+        )
+    start = starting.read(method.starting_values(), {})
+    # Stored as float16.
+    found = jax.jit(lambda: method.init(jax.random.key(0), SPEC, start).params)()
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-6), found, ours)

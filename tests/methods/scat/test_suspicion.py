@@ -9,7 +9,7 @@ from jaxedit import method as method_lib
 from jaxedit.layers import spectral
 from jaxedit.methods.scat import suspicion
 from jaxedit.metrics import base
-from tests import shrink
+from tests import fake_run, shrink
 
 KEYS = base.Keys("composite", "image", "mask")
 
@@ -51,7 +51,7 @@ def test_without_a_map_or_an_error_there_is_no_figure():
 
 def test_the_map_is_the_discriminator_turned_round():
     method = method_lib.create(shrink.scat())
-    state = jax.jit(lambda key: method.init(key, method.spec(1)))(jax.random.key(0))
+    state = fake_run.begun(method)
     image = jax.random.uniform(jax.random.key(1), (1, 64, 64, 3), minval=-1.0)
     mask = jnp.zeros((1, 64, 64, 1)).at[:, 10:40, 20:50].set(1.0)
 

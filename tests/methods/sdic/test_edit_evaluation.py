@@ -10,7 +10,7 @@ from jaxedit.data import sources
 from jaxedit.errors import UserError
 from jaxedit.methods.sdic import attributes, edit_evaluation, judge_method
 from jaxedit.run import evaluate
-from tests import shrink
+from tests import fake_run, shrink
 
 NAMES = attributes.NAMES
 SHARES = (0.0, 0.5, 1.0)
@@ -66,7 +66,7 @@ def prepared():
     """A method before its first step, and its state with directions and a judge."""
     config = configuration()
     method = method_lib.create(config)
-    state = jax.jit(lambda key: method.init(key, method.spec(1)))(jax.random.key(0))
+    state = fake_run.begun(method)
     judge = judge_method.network_of(config)
     rng = np.random.default_rng(0)
     known = {
