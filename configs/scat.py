@@ -6,6 +6,7 @@ paper's own tables could not be read; "ours" marks what the publication does not
 
   demo      embedded photographs at 64 pixels; a few minutes on two CPU cores
   small     the network of the demo, wider, on photographs of one's own: L1 alone, to be begun with
+  finetune  goes on from `scat-small`, which comes with jaxedit, on photographs of one's own
   paper     the published recipe: 256 pixels, batch 8 per GPU, pconv masks
   paper512  the published recipe at 512 pixels (ours: the publication stops at 256)
   aotgan    the baseline whose generator SCAT builds on, with its own losses, at 512 pixels
@@ -180,11 +181,28 @@ def small() -> ConfigDict:
     return config
 
 
-PRESETS = {"demo": demo, "small": small, "paper": paper, "paper512": paper512, "aotgan": aotgan}
+def finetune() -> ConfigDict:
+    """Returns a short training that begins with `scat-small`. Everything is ours.
+
+    The embedded photographs stand for one's own: --config.data.source=folder:PHOTOS.
+    """
+    config = small()
+    config.generator.initial = "scat-small"
+    config.data.source = "photos"
+    config.evaluate.source = ""
+    config.train.update(steps=1_000, log_every=50, evaluate_every=500, checkpoint_every=500)
+    config.optim.update(lr=2e-4, schedule="cosine", warmup=50, ema=0.995)
+    return config
+
+
+PRESETS = {
+    "demo": demo, "small": small, "finetune": finetune, "paper": paper, "paper512": paper512,
+    "aotgan": aotgan,
+}
 
 
 def get_config(preset: str = "demo") -> ConfigDict:
-    """Returns the configuration of a preset: demo, small, paper, paper512 or aotgan."""
+    """Returns the configuration of a preset, one of `PRESETS`."""
     config = choose_preset(PRESETS, preset)()
     config.preset = preset
     return config.lock()

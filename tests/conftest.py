@@ -25,13 +25,18 @@ from tests.parity import golden  # noqa: E402
 # The files that take longest, from the longest on: with `-n` they start first, so that no worker
 # is left with one of them when the other has nothing more to do.
 HEAVY = (
-    "methods/matting/test_method.py",
     "methods/sdic/test_chain.py",
+    "methods/sims/test_method.py",
+    "experiments/test_notebooks.py",
+    "methods/matting/test_method.py",
     "parity/test_train_step.py",
+    "methods/sdic/test_update.py",
+    "methods/sdic/test_generator.py",
     "run/test_train.py",
     "run/test_multiprocess.py",
     "parity/test_matting_network.py",
     "parity/test_sdic_inversion.py",
+    "methods/iedit/test_autoencoder.py",
     "run/test_export.py",
     "methods/scat/test_method.py",
     "run/test_artifacts.py",

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 normal = functools.lru_cache(nn.initializers.normal)
 constant = functools.lru_cache(nn.initializers.constant)
 orthogonal = functools.lru_cache(nn.initializers.orthogonal)
+_traced_once = functools.lru_cache(maxsize=512)(functools.partial(jax.jit, static_argnums=(1, 2)))
 
 torch_kernel = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
@@ -39,11 +40,6 @@ def parameter(
       shape: of the parameter.
     """
     return module.param(name, _traced_once(initialise), shape, jnp.float32)
-
-
-@functools.lru_cache(maxsize=512)
-def _traced_once(initialise: Callable) -> Callable:
-    return jax.jit(initialise, static_argnums=(1, 2))
 
 
 @functools.lru_cache(maxsize=512)

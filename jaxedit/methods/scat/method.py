@@ -126,7 +126,7 @@ class SCAT(Method):
         VGG-19 is needed where perceptual or style losses are on.
         """
         pairs = ()
-        if name := self.config.generator.initial:
+        if name := self.config.generator.get("initial"):  # runs of before the key lack it
             # What comes with jaxedit holds fields of a state, published weights one network.
             inside = "params/generator" if name in shipped.names() else "params"
             pairs = ((f"weights:{name}:{inside}", "params/generator"),)

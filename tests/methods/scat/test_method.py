@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.run import evaluate, readers, starting, train
@@ -116,3 +117,16 @@ def test_a_generator_begins_with_weights_by_name(name, monkeypatch, tmp_path):
     # Stored as float16.
     found = jax.jit(lambda: method.init(jax.random.key(0), SPEC, start).params)()
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-6), found, ours)
+
+
+def test_the_fine_tuning_begins_with_what_comes_with_jaxedit():
+    """At the size of the preset; no jaxedit of before had the key, and its runs are still read."""
+    config = config_lib.load(f"{shrink.SCAT}:finetune")
+    method = method_lib.create(config)
+    (start,) = starting.read(method.starting_values(), {})
+    shapes = jax.eval_shape(lambda: method.init(jax.random.key(0), SPEC, [start]).params)
+    size = lambda tree: sum(leaf.size for leaf in jax.tree.leaves(tree))
+    assert size(start.tree) == size(shapes["generator"]) == 2_034_467
+    with config.unlocked():
+        del config.generator.initial
+    assert method_lib.create(config).starting_values() == ()
