@@ -237,3 +237,18 @@ def test_frozen_networks_load_on_other_devices_and_name_their_damage(tmp_path):
         frozen.load(tmp_path, "train")
     frozen.save(tmp_path, "train", {})
     assert frozen.load(tmp_path, "train") == {}
+
+
+def test_shapes_are_traced_once_for_a_configuration(monkeypatch):
+    plan, traced = sharding.Plan(one_device()), []
+    init = method_lib.Method.init
+    monkeypatch.setattr(method_lib.Method, "init", lambda self, *given: (
+        traced.append(self.config.train.seed) or init(self, *given)
+    ))
+    for seed in ("1077", "1078", "1077", "1077"):
+        method = method_lib.create(toy(("train.seed", seed)))
+        found = checkpoint.abstract_state(method, plan)
+        assert jax.tree.structure(found.params) == jax.tree.structure(
+            jax.eval_shape(lambda m=method: m.variables(jax.random.key(0), m.spec(1))).params
+        )
+    assert traced == [1077, 1078]
