@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     if ends and len(rest) == 1 and not rest[0].startswith("-"):
         arguments.output, arguments.named_last = pathlib.Path(rest.pop()), True
     if rest and not getattr(arguments, "takes_overrides", False):
-        parser.error(f"unknown argument: {' '.join(rest)}")
+        parser.error(f"unknown argument: {' '.join(rest)}" + _numbers_hint(rest))
     arguments.overrides = rest
     for name, value in vars(arguments).items():
         if isinstance(value, pathlib.Path):
@@ -59,6 +59,14 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"jaxedit {arguments.command}: {refused}.", file=sys.stderr)
         return 2
+
+
+def _numbers_hint(rest: Sequence[str]) -> str:
+    """Returns what to do where the words that nobody takes are numbers: those of one option."""
+    bare = [word.strip(",;") for word in rest]
+    if not all(bare) or not all(word.lstrip("+-").isdecimal() for word in bare):
+        return ""
+    return " (several numbers of one option are one word, such as --box 120,40,300,500)"
 
 
 def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:

@@ -68,7 +68,7 @@ class Applier:
             it comes with a seed.
           convolution: "auto" or "xla", see `layers.convolution.formulation`; None leaves it to
             `predict`, where it is one of a `Method`.
-          say: is told about each compilation.
+          say: is told about each compilation that takes long.
         """
         if bucket is not None and bucket < 1:
             raise UserError(f"bucket={bucket}: expected a number of pixels of at least 1.")
@@ -146,14 +146,15 @@ class Applier:
         if key not in self._compiled:
             started = time.perf_counter()
             what = "the network" + ("" if size is None else f" for {size[1]} x {size[0]} pixels")
-            self._say(programs.before(what))
-            with self._convolutions(), platforms.here_alone():
+            watched = programs.watched(what, self._say)
+            with self._convolutions(), platforms.here_alone(), watched as watch:
                 compiled, facts = sharding.compile_and_describe(
                     self._predict, self._variables, batch, rng
                 )
             self._check_memory(size, facts.get("temporary_bytes", 0))
             seconds = time.perf_counter() - started
-            self._say(programs.after(what, seconds, facts["from_cache"]))
+            if line := watch.over(seconds, facts["from_cache"]):
+                self._say(line)
             self._compiled[key] = compiled
         return self._compiled[key]
 

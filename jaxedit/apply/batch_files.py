@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from jaxedit.apply import photograph
@@ -150,7 +150,7 @@ def run(
       jobs: from `collect`.
       read: reads and checks the files of a job.
       load: returns the applier; called when the first job has been read.
-      finish: does a job, given the applier and what `read` returned; returns a line about it.
+      finish: does a job, given the applier and what `read` returned; returns what is said of it.
       say: is told about each result and each failure.
 
     Raises:
@@ -170,6 +170,16 @@ def run(
         except Exception as error:
             failures.append(_failed(error, job, jobs, say))
     return failures
+
+
+def told(line: str, beside: Mapping[Path, str]) -> str:
+    """Returns the line about a result, and below it one for each file that was written beside it.
+
+    Args:
+      line: about the result; begins with its path.
+      beside: path -> what is in it.
+    """
+    return "\n".join((line, *(f"  {path}: {what}" for path, what in beside.items())))
 
 
 def check_size(

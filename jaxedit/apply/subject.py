@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxedit.apply.photograph import Photograph
 from jaxedit.errors import UserError
-from jaxedit.host import levels
+from jaxedit.host import levels, number_text
 
 _ROUNDS = 5
 _SIDE = 640  # pixels, of the longer side that the cut is made at: a coarse mask needs no more
@@ -23,13 +23,13 @@ Box = tuple[int, int, int, int]
 
 def box_of(text: str) -> Box:
     """Returns (x, y, width, height) of `X,Y,W,H`, in pixels; raises UserError on anything else."""
-    words = text.split(",")
-    if len(words) != 4 or not all(word.strip().isdecimal() for word in words):
+    box = number_text.whole(text, 4)
+    if box is None:
         raise UserError(
-            f"--box {text!r}: expected X,Y,W,H in pixels, left, top, width and height, for example "
-            "120,40,300,500."
+            f"--box {text!r}: expected X,Y,W,H, four whole numbers of pixels with commas between "
+            "them: left, top, width and height, not two corners. For example --box 120,40,300,500."
         )
-    return tuple(int(word) for word in words)
+    return box
 
 
 def whole(size: tuple[int, int]) -> Box:

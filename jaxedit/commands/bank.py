@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any
 
 from jaxedit.commands import command, counting
 from jaxedit.errors import UserError
-from jaxedit.host import atomic
+from jaxedit.host import atomic, number_text
 from jaxedit.host.names import check_choice
 
 
@@ -80,8 +79,8 @@ def build(arguments: argparse.Namespace) -> int:
     from jaxedit.data import sources
     from jaxedit.report import wording
 
-    size = re.fullmatch(r"(\d+)x(\d+)", arguments.size)
-    if size is None or "0" in size.groups():
+    size = number_text.size(arguments.size)
+    if size is None or 0 in size:
         raise UserError(f"--size {arguments.size} is not WIDTHxHEIGHT, such as 512x256.")
     if arguments.scale < 1:
         raise UserError(f"--scale is {arguments.scale}; give 1 or more.")
@@ -99,7 +98,7 @@ def build(arguments: argparse.Namespace) -> int:
         check_choice("--thin", thin, classes.names)
     config = ConfigDict({
         "method": "sims", "part": "bank",
-        "image_size": tuple(int(side) * arguments.scale for side in size.groups()[::-1]),
+        "image_size": tuple(side * arguments.scale for side in size[::-1]),
         "network": {"classes": classes.count},
         "data": {"source": name, "thin": tuple(map(classes.names.index, arguments.thin))},
         "bank": {"scale": arguments.scale, "area_share": 0.0, "licence": arguments.licence,

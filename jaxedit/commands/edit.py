@@ -224,14 +224,17 @@ def run(
         places = batch_files.outputs(job, options.variants)
         for place, result in zip(places, made, strict=True):
             photograph.write(place, result)
+        beside = {}
         if strip is not None:
             place = contact_sheet.place(strip, job, of_folder)
             contact_sheet.write(place, _columns(photo, mask, made), _all(photo) if mask is None
                                 else mask)
+            beside[place] = "photo and results side by side"
         (height, width), (seen_height, seen_width) = photo.size, view.size
         share = "all of it" if mask is None else f"{mask.mean():.1%} of it"
-        return (f"{', '.join(map(str, places))}: {width} x {height} pixels, {share} edited, seen "
+        line = (f"{', '.join(map(str, places))}: {width} x {height} pixels, {share} edited, seen "
                 f"at {seen_width} x {seen_height}")
+        return batch_files.told(line, beside)
 
     return batch_files.run(
         jobs, read=lambda job: read(job, invert, say), load=load, finish=finish, say=say

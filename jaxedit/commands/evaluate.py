@@ -91,7 +91,7 @@ def evaluate_run(
     ):
         if first:
             print(measured.heading + report.text_table(measured.to_json(), said), flush=True)
-            command.tell(f"Written to {measured.path}")
+            command.tell(f"written: {measured.path}")
     if first:
-        report.write(run_dir)
+        command.tell(f"Report: {report.write(run_dir)}{train.pictures_of(run_dir)}")
     return 0

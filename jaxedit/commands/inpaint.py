@@ -250,19 +250,25 @@ def run(
         options = {"context": context, "resolution": resolution, "feather": edge.feather}
         filled = fill(applier, photo, hole, **options)
         photograph.write(job.output, filled)
+        beside = {}
         if suspect is not None:
             around = None if context == WHOLE else context
             cutting = _cutting(applier.task.trained_on, around, resolution)
             changed = hole_shapes.grown(hole, edge.feather)
             grey = suspicion.of_filled(suspect, filled, changed, cutting)
-            contact_sheet.write_grey(contact_sheet.place(suspected, job, of_folder), grey)
+            where = contact_sheet.place(suspected, job, of_folder)
+            contact_sheet.write_grey(where, grey)
+            beside[where] = "what the network's discriminator suspects, white where it is sure"
         if compare is not None:
             others = {name: fill(solver(name), photo, hole, **options) for name in CLASSICAL}
             columns = {"photo": _shown(photo, hole), "result": _shown(filled)}
             columns |= {name: _shown(other) for name, other in others.items()}
-            contact_sheet.write(contact_sheet.place(compare, job, of_folder), columns, hole)
+            where = contact_sheet.place(compare, job, of_folder)
+            contact_sheet.write(where, columns, hole)
+            beside[where] = f"the result beside {' and '.join(CLASSICAL)}"
         height, width = photo.size
-        return f"{job.output}: {width} x {height} pixels, {hole.mean():.1%} filled"
+        line = f"{job.output}: {width} x {height} pixels, {hole.mean():.1%} filled"
+        return batch_files.told(line, beside)
 
     return batch_files.run(
         jobs, read=lambda job: read(job, invert, say, by_alpha=by_alpha, edge=edge),

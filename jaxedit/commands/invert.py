@@ -24,9 +24,10 @@ from jaxedit.report import pictures
 
 KEPT = ".safetensors"
 MOST_STEPS = 100_000  # of a refinement
-_RANGE = re.compile(r"(?P<low>[^:]+):(?P<high>[^:]+)(:(?P<count>\d+))?")
+_RANGE = re.compile(r"(?P<low>[^:]+):(?P<high>[^:]+)(:\s*(?P<count>\d{1,9})\s*)?")
 _FINE = 4  # faces are cut out so many times as fine as the network sees them, then scaled [C]
 _PLACES = {"discrepancy": ".discrepancy.png", "strip": ".strip.png"}  # beside OUT
+_CONTENTS = {"discrepancy": "what the encoder missed", "strip": "the direction at each strength"}
 
 
 def add(commands) -> None:
@@ -143,9 +144,13 @@ def strip_of(text: str) -> Strip:
     from jaxedit.methods.sdic import directions
 
     name, sign, rest = text.rpartition("=")
+    name = name.strip()
     found = _RANGE.fullmatch(rest)
     if not sign or not name or found is None:
-        raise UserError(f"--strip {text} is not NAME=FROM:TO or NAME=FROM:TO:COUNT.")
+        raise UserError(
+            f"--strip {text!r} is not NAME=FROM:TO or NAME=FROM:TO:COUNT, such as smile=-3:3 or "
+            "smile=-3:3:7."
+        )
     low, high = (directions.number(found[key], text) for key in ("low", "high"))
     count = int(found["count"] or 7)
     if not 2 <= count <= 32:
@@ -332,9 +337,12 @@ def _finish(
     else:
         photograph.write(job.output, Photograph(result))
     what = f"edited by {', '.join(words)}" if words else "inverted"
-    names = "".join(f", {path.name}" for path in beside.values())
-    return (f"{job.output}: {what}; the inversion's mean error is "
-            f"{_error(again, inverted.picture):.1f} of 255{names}")
+    line = (f"{job.output}: {what}; the inversion's mean error is "
+            f"{_error(again, inverted.picture):.1f} of 255")
+    others = {path: _CONTENTS[name] for name, path in beside.items()}
+    if arguments.keep is not None:
+        others[_kept(job, arguments)] = "the inversion, for other edits"
+    return batch_files.told(line, others)
 
 
 def _inversion(

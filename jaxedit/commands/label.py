@@ -155,7 +155,8 @@ def run(
         found = np.bincount(label.ravel(), minlength=classes.count) / label.size
         most = sorted(range(classes.count), key=lambda place: -found[place])[:3]
         named = ", ".join(f"{classes.names[i]} {found[i]:.0%}" for i in most if found[i] > 0)
-        return f"{job.output}: {named}; mean confidence {confidence:.0%}"
+        line = f"{job.output}: {named}; mean confidence {confidence:.0%}"
+        return batch_files.told(line, {preview_path(job): "the map over the photo, to look at"})
 
     return batch_files.run(jobs, read=read, load=load, finish=finish, say=say)
 

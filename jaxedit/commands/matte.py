@@ -205,10 +205,11 @@ def run(
         background = photograph.read_opaque(options.background, say)
 
     def finish(applier: Callable, job: Job, content: tuple[Photograph, np.ndarray]) -> str:
-        photo, trimap = content
+        (photo, trimap), beside = content, {}
         if options.save_trimap is not None:
             kept = contact_sheet.place(options.save_trimap, job, of_folder)
             contact_sheet.write_grey(kept, trimaps.to_levels(trimap))
+            beside[kept] = "the trimap"
         alpha = estimate(applier, photo, trimap, tile=options.tile, say=say)
         photograph.write(job.output, render(photo, alpha, background, options))
         if options.compare is not None:
@@ -218,12 +219,13 @@ def run(
             columns |= {name: levels.of_opacity(matte)[..., None] for name, matte in mattes.items()}
             sheet = contact_sheet.place(options.compare, job, of_folder)
             contact_sheet.write(sheet, columns, trimap == trimaps.UNKNOWN)
+            beside[sheet] = f"the matte beside {' and '.join(CLASSICAL)}"
         height, width = photo.size
         unknown = float((trimap == trimaps.UNKNOWN).mean())
         guessed = " (GrabCut has guessed it by colours: look at the result)" if options.cut else ""
-        return (
+        return batch_files.told(
             f"{job.output}: {width} x {height} pixels, {unknown:.1%} of them estimated; the "
-            f"subject covers {alpha.mean():.1%}{guessed}"
+            f"subject covers {alpha.mean():.1%}{guessed}", beside,
         )
 
     def read_job(job: Job) -> tuple[Photograph, np.ndarray]:

@@ -11,7 +11,6 @@ import argparse
 import dataclasses
 import json
 import pathlib
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, counting, network
 from jaxedit.data import images
 from jaxedit.errors import UserError
-from jaxedit.host import atomic, levels
+from jaxedit.host import atomic, levels, number_text
 from jaxedit.host.names import check_choice
 
 if TYPE_CHECKING:
@@ -254,8 +253,7 @@ def _painter(
 
 def _size(text: str) -> tuple[int, int]:
     """Returns (height, width) of WIDTHxHEIGHT."""
-    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    width, height = map(int, found.groups()) if found else (0, 0)
+    width, height = number_text.size(text) or (0, 0)
     if not SMALLEST <= min(width, height) <= max(width, height) <= LARGEST:
         raise UserError(
             f"--size {text} is not WIDTHxHEIGHT, such as 1024x512, of {SMALLEST} to {LARGEST} "
@@ -346,20 +344,21 @@ def _synthesise(
     for number, output in enumerate(job.outputs):
         made, picture = chain.make(label, allowed, arguments.seed, number)
         output.parent.mkdir(parents=True, exist_ok=True)
+        beside = {_donors(output): "the photograph and licence behind every segment"}
         profiles = composer.bank.profiles(one.number for one in made.pasted)
         profile = next(iter(profiles)) if len(profiles) == 1 else None
         _write(output, picture, profile)
         if arguments.save_canvas:
             _write(_canvas(output), 2 * made.canvas - 1, profile)
-        donors = _donors(output)
+            beside[_canvas(output)] = "the canvas that the network was given"
         donated = composition.provenance(made, composer.bank)
-        atomic.write_text(donors, json.dumps({"segments": donated}, indent=1) + "\n")
+        atomic.write_text(_donors(output), json.dumps({"segments": donated}, indent=1) + "\n")
         height, width = picture.shape[:2]
-        lines.append(
+        lines.append(batch_files.told(
             f"{output}: {width} x {height} pixels, {len(made.pasted)} segments of "
             f"{len({one.donor.image for one in made.pasted})} photographs, "
-            f"{made.presence.mean():.0%} pasted; {donors.name} names them"
-        )
+            f"{made.presence.mean():.0%} pasted", beside,
+        ))
         if len(profiles) > 1:
             lines.append(f"warning: {output} has no colour profile: those of its donors differ.")
         names = composer.bank.classes.names

@@ -164,12 +164,18 @@ def _conclude(run_dir: pathlib.Path, first: bool) -> None:
     if first:
         try:
             report.write(run_dir)
-            line = f"Report: {run_dir / 'report.html'}"
+            line = f"Report: {run_dir / 'report.html'}" + pictures_of(run_dir)
         except UserError as error:  # the run is finished all the same
             line = f"There is no report: {error} When that is mended: `jaxedit report {run_dir}`."
         atomic.write_text(run_dir / "DONE", "")
         _say(True, line)
     sharding.barrier("done")
+
+
+def pictures_of(run_dir: pathlib.Path) -> str:
+    """Returns where a run's pictures are, to be added to the line about its report."""
+    folder = run_dir / "pictures"
+    return f"; the pictures in it, as files: {folder}" if folder.is_dir() else ""
 
 
 def _say(first: bool, line: str) -> None:

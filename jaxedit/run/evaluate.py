@@ -10,6 +10,7 @@ each one measures its share; the states of the metrics are merged at the end.
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +42,7 @@ class Evaluator:
       config: of the stage.
       mesh: the devices; all of them by default.
       name: which of the method's evaluations; the first by default.
-      say: is told ahead of each program that is prepared; by default standard error is.
+      say: is told of each program that takes long to be prepared; by default standard error is.
     """
 
     def __init__(
@@ -210,14 +211,11 @@ class Evaluator:
         placed = self.plan.place_batch(given)
         places = self.plan.place_batch({"index": index})["index"]
         found: Outputs = {}
-        size = programs.size_of(given)
-        if size not in self._sizes:
-            self._sizes.add(size)
-            self._say(programs.before(f"{self.wanted.task!r} to be measured{size}"))
         for name, state in states.items():
             started = time.perf_counter()
-            outputs = self._predict(state, placed, places)
-            outputs = {k: sharding.local_rows(v) for k, v in outputs.items()}
+            with self._watched(programs.size_of(given)):
+                outputs = self._predict(state, placed, places)
+                outputs = {k: sharding.local_rows(v) for k, v in outputs.items()}
             self._seconds.setdefault(name, []).append(time.perf_counter() - started)
             if frames is not None:
                 outputs = self.task.finished(outputs, frames, batch)
@@ -230,6 +228,12 @@ class Evaluator:
         for name, fill in fillings.items():
             found[name] = {key: fill(kept)}
         return found
+
+    def _watched(self, size: str) -> contextlib.AbstractContextManager:
+        """Returns the context of a batch, which is watched where it is the first of its size."""
+        what, new = f"the task {self.wanted.task!r} to be measured{size}", size not in self._sizes
+        self._sizes.add(size)
+        return programs.watched(what, self._say) if new else contextlib.nullcontext()
 
     def _batches(self, limit: int) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
         """Yields (batch, the number of each of its rows in the source, int32)."""

@@ -206,7 +206,7 @@ class Phases:
         """Args:
           plan: where it runs.
           method: whose phases.
-          say: is told ahead of each that is prepared, and what it took.
+          say: is told of each that takes long to be prepared, and what it took.
           size: of the batches, see `programs.size_of`.
         """
         self.facts: dict[str, dict[str, float]] = {}
@@ -228,14 +228,15 @@ class Phases:
           state, batch, key: placed as the plan places them.
         """
         if phase not in self._compiled:
-            self._say(programs.before(f"{phase!r}{self._size}"))
-            self._compiled[phase], facts = self._plan.compile(
-                self._method, phase, state, batch, key
-            )
+            what = f"the phase {phase!r} of a step{self._size}"
+            with programs.watched(what, self._say) as watch:
+                self._compiled[phase], facts = self._plan.compile(
+                    self._method, phase, state, batch, key
+                )
             self.facts[phase] = facts
-            if "compile_seconds" in facts:
-                seconds, known = facts["compile_seconds"], facts.get("from_cache", False)
-                self._say(programs.after(repr(phase), seconds, known))
+            seconds, known = facts.get("compile_seconds", 0), facts.get("from_cache", False)
+            if line := watch.over(seconds, known):
+                self._say(line)
         return self._compiled[phase](state, batch, key, np.int32(last))
 
 

@@ -185,7 +185,9 @@ def _train_stage(
         output.purge_events_after(int(state.step))
     else:
         rng = jax.random.fold_in(root, INIT)
-        state = starting.initial_state(method, plan, rng, stage.start, context.finished)
+        say = lambda line: programs.tell(f"{stage.name}: {line}")
+        with programs.watched("what draws the parameters", say):
+            state = starting.initial_state(method, plan, rng, stage.start, context.finished)
         frozen.save(run_dir, stage.name, state.frozen)
         output.rewind(stage.name, 0, {})
     start = int(state.step)

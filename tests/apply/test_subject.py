@@ -52,7 +52,7 @@ def test_boxes_that_will_not_do(box, message):
         subject.mask_in(Photograph(disc()[0]), box)
 
 
-@pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "1,2,3,-4", ""])
+@pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "1,2,3,-4", "", "10;20;30;40", "10,20 90,80"])
 def test_a_box_is_four_numbers(text):
     with pytest.raises(UserError, match="expected X,Y,W,H"):
         subject.box_of(text)

@@ -261,6 +261,7 @@ def test_a_sheet_of_all_methods(files, tmp_path, capsys):
     start = ["inpaint", str(folder / "photo.png"), str(folder / "mask.png"), "--classical", "telea"]
     out, sheet = str(tmp_path / "out.png"), tmp_path / "sheet.png"
     assert cli.main([*start, "--output", out, "--compare", str(sheet)]) == 0
+    assert f"\n  {sheet}: the result beside telea and biharmonic\n" in capsys.readouterr().err
     width, height = Image.open(sheet).size
     assert width > 4 * 120 and height > 120  # four columns of a view enlarged to be seen
     for words, message in (
@@ -278,6 +279,7 @@ def test_a_sheet_of_all_methods(files, tmp_path, capsys):
     sheets = tmp_path / "sheets"
     assert cli.main([*start, str(tmp_path / "results"), "--compare", str(sheets)]) == 0
     assert Image.open(sheets / "a.png").size == (width, height)
+    assert f"  {sheets / 'a.png'}: the result" in capsys.readouterr().err
 
 
 def test_a_tree_of_photos_keeps_its_form_and_goes_on_after_a_fault(tmp_path):

@@ -121,10 +121,11 @@ def test_edits_are_moves_along_directions(run, inverted, tmp_path):
     assert np.abs(pixels(out) - levels(made)).max() <= 1
 
 
-def test_a_strip_shows_strengths(run, inverted, tmp_path):
-    words = ("--directions", run.parent / "found.safetensors", "--strip", "smile=-1:1:3")
+def test_a_strip_shows_strengths(run, inverted, tmp_path, capsys):
+    words = ("--directions", run.parent / "found.safetensors", "--strip", "smile = -1 : 1 : 3")
     assert invert(inverted, run, tmp_path / "out.png", *words) == 0
     assert pixels(tmp_path / "out.strip.png").shape[1] > 5 * 64
+    assert f"\n  {tmp_path / 'out.strip.png'}: the direction at" in capsys.readouterr().err
 
 
 def test_refining_brings_codes_closer(run, face, inverted, tmp_path):

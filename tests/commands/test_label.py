@@ -42,6 +42,7 @@ def test_a_folder_becomes_a_data_set(run, photos, capsys):
     for name in "ab":
         found = Image.open(photos / f"labels/{name}.png")
         assert found.mode == "P" and found.size == (60, 40)
+        assert f"\n  {photos}/labels/{name}-preview.png: the map over the photo" in said
         preview = Image.open(photos / f"labels/{name}-preview.png")
         assert preview.width == 120 and preview.height > 40
     (photos / "classes.json").write_bytes(named.read_bytes())

@@ -69,6 +69,7 @@ def test_cut_out_composite_and_matte(run, files, capsys):
     words = ("--mask", folder / "mask.png", "--save-trimap", made, "--trimap-width", "0.3")
     assert go(*start, *words, "--output", out, "--overwrite") == 0
     assert set(np.unique(np.asarray(Image.open(made)))) == {0, 128, 255}
+    assert f"\n  {made}: the trimap\n" in capsys.readouterr().err
 
 
 def test_mistakes_end_with_one_message(run, files, capsys):
@@ -109,7 +110,7 @@ def test_wrong_usage(words, capsys):
 
 
 @pytest.mark.parametrize(("name", "baseline"), [("closed-form", "closed_form"), ("knn", "knn")])
-def test_classical_mattes(files, name, baseline):
+def test_classical_mattes(files, name, baseline, capsys):
     extras.need_pymatting()
     folder, pixels, trimap = files
     out = folder / "alpha.png"
@@ -117,6 +118,7 @@ def test_classical_mattes(files, name, baseline):
     words = (*words, "--compare", folder / "sheet.png")
     assert go("matte", folder / "photo.png", "--classical", name, *words) == 0
     assert Image.open(folder / "sheet.png").size[0] > 5 * 71
+    assert f"\n  {folder / 'sheet.png'}: the matte beside" in capsys.readouterr().err
     labels = np.round(trimap / 127.5).astype(np.float32)[None, ..., None]
     image = pixels[None] / np.float32(127.5) - 1
     expected = baselines.BASELINES[baseline]({"image": image, "trimap": labels})[0, ..., 0]

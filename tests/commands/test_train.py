@@ -16,13 +16,15 @@ def test_a_run_is_that_of_the_program(tmp_path, capsys):
     assert cli.main(["train", str(TOY), STEPS, "--workdir", str(by_verb)]) == 0
     assert main.main([f"--config={TOY}", STEPS, f"--workdir={by_program}"]) == 0
     told = capsys.readouterr()
-    assert str(by_verb / "report.html") in told.err
+    assert f"Report: {by_verb / 'report.html'}" in told.err
+    assert (f"as files: {by_verb / 'pictures'}" in told.err) == (by_verb / "pictures").is_dir()
     figures = [json.loads((run / "evaluation.json").read_text()) for run in (by_verb, by_program)]
     assert figures[0]["table"] == figures[1]["table"]
     assert cli.main(["train", str(TOY), STEPS, "--workdir", str(by_verb)]) == 0
     assert "is finished" in capsys.readouterr().err
     assert cli.main(["evaluate", str(by_verb), "--step", "2", "--config.evaluate.limit=2"]) == 0
-    assert "Written to" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "written: " in said and f"Report: {by_verb / 'report.html'}" in said
     assert list(by_verb.glob("evaluation*step2.json"))
 
 

@@ -142,7 +142,7 @@ def test_label_maps_become_photographs(demo, tmp_path, capsys):
     start = (place / "a.png", "--run", demo)
     out = tmp_path / "out.png"
     assert go(*start, "--variants", 2, "--save-canvas", "--output", out) == 0
-    assert "2.donors.json names them" in capsys.readouterr().err
+    assert "out-2.donors.json: the photograph and licence" in capsys.readouterr().err
     pictures = [np.asarray(Image.open(tmp_path / f"out-{n}.png")) for n in (1, 2)]
     assert pictures[0].shape == (64, 64, 3) and (pictures[0] != pictures[1]).any()
     lines = json.loads((tmp_path / "out-1.donors.json").read_text())["segments"]
