@@ -1,6 +1,10 @@
 """What every configuration shares: the fields that the core reads, with neutral values."""
 
+from collections.abc import Mapping, Sequence
+
 from ml_collections import ConfigDict
+
+from jaxedit.weights import shipped
 
 
 def base() -> ConfigDict:
@@ -75,3 +79,21 @@ def merged(base: dict, over: dict) -> dict:
         inner = isinstance(value, dict) and isinstance(base.get(key), dict)
         both[key] = merged(base[key], value) if inner else value
     return both
+
+
+def with_weights(stages: Sequence[dict], ours: Mapping[str, str]) -> tuple[dict, ...]:
+    """Returns the stages that are left where the results of some come with jaxedit.
+
+    Args:
+      stages: of a run from nothing.
+      ours: the name of a stage -> the weights that take its place.
+    """
+
+    def source(text: str) -> str:
+        stage, _, path = text.partition(":")
+        return f"weights:{ours[stage]}:{shipped.inside(path)}" if stage in ours else text
+
+    return tuple(
+        {**stage, "start": tuple((source(one), to) for one, to in stage.get("start", ()))}
+        for stage in stages if stage["name"] not in ours
+    )

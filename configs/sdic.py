@@ -12,6 +12,8 @@ Presets:
   generator    the same for the embedded source `portraits`: a small one at 64 pixels
   judge        reads the attributes off `portraits`, to judge edits by
   chain        every part from nothing on `portraits`, and DIPN and DICN beside their variants
+  demo         that in minutes: judge, generator and encoder come with jaxedit
+  compensation  of the demo, directions and the whole method alone: what ablations vary
 """
 
 from ml_collections import ConfigDict
@@ -304,9 +306,35 @@ def _stages(small: ConfigDict) -> tuple:
     )
 
 
+def demo() -> ConfigDict:
+    """Returns the end of `chain`, short, on parts that come with jaxedit; lengths are ours [R].
+
+    DIPN and DICN are trained, and what they are compared with, for minutes on two cores.
+    """
+    config = chain()
+    ours = {name: f"portraits-{name}" for name in ("generator", "encoder", "judge")}
+    config.stages = common.with_weights(config.stages, ours)
+    config.train.update(
+        steps=80, batch_size=2, log_every=10, evaluate_every=0, checkpoint_every=40
+    )
+    config.directions.update(codes=4_000, components=8, closed=5)
+    config.evaluate.update(limit=32, shares=(0.5, 1.0))
+    return config
+
+
+def compensation() -> ConfigDict:
+    """Returns the demo without what it is compared with, as experiments/sdic_ablation.py varies it.
+    """
+    config = demo()
+    first, *_, last = config.stages
+    config.stages = (first, {**last, "overrides": {}})
+    return config
+
+
 PRESETS = {
     "paper_faces": paper_faces, "paper_cars": paper_cars, "paper_generator": paper_generator,
     "paper_encoder": paper_encoder, "generator": generator, "judge": judge, "chain": chain,
+    "demo": demo, "compensation": compensation,
 }
 
 

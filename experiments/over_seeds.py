@@ -7,6 +7,9 @@
 much the first differs from each other one. `differences` does so for a sweep's variants, which are
 compared with its first, seed by seed: what a seed gives to both cancels out.
 
+Runs whose figures stand in several files name one that is not the first: `--evaluation
+inversion-editing` reads `evaluations/inversion-editing.json` in the place of `evaluation.json`.
+
 The spread is the sample standard deviation. A star marks a mean difference whose 95 % interval
 (Student's t over the seeds' differences) excludes 0; of many cells one in twenty does so by chance.
 """
@@ -24,34 +27,46 @@ import scipy.stats
 Figures = Mapping[str, Mapping[int, Mapping[str, float | None]]]  # name -> seed -> metric -> value
 
 
-def of_runs(runs: Sequence[pathlib.Path]) -> tuple[Figures, list[str]]:
-    """Returns the figures of every system over all samples, and the metrics in their order."""
+def of_runs(
+    runs: Sequence[pathlib.Path], evaluation: str = ""
+) -> tuple[Figures, list[str]]:
+    """Returns the figures of every system over all samples, and the metrics in their order.
+
+    `evaluation` is the name of one that is not a run's first, as its file is called.
+    """
     found: dict[str, dict[int, dict]] = {}
     metrics: list[str] = []
     for run in runs:
-        measured, seed = _read(run)
+        measured, seed = _read(run, evaluation)
         metrics = measured["metrics"]
         for system in measured["systems"]:
             found.setdefault(system, {})[seed] = measured["table"][system]["all"]
     return found, metrics
 
 
-def of_sweep(folder: pathlib.Path) -> tuple[Figures, list[str]]:
-    """Returns the figures of every variant that has been measured, in the order of the sweep."""
+def of_sweep(folder: pathlib.Path, evaluation: str = "") -> tuple[Figures, list[str]]:
+    """Returns the figures of every variant that has been measured, in the order of the sweep.
+
+    `evaluation` as of `of_runs`.
+    """
     found: dict[str, dict[int, dict]] = {}
     metrics: list[str] = []
     for variant in json.loads((folder / "sweep.json").read_text())["variants"]:
         for run in sorted((folder / variant).glob("seed-*")):
-            if (run / "evaluation.json").is_file():
-                measured, seed = _read(run)
+            if _file(run, evaluation).is_file():
+                measured, seed = _read(run, evaluation)
                 metrics = measured["metrics"]
                 found.setdefault(variant, {})[seed] = measured["table"]["model"]["all"]
     return found, metrics
 
 
-def _read(run: pathlib.Path) -> tuple[dict, int]:
+def _file(run: pathlib.Path, evaluation: str) -> pathlib.Path:
+    return run / (f"evaluations/{evaluation}.json" if evaluation else "evaluation.json")
+
+
+def _read(run: pathlib.Path, evaluation: str) -> tuple[dict, int]:
     seed = json.loads((run / "config.json").read_text())["train"]["seed"]
-    return json.loads((run / "evaluation.json").read_text()), seed
+    return json.loads(_file(run, evaluation).read_text()), seed
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:
@@ -106,8 +121,13 @@ def main() -> None:
     sweep.add_argument("runs", type=pathlib.Path, help="the directory of a sweep")
     for one in (systems, sweep):
         one.add_argument("--metrics", nargs="+", help="these alone (default: all)")
+        one.add_argument("--evaluation", default="", metavar="NAME",
+                         help="of evaluations/NAME.json (default: evaluation.json)")
     given = parser.parse_args()
-    figures, metrics = (of_runs if given.kind == "systems" else of_sweep)(given.runs)
+    read = of_runs if given.kind == "systems" else of_sweep
+    figures, metrics = read(given.runs, given.evaluation)
+    if not figures:
+        parser.error(f"{given.runs} has measured nothing of that name yet")
     metrics, first = given.metrics or metrics, next(iter(figures))
     print(table(figures, metrics))
     print(f"Minus {first}, seed by seed:\n")

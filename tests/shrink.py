@@ -312,7 +312,7 @@ def sdic(preset: str = "paper_faces", **overrides: str) -> config_lib.ConfigDict
         tiny |= {"image_size": "(16, 16)", "loss.r1_every": "2", "loss.path_length_every": "2",
                  "sample.codes": "64", "train.batch_size": "4",
                  "evaluate.metrics": "('fid_random_features',)"}
-    if preset == "chain":
+    if preset in ("chain", "demo"):
         tiny |= {"network.size": "32", "data.source": "portraits:32", "data.fit": "scale",
                  "judge.channels": "(8, 8)", "directions.codes": "200",
                  "directions.components": "2", "directions.closed": "1", "loss.r1_every": "2",

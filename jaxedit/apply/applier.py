@@ -238,6 +238,10 @@ def from_weights(
         config = config_lib.from_json(json.dumps(entry.card["config"]))
         state = State(step=np.zeros((), np.int32)).replace(**shipped.load(entry))
         method = _changed(method_lib.create(config), changes)
+        if pairs := shipped.start_of(entry):
+            from jaxedit.run import starting
+
+            state = starting.filled(state, method, pairs)
         return _of_method(method, state, task, f"{name} holds", options)
     front_ends = {} if isinstance(entry, shipped.Shipped) else entry.tasks
     if task not in front_ends:

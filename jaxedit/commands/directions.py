@@ -28,18 +28,20 @@ def add(commands) -> None:
         "  jaxedit directions --run runs/sdic-chain --styleclip clip-vit-base-patch32 \\\n"
         "      --text 'beard=a face with a beard:a face' --output texts.safetensors",
     )
-    which = parser.add_mutually_exclusive_group(required=True)
+    which = parser.add_mutually_exclusive_group()
+    parser.set_defaults(classical=None, has_classical=False)
     which.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY",
                        help="a run directory whose networks have a generator")
     which.add_argument("--weights", metavar="NAME",
-                       help="published weights with a generator, see `jaxedit weights list`")
+                       help="weights with a generator, see `jaxedit weights list` (default: those "
+                       "that come with jaxedit)")
     parser.add_argument("--stage", metavar="NAME", help="with --run: the stage of the generator")
     parser.add_argument("--step", metavar="STEP",
                         help=f"with --run: {network.BEST}")
     network.add_trust(parser)
     parser.add_argument("--judge", type=pathlib.Path, metavar="DIRECTORY",
-                        help="a run that has trained a judge of attributes (default: the run's "
-                        "own, if it has one)")
+                        help="a run that has trained a judge of attributes (default: that of the "
+                        "run or the weights, if there is one)")
     parser.add_argument("--codes", type=int, default=10_000, metavar="N",
                         help="codes that are drawn and judged (default: 10000)")
     parser.add_argument("--components", type=int, default=20, metavar="N",
@@ -74,6 +76,7 @@ def main(arguments: argparse.Namespace) -> int:
     """`jaxedit directions`."""
     command.need_output(arguments)
     texts = check(arguments)
+    network.check(arguments, "directions")
     from jaxedit.methods.sdic import directions_stage, finding
     from jaxedit.run import sharding
 
@@ -155,8 +158,10 @@ def made_of(arguments: argparse.Namespace) -> Any:
     else:
         raise UserError("These networks have no generator. Name a stage that has one: --stage.")
     judge, judged = _judge(arguments)
-    if judge is None:
-        return directions_stage.made_of(config, generator, None)
+    if judge is None:  # the networks may have one beside them, to judge their own edits by
+        return directions_stage.made_of(
+            config, generator, state.frozen.get(directions_stage.JUDGE)
+        )
     seen = directions_stage.seen_by(
         directions_stage.judge_method.network_of(judged), judge, tuple(judged.image_size)
     )

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from jaxedit import method as method_lib
-from jaxedit.errors import UserError
+from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.method import Method, State
 from jaxedit.run import (
     artifacts,
@@ -21,16 +21,19 @@ from jaxedit.run import (
     stages,
     starting,
 )
+from jaxedit.weights import catalogue
 
 
 def check_stages(every: list[stages.Stage], run_dir: pathlib.Path) -> None:
     """Finds mistakes of later stages before the first one runs, as far as they can be seen.
 
     Raises:
-      PretrainedWeightsMissing: a stage starts from published weights that are not here.
+      PretrainedWeightsMissing: stages start from weights that are not here; the message names all
+        of those, and says how to get them.
       UserError: a configuration is unsound, or a stage starts from what will not be there.
     """
     _check_lost(every, run_dir)
+    absent: list[str] = []
     for position, stage in enumerate(every):
         pairs = stage.start
         # After a host stage, methods may need its artefact: they are checked in their turn.
@@ -38,7 +41,10 @@ def check_stages(every: list[stages.Stage], run_dir: pathlib.Path) -> None:
             method = method_lib.create(stage.config)
             evaluate.check_best(method, stage.config)
             pairs = (*method.starting_values(), *pairs)
-        starting.check(stage, pairs, every[:position], _begun(stage, run_dir))
+        absent += starting.check(stage, pairs, every[:position], _begun(stage, run_dir))
+    if absent:
+        names = list(dict.fromkeys(absent))
+        raise PretrainedWeightsMissing(catalogue.how_to_get_all(names))
     rehearsal.check(every, lambda stage: _begun(stage, run_dir))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable, Sequence
+from importlib import resources
 from typing import Any
 
 import jax
@@ -45,8 +46,8 @@ def check(every: Sequence[Stage], begun: Callable[[Stage], bool]) -> None:
         names = [one.name for one in every]
         for source, _ in () if begun(stage) else stage.start:
             kind, name, path = starting.parse(source, names)
-            if kind == "file":
-                _inside(read_header(pathlib.Path(name)), source, path, stage)
+            if kind in ("file", "weights"):
+                _inside(_outline(kind, name), source, path, stage)
 
 
 class _Rehearsal:
@@ -82,10 +83,8 @@ class _Rehearsal:
         try:
             if kind == "stage":
                 tree, complete = self.result(name)
-            elif kind == "weights" and not isinstance(manifest.get(name), shipped.Shipped):
-                tree = read_header(catalogue.path_of(name))
-            elif kind == "file":
-                tree = read_header(pathlib.Path(name))
+            elif kind in ("file", "weights"):
+                tree = _outline(kind, name)
             else:
                 return None
         except UserError:
@@ -95,6 +94,17 @@ class _Rehearsal:
         if not complete and path and find(tree, path) is None:
             return None
         return StartingValue(_inside(tree, source, path, stage), source, target)
+
+
+def _outline(kind: str, name: str) -> PyTree:
+    """Returns what a file, or weights, hold, in shapes alone."""
+    if kind == "file":
+        return read_header(pathlib.Path(name))
+    entry = manifest.get(name)
+    if not isinstance(entry, shipped.Shipped):
+        return read_header(catalogue.path_of(name))
+    with resources.as_file(entry.file) as file:
+        return read_header(file)
 
 
 def read_header(file: pathlib.Path) -> PyTree:

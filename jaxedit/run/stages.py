@@ -7,7 +7,8 @@ stage named "train". `overrides` is a nested dict laid over the base configurati
 the new state, `from` one of
 
     STAGE:PATH                  an earlier stage's result
-    weights:NAME[:PATH]         published weights; PATH in a bundle begins with a network
+    weights:NAME[:PATH]         weights by name; PATH in a published bundle begins with a network,
+                                in weights of this project with a field of a state
     FILE.safetensors:PATH       a file
     artifact:STAGE:FILE[:PATH]  a file that an earlier host stage made
 

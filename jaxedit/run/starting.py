@@ -16,7 +16,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from jaxedit.errors import PretrainedWeightsMissing, UserError
+from jaxedit.errors import UserError
 from jaxedit.host.names import check_choice, did_you_mean
 from jaxedit.method import Method
 from jaxedit.run import artifacts as artifacts_lib
@@ -84,9 +84,20 @@ def host_state(
 
     Args and errors as of `initial_state`; the arrays are NumPy's.
     """
-    state = State(step=np.int32(0))
+    every = (*method.starting_values(), *pairs)
+    return filled(State(step=np.int32(0)), method, every, earlier)
+
+
+def filled(
+    state: State, method: Method, pairs: Iterable[tuple[str, str]],
+    earlier: Mapping[str, State] | None = None,
+) -> State:
+    """Returns `state` with the values of (from, to) pairs in their places, new ones included.
+
+    Args and errors as of `initial_state`; nothing follows from the values.
+    """
     fields = [field.name for field in dataclasses.fields(State)]
-    for value in read((*method.starting_values(), *pairs), earlier, method.artifacts):
+    for value in read(pairs, earlier or {}, method.artifacts):
         state = put(state, value, method.fit, may_be_new=fields)
     return state
 
@@ -112,8 +123,10 @@ def read(
 
 def check(
     stage: Stage, pairs: Iterable[tuple[str, str]], earlier: Sequence[Stage], begun: bool
-) -> None:
+) -> list[str]:
     """Finds what is wrong with (from, to) pairs before the first stage runs, hours ahead.
+
+    Returns the names of weights that are not here.
 
     Args:
       stage: whose pairs they are.
@@ -122,9 +135,9 @@ def check(
       begun: whether it has results, and so no need of what it started from.
 
     Raises:
-      PretrainedWeightsMissing: published weights are not here; the message says how to get them.
-      UserError: a pair names no earlier stage, no weights, no file or no field of a state.
+      UserError: a pair names no earlier stage, no file or no field of a state.
     """
+    absent = []
     fields = [field.name for field in dataclasses.fields(State)]
     built = [one.name for one in earlier if one.build]
     for source, target in pairs:
@@ -135,9 +148,10 @@ def check(
             check_choice(f"Stage {stage.name!r} starts from {source!r}: the host stage",
                          name.partition(":")[0], built)
         elif kind == "weights" and not catalogue.is_here(name) and not begun:
-            raise PretrainedWeightsMissing(catalogue.how_to_get(name))
+            absent.append(name)
         elif kind == "file" and not pathlib.Path(name).is_file() and not begun:
             raise UserError(f"Stage {stage.name!r} starts from {source!r}: there is no such file.")
+    return absent
 
 
 def as_saved(abstract: State, items: Iterable[str], folder: pathlib.Path) -> dict[str, PyTree]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from jaxedit.weights import manifest, shipped
@@ -35,6 +36,8 @@ def how_to_get(name: str, weights_dir: str | Path | None = None) -> str:
     Raises:
       UserError: there are no such weights.
     """
+    if name in manifest.trained():
+        return manifest.how_to_train([name])
     entry = manifest.get(name)
     folder = path_of(name, weights_dir).parent
     setting = "" if folder == default_dir() else f"JAXEDIT_WEIGHTS={shlex.quote(str(folder))} "
@@ -43,6 +46,17 @@ def how_to_get(name: str, weights_dir: str | Path | None = None) -> str:
         return line + by_hand(entry, setting)
     words = by_hand(entry, setting)
     return f"{line}Run: {setting}jaxedit weights get {name}. Or by hand: d{words[1:]}"
+
+
+def how_to_get_all(names: Sequence[str], weights_dir: str | Path | None = None) -> str:
+    """Returns what `how_to_get` says of each of `names`; what one command trains is said once.
+
+    Raises:
+      UserError: there are no such weights.
+    """
+    own = [name for name in names if name in manifest.trained()]
+    lines = [how_to_get(name, weights_dir) for name in names if name not in own]
+    return ". ".join(lines + ([manifest.how_to_train(own)] if own else []))
 
 
 def by_hand(entry: Published | Bundle, setting: str = "") -> str:

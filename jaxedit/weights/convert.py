@@ -141,9 +141,7 @@ def load_all(names: Sequence[str], weights_dir: str | Path | None = None) -> lis
     """
     missing = [name for name in names if not catalogue.is_here(name, weights_dir)]
     if missing:
-        raise PretrainedWeightsMissing(
-            ". ".join(catalogue.how_to_get(name, weights_dir) for name in missing)
-        )
+        raise PretrainedWeightsMissing(catalogue.how_to_get_all(missing, weights_dir))
     return [load(name, weights_dir) for name in names]
 
 

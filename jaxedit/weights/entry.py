@@ -134,6 +134,21 @@ class AsPublished:
     place: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """Weights that this project trains itself, and how, for while none of that name come with it.
+
+    Attributes:
+      name: what the user types.
+      what: one line on what they are for.
+      command: trains such weights from nothing.
+    """
+
+    name: str
+    what: str
+    command: str
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Published(Network):
     """A file of weights that its publisher provides, and the network that it fills.

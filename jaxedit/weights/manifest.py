@@ -1,8 +1,8 @@
 """The weights that jaxedit can use: public ones of shared networks, here, each paper's own, and
 those that come with the package (`shipped`).
 
-A paper names its weights in `methods/<paper>/published.py`, in a tuple `ENTRIES`; they are found
-there.
+A paper names its weights in `methods/<paper>/published.py`, in a tuple `ENTRIES`, and in `TRAINED`
+those of its own that may not have come with the package yet; they are found there.
 
 Digests. `sha256` is the digest of the whole file. For the LPIPS heads it was computed from the
 files in the publisher's own repository. For the other files it is given where several
@@ -17,12 +17,14 @@ import functools
 import importlib
 import importlib.util
 import pkgutil
+import types
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from jaxedit.errors import UserError
+from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.host.names import did_you_mean
 from jaxedit.weights import shipped
-from jaxedit.weights.entry import AsPublished, Bundle, File, Lazy, Network, Published
+from jaxedit.weights.entry import AsPublished, Bundle, File, Lazy, Network, Published, Trained
 from jaxedit.weights.shipped import Shipped
 
 _PAPERS = "jaxedit.methods"
@@ -32,12 +34,15 @@ def get(name: str) -> Published | Bundle | Shipped:
     """Returns the entry called `name`, or the weights of that name that come with the package.
 
     Raises:
+      PretrainedWeightsMissing: this project trains such, and they have not come with it yet.
       UserError: there is none; the message names the nearest and all others.
     """
     if name in entries():
         return entries()[name]
     if ours := shipped.get(name):
         return ours
+    if name in trained():
+        raise PretrainedWeightsMissing(how_to_train([name]))
     for one in AS_PUBLISHED:
         if one.name == name:
             raise UserError(f"{name!r} is used as it is published, at {one.address}: {one.use}.")
@@ -54,13 +59,38 @@ def entries() -> dict[str, Published | Bundle]:
 
 
 @functools.cache
-def _collected() -> dict[str, Published | Bundle]:
-    found: dict[str, Published | Bundle] = {}
+def trained() -> dict[str, Trained]:
+    """Returns name -> what trains such weights, of the papers' own; some may come with jaxedit."""
+    return {one.name: one for module in _published() for one in getattr(module, "TRAINED", ())}
+
+
+def how_to_train(names: Sequence[str]) -> str:
+    """Returns the lines that say how to come by weights of `trained` that are not here."""
+    lines = []
+    for command in dict.fromkeys(trained()[name].command for name in names):
+        of = [one for one in (trained()[name] for name in names) if one.command == command]
+        listed = ", ".join(f"{one.name!r} ({one.what})" for one in of)
+        lines.append(
+            f"These weights do not come with this version of jaxedit: {listed}. Their like is "
+            f"trained from nothing, without them, by: {command}"
+        )
+    return ". ".join(lines)
+
+
+def _published() -> Iterator[types.ModuleType]:
+    """Yields each paper's module that names its weights."""
     for paper in pkgutil.iter_modules(importlib.import_module(_PAPERS).__path__, f"{_PAPERS}."):
         module = f"{paper.name}.published"
         if paper.ispkg and importlib.util.find_spec(module) is not None:
-            for entry in importlib.import_module(module).ENTRIES:
-                _add(entry, found)
+            yield importlib.import_module(module)
+
+
+@functools.cache
+def _collected() -> dict[str, Published | Bundle]:
+    found: dict[str, Published | Bundle] = {}
+    for module in _published():
+        for entry in module.ENTRIES:
+            _add(entry, found)
     for entry in _SHARED:
         _add(entry, found)
     return found

@@ -11,6 +11,9 @@ as float16 where that can hold the numbers; and its card `NAME.json`:
   sha256, bytes   of the safetensors file, written by `write`
   config      the configuration of the stage that trained it, where a task of its method is to be
               applied by name; the keys then begin with fields of `method.State`: params, stats ...
+  start       [[from, to], ...] as in a stage of a run: what the state holds of other weights of the
+              package, such as ["weights:NAME:params/encoder", "frozen/encoder/params"]
+  stands_on   {NAME: sha256} of those others, written by `write`
   default_for  names of tasks, such as ["inpaint"], whose verbs use these weights where a person
               names none; at most one file for each task
 
@@ -180,6 +183,39 @@ def load(weights: Shipped) -> dict[str, Any]:
     return traverse_util.unflatten_dict(arrays, sep="/")
 
 
+def inside(path: str) -> str:
+    """Returns where weights hold what a state of their run has at `path`, "ema/NETWORK" or so.
+
+    Averages have taken the places of the parameters that they average.
+    """
+    field, slash, rest = path.partition("/")
+    return f"{'params' if field == 'ema' else field}{slash}{rest}"
+
+
+def start_of(weights: Shipped) -> tuple[tuple[str, str], ...]:
+    """Returns the (from, to) pairs of what a state holds of other weights of the package.
+
+    Raises:
+      UserError: those are not here, or are not what these weights were trained with.
+    """
+    for name, digest in weights.card.get("stands_on", {}).items():
+        other = get(name)
+        if other is None or other.card["sha256"] != digest:
+            found = "are not there" if other is None else "have been replaced since"
+            raise _damaged(weights.name, f"they stand on the weights {name!r}, which {found}")
+    return tuple((source, target) for source, target in weights.card.get("start", ()))
+
+
+def stored(array: Any) -> np.ndarray:
+    """Returns an array as it is stored: floats as float16, or float32 where that is too small."""
+    array = np.asarray(array)
+    if array.dtype.kind in "iub":
+        return array
+    array = array.astype(np.float32)
+    fits = np.abs(array).max(initial=0) <= np.finfo(np.float16).max
+    return array.astype(np.float16) if fits else array
+
+
 def write(
     place: str | Path, name: str, variables: Mapping[str, Any], card: Mapping[str, Any]
 ) -> Path:
@@ -193,7 +229,8 @@ def write(
       card: the keys of `REQUIRED`, and more where the paper wants it.
 
     Raises:
-      UserError: the card lacks something, a number is not finite, or a file cannot be written.
+      UserError: the card lacks something or starts from weights that are not in the package, a
+        number is not finite, or a file cannot be written.
     """
     from flax import traverse_util  # slow to import: not for a mistyped path
 
@@ -204,16 +241,16 @@ def write(
         raise UserError(f"{name!r}: use lower-case letters, digits and hyphens for a name.")
     arrays = {}
     for key, array in traverse_util.flatten_dict(variables, sep="/").items():
-        array = np.asarray(array)
-        if array.dtype.kind not in "iub":
-            array = array.astype(np.float32)
-            if not np.isfinite(array).all():
-                raise UserError(f"{name!r}: {key} holds numbers that are not finite.")
-            if np.abs(array).max(initial=0) <= np.finfo(np.float16).max:
-                array = array.astype(np.float16)
-        arrays[key] = array
+        if not np.isfinite(array).all():
+            raise UserError(f"{name!r}: {key} holds numbers that are not finite.")
+        arrays[key] = stored(array)
+    others = dict.fromkeys(source.split(":")[1] for source, _ in card.get("start", ()))
+    if lost := [other for other in others if get(other) is None]:
+        raise UserError(f"The card of {name!r} starts from {', '.join(lost)}, not in the package.")
     data = safetensors.numpy.save(arrays, {"name": name})
     facts = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    if others:
+        facts["stands_on"] = {other: get(other).card["sha256"] for other in others}
     target = Path(place) / f"{name}.safetensors"
     with atomic_file(target) as temporary:
         temporary.write_bytes(data)

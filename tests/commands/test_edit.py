@@ -2,18 +2,24 @@
 for what prompts, masks and numbers do."""
 
 import dataclasses
+import json
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 import jaxedit
 from jaxedit import api, cli
-from jaxedit.commands import edit, edit_network
+from jaxedit import config as config_lib
+from jaxedit import method as method_lib
+from jaxedit.commands import edit, edit_network, network
 from jaxedit.commands.edit_options import Options
 from jaxedit.errors import UserError
-from jaxedit.run import sharding
+from jaxedit.run import sharding, stages
 from jaxedit.task import Number, Task
+from jaxedit.weights import shipped
+from tests import fake_run, shrink
 from tests.methods.iedit import folders
 
 WHITE = np.array([255, 255, 255])
@@ -267,3 +273,36 @@ def test_the_photo_is_no_mask_of_itself(photo):
     path = photo[0] / "photo.png"
     with pytest.raises(UserError, match="is the photo itself"):
         edit.collect(path, path, path.with_name("out.png"))
+
+
+def test_the_network_that_comes_with_jaxedit_needs_no_name(photo, monkeypatch):
+    """It stands on an autoencoder that comes with jaxedit, too."""
+    place = photo[0] / "shipped"
+    monkeypatch.setattr(shipped, "folder", lambda: place)
+    words = ["edit", str(photo[0] / "photo.png"), "--prompt", "a hat", "--output", "out.png"]
+    arguments = cli.build_parser(words).parse_args(words)
+    with pytest.raises(UserError, match="Name what does the work: --run DIRECTORY or --weights"):
+        network.check(arguments, "edit")
+    place.mkdir()
+    card = dict.fromkeys(shipped.REQUIRED, "")
+    for stage in stages.read(shrink.iedit("diffusion")):
+        method = method_lib.create(stage.config)
+        state = fake_run.drawn(jax.eval_shape(
+            lambda method=method: method.variables(jax.random.key(0), method.spec(1))
+        ))
+        if stage.name == "diffusion":
+            card |= {"config": json.loads(config_lib.to_json(stage.config)),
+                     "default_for": ["edit"], "start": [
+                ["weights:autoencoder:params/autoencoder", "frozen/autoencoder/params"],
+                ["weights:autoencoder:extra/latent_scale", "frozen/latent_scale"],
+            ]}
+        extra = {"latent_scale": np.float32(0.5)} if stage.name == "autoencoder" else {}
+        shipped.write(place, stage.name, {"params": state.params, "extra": extra}, card)
+    network.check(arguments, "edit")
+    assert arguments.weights == "diffusion"
+    made = edit_network.load(Options(prompt="a hat", steps=3), weights=arguments.weights)
+    state = made.applier.variables
+    assert made.steps == 3 and state.frozen["latent_scale"] == 0.5
+    theirs = shipped.load(shipped.get("autoencoder"))["params"]["autoencoder"]
+    jax.tree.map(np.testing.assert_array_equal, state.frozen["autoencoder"]["params"], theirs)
+    assert {"unet", "text"} <= set(state.params)

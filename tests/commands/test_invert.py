@@ -10,10 +10,16 @@ import pytest
 from PIL import Image
 
 from jaxedit import api, cli
+from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.apply import alignment, applier
+from jaxedit.commands import directions as directions_verb
 from jaxedit.commands import invert as invert_verb
+from jaxedit.commands import network
 from jaxedit.methods.sdic import applied, directions, inversion_file, inverter, published
+from jaxedit.methods.sdic.attributes import NAMES
+from jaxedit.run import readers
+from jaxedit.weights import shipped
 from tests import fake_run, shrink
 from tests.apply.test_alignment import landmarks
 
@@ -300,3 +306,64 @@ def test_transparency_is_white_in_memory_too(run, face, capsys):
     with pytest.raises(inverter.UserError, match="expected direction -> strength"):
         api.invert(white, run=run, edits=[("pc0", 1)])
     api.forget()
+
+
+def test_networks_that_come_with_jaxedit_need_no_name(run, face, tmp_path, monkeypatch, capsys):
+    """What is frozen stands in weights of its own; directions are found with the judge there."""
+    monkeypatch.setattr(shipped, "folder", lambda: tmp_path / "shipped")
+
+    def given(verb, *words):
+        words = [verb, *words, "--output", str(tmp_path / "new.safetensors")]
+        return cli.build_parser(words).parse_args(words)
+
+    asked = given("invert", str(face)), given("directions")
+    for arguments, verb in zip(asked, (invert_verb, directions_verb), strict=True):
+        with pytest.raises(inverter.UserError, match="what does the work: --run DIR.* --weights"):
+            verb.main(arguments)
+    ship_parts(run, tmp_path / "shipped")
+    for arguments in asked:
+        network.check(arguments, arguments.command)
+        assert arguments.weights == "inversion"
+    assert "using the weights 'inversion', which come with jaxedit" in capsys.readouterr().err
+    tool = invert_verb.inverter_of(asked[0])
+    ours, theirs = (one._invert.variables for one in (tool, opened(run)))
+    halves = lambda tree: jax.tree.map(lambda x: shipped.stored(x).astype(np.float32), tree)
+    for name in ("encoder", "generator", "average"):
+        jax.tree.map(np.testing.assert_array_equal, ours.frozen[name], halves(theirs.frozen[name]))
+    jax.tree.map(np.testing.assert_array_equal, ours.params, halves(theirs.params))
+    made = directions_verb.made_of(asked[1])
+    assert inversion_file.fingerprint(made.variables) == tool.generator
+    picture = jax.ShapeDtypeStruct((1, 16, 16, 3), np.float32)
+    assert jax.eval_shape(made.judge, picture).shape == (1, len(NAMES))
+
+
+def ship_parts(run, place):
+    """Ships a run's networks as `experiments/ship.py` does, with a judge that nobody trained."""
+    place.mkdir()
+    config, _, state = readers.load_run(run)
+    frozen, card = state.frozen, dict.fromkeys(shipped.REQUIRED, "")
+    judging = shrink.sdic("judge")
+    judge = fake_run.drawn(jax.eval_shape(lambda: method_lib.create(judging).variables(
+        jax.random.key(0), {"image": jax.ShapeDtypeStruct((1, SIZE, SIZE, 3), np.float32)}
+    )))
+    generator, encoder = frozen["generator"], frozen["encoder"]
+    for name, variables in {
+        "generator": {"params": {"generator": generator["params"]},
+                      "stats": {"generator": generator["noise"]},
+                      "extra": {"average": frozen["average"]}},
+        "encoder": {"params": {"encoder": encoder["params"]},
+                    "stats": {"encoder": encoder["batch_stats"]}},
+        "judge": {"params": judge.params},
+    }.items():
+        shipped.write(place, name, variables, card)
+    described = json.loads(config_lib.to_json(config)) | {"judge": judging.judge.to_dict()}
+    shipped.write(place, "inversion", {"params": state.params, "stats": state.stats}, card | {
+        "config": described, "default_for": ["invert", "directions"], "start": [
+            ["weights:generator:params/generator", "frozen/generator/params"],
+            ["weights:generator:stats/generator", "frozen/generator/noise"],
+            ["weights:generator:extra/average", "frozen/average"],
+            ["weights:encoder:params/encoder", "frozen/encoder/params"],
+            ["weights:encoder:stats/encoder", "frozen/encoder/batch_stats"],
+            ["weights:judge:params/judge", "frozen/judge/params"],
+        ],
+    })

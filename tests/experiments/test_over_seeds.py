@@ -7,11 +7,11 @@ import pytest
 from experiments import over_seeds
 
 
-def measured(folder, seed, **systems):
-    folder.mkdir(parents=True)
+def measured(folder, seed, name="evaluation.json", **systems):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps({"train": {"seed": seed}}))
     table = {name: {"all": {"score": value, "other": None}} for name, value in systems.items()}
-    (folder / "evaluation.json").write_text(json.dumps(
+    (folder / name).write_text(json.dumps(
         {"systems": list(systems), "metrics": ["score", "other"], "table": table}
     ))
     return folder
@@ -38,6 +38,21 @@ def test_variants_of_a_sweep_are_compared_by_seed(tmp_path):
     assert list(figures) == ["full", "less"]
     rows = over_seeds.table(figures, ["score"], "full").splitlines()
     assert rows[2] == "| less | 2 | +0.0000 ± 0.7071 |"
+
+
+def test_another_evaluation_of_the_same_runs(tmp_path):
+    (tmp_path / "sweep.json").write_text(json.dumps({"variants": ["full", "less"]}))
+    for seed in (0, 1):
+        run = tmp_path / "full" / f"seed-{seed}"
+        measured(run, seed, model=1.0)
+        measured(run, seed, "evaluations/inversion-editing.json", model=2.0 + seed)
+    measured(tmp_path / "less" / "seed-0", 0, model=1.0)
+    found, _ = over_seeds.of_sweep(tmp_path, "inversion-editing")
+    assert {name: {seed: one["score"] for seed, one in seeds.items()}
+            for name, seeds in found.items()} == {"full": {0: 2.0, 1: 3.0}}
+    assert over_seeds.of_runs([tmp_path / "full" / "seed-1"], "inversion-editing")[0] == {
+        "model": {1: {"score": 3.0, "other": None}}
+    }
 
 
 def test_one_seed_says_nothing_of_a_difference():

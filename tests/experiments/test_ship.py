@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import ship
+from jaxedit.apply import applier
 from jaxedit.errors import UserError
 from jaxedit.run import measure, readers, train
 from jaxedit.weights import shipped
@@ -19,7 +20,11 @@ def run(tmp_path_factory):
     config = toy_method.get_config()
     with config.unlocked():
         config.train.update(steps=2, evaluate_every=0, checkpoint_every=2)
-        config.evaluate.limit = 8
+        config.evaluate.update(limit=8, stages=("train",))
+        config.stages = (
+            {"name": "sketch", "overrides": {"train": {"steps": 0}}},
+            {"name": "train", "start": (("sketch:ema/painter", "frozen/teacher"),)},
+        )
     train.train(config, place, jax.devices()[:1])
     list(measure.measure_run(place))
     return place
@@ -76,3 +81,30 @@ def test_a_path_is_found_wherever_it_stands():
     text = json.dumps({"a": "folder:/home/x", "b": "half:first:folder:data/x", "c": ["/tmp/y z"],
                        "d": "python -m x --config.a=/var/z", "e": "1/2, and/or"})
     assert ship.own_places(text) == ["/home/x", "/tmp/y z", "/var/z"]
+
+
+def test_what_is_frozen_is_named_and_must_be_the_same(run, tmp_path, monkeypatch):
+    """The card says which weights the networks stand on; applying them reads those too."""
+    words = ("--what", "paints", "--licence", "CC0-1.0", "--recipe", "none", "--data",
+             "photos=CC0-1.0", "--output", tmp_path)
+    monkeypatch.setattr(shipped, "folder", lambda: tmp_path)
+    monkeypatch.setattr(ship, "figures", lambda run, stage, step: {"on": "1 of a", "step": step})
+    toy = (run, "toy", "--stage", "train", "--from", "sketch=teacher", *words)
+    with pytest.raises(UserError, match="no weights 'teacher' are in"):
+        ship_it(monkeypatch, *toy)
+    ship_it(monkeypatch, run, "teacher", "--stage", "sketch", *words)
+    ship_it(monkeypatch, *toy)
+    card = json.loads((tmp_path / "toy.json").read_text())
+    assert card["start"] == [["weights:teacher:params/painter", "frozen/teacher"]]
+    tool = applier.from_weights("toy", "inpaint")
+    jax.tree.map(np.testing.assert_array_equal, tool.variables.frozen["teacher"],
+                 shipped.load(shipped.get("teacher"))["params"]["painter"])
+    # Another one in its place is not what the networks were trained with.
+    ship_it(monkeypatch, run, "teacher", "--stage", "train", *words)
+    with pytest.raises(UserError, match="stand on the weights 'teacher', which have been replaced"):
+        applier.from_weights("toy", "inpaint")
+    with pytest.raises(UserError, match="frozen/teacher is not what weights:teacher"):
+        ship_it(monkeypatch, *toy)
+    (tmp_path / "teacher.json").unlink()
+    with pytest.raises(UserError, match="'teacher', which are not there"):
+        applier.from_weights("toy", "inpaint")

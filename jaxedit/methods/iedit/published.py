@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jaxedit.models.diffusion import single_file
-from jaxedit.weights.entry import Bundle, File, Lazy, Network
+from jaxedit.weights.entry import Bundle, File, Lazy, Network, Trained
 
 _PARTS = "jaxedit.models.diffusion.parts"
 _TEXT = "jaxedit.methods.iedit.text_encoder"
@@ -90,3 +90,11 @@ ENTRIES = (
         networks=tuple(_in_file(name, ()) for name in _WEIGHTS),
     ),
 )
+
+_SCENES = "python -m jaxedit.main --config=configs/iedit.py:scenes"
+TRAINED = tuple(Trained(f"world-{name}", what, _SCENES) for name, what in (
+    ("autoencoder", "pictures of the small world to latents and back"),
+    ("diffusion", "pictures of the small world from captions"),
+    ("towers", "CLIP's towers of the small world"),
+    ("segmenter", "marks what a word names in the small world"),
+))

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxedit.weights.entry import Bundle, File, Lazy, Network
+from jaxedit.weights.entry import Bundle, File, Lazy, Network, Trained
 from jaxedit.weights.table import Entry
 
 _NESTED = ("state_dict",)
@@ -173,3 +173,11 @@ ENTRIES = (
         "sdic-cars", "SDIC of cars: e4e, generator, DIPN and DICN, 512 pixels", 512, 16, (192, 256)
     ),
 )
+
+_CHAIN = "python -m jaxedit.main --config=configs/sdic.py:chain"
+TRAINED = tuple(Trained(f"portraits-{name}", what, _CHAIN) for name, what in (
+    ("generator", "StyleGAN2 of drawn portraits"),
+    ("encoder", "the encoder of that generator"),
+    ("judge", "reads attributes off drawn portraits"),
+    ("inversion", "SDIC on that encoder and generator"),
+))
