@@ -12,6 +12,7 @@ Presets:
   generator    the same for the embedded source `portraits`: a small one at 64 pixels
   judge        reads the attributes off `portraits`, to judge edits by
   chain        every part from nothing on `portraits`, and DIPN and DICN beside their variants
+  encoder      of that the encoder alone, for the generator that comes with jaxedit
   demo         that in minutes: judge, generator and encoder come with jaxedit
   compensation  of the demo, directions and the whole method alone: what ablations vary
 """
@@ -306,6 +307,14 @@ def _stages(small: ConfigDict) -> tuple:
     )
 
 
+def encoder() -> ConfigDict:
+    """Returns the encoder's stage of `chain`, for the generator that comes with jaxedit."""
+    config = chain()
+    stages = common.with_weights(config.stages, {"generator": "portraits-generator"})
+    config.stages = tuple(stage for stage in stages if stage["name"] == "encoder")
+    return config
+
+
 def demo() -> ConfigDict:
     """Returns the end of `chain`, short, on parts that come with jaxedit; lengths are ours [R].
 
@@ -334,7 +343,7 @@ def compensation() -> ConfigDict:
 PRESETS = {
     "paper_faces": paper_faces, "paper_cars": paper_cars, "paper_generator": paper_generator,
     "paper_encoder": paper_encoder, "generator": generator, "judge": judge, "chain": chain,
-    "demo": demo, "compensation": compensation,
+    "encoder": encoder, "demo": demo, "compensation": compensation,
 }
 
 

@@ -88,6 +88,7 @@ def test_what_does_not_fit_is_found_before_the_first_stage(paper, monkeypatch, t
 
 
 @pytest.mark.parametrize("preset, names, command", [
+    ("sdic.py:encoder", ("generator",), "configs/sdic.py:chain"),
     ("sdic.py:demo", ("generator", "judge", "encoder"), "configs/sdic.py:chain"),
     ("sdic.py:compensation", ("generator", "judge", "encoder"), "configs/sdic.py:chain"),
     ("iedit.py:demo", ("towers", "segmenter", "autoencoder", "diffusion"),
