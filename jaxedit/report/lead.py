@@ -137,7 +137,14 @@ def _stage(run: reading.Run, stage: Mapping[str, Any]) -> str:
         f"{wording.thousands(done)} of {_many(steps, 'step')} so far"
     )
     size = f" of {_many(batch, 'sample')} each" if batch else ""
-    return f"{text} trained for {of_all}{size}{data}"
+    begins = (run.summary.get("begins") or {}).get(name)
+    began = f", begun {beginning(begins)}" if isinstance(begins, str) else ""
+    return f"{text} trained for {of_all}{size}{data}{began}"
+
+
+def beginning(weights: str) -> str:
+    """Returns which weights a stage begins with, behind a verb: `with painter from 'small'`."""
+    return weights if weights.startswith("from ") else f"with {weights}"
 
 
 def networks(summary: Mapping[str, Any], stage: str) -> str:

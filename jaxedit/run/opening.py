@@ -10,7 +10,8 @@ import jax
 
 from jaxedit import method as method_lib
 from jaxedit.errors import PretrainedWeightsMissing, UserError
-from jaxedit.method import Method, State
+from jaxedit.method import State
+from jaxedit.report import lead
 from jaxedit.run import (
     artifacts,
     checkpoint,
@@ -84,15 +85,23 @@ def _check_lost(every: list[stages.Stage], run_dir: pathlib.Path) -> None:
 
 
 def headline(
-    stage: stages.Stage, plan: sharding.Plan, method: Method, state: State, source: Any, start: int
+    stage: stages.Stage, plan: sharding.Plan, state: State, source: Any, start: int, begins: str
 ) -> str:
-    """Returns the line that says what a stage is about to do, and on what."""
+    """Returns the lines that say what a stage is about to do, on what, and with which weights.
+
+    Args:
+      stage, plan, state: what is trained and where.
+      source: the training records.
+      start: steps that were done before.
+      begins: of `starting.described`.
+    """
     parameters = ", ".join(f"{name} {count(p):,}" for name, p in state.params.items())
     return (
         f"{stage.name}: {'resuming at step ' + str(start) if start else 'starting'} of "
         f"{stage.config.train.steps}; {len(source)} training records from "
         f"{stage.config.data.source}; {plan.mesh.devices.size} {jax.default_backend()} device(s); "
-        f"parameters: {parameters}."
+        f"parameters: {parameters}.\n"
+        f"{stage.name}: {'began' if start else 'begins'} {lead.beginning(begins)}."
     )
 
 

@@ -23,7 +23,7 @@ from jaxedit.run import artifacts as artifacts_lib
 from jaxedit.run import sharding
 from jaxedit.run.stages import Stage
 from jaxedit.state import Artifact, StartingValue, State, find, put, read_arrays
-from jaxedit.weights import catalogue, convert, manifest
+from jaxedit.weights import catalogue, convert, manifest, shipped
 from jaxedit.weights.entry import Bundle
 
 PyTree = Any
@@ -152,6 +152,54 @@ def check(
         elif kind == "file" and not pathlib.Path(name).is_file() and not begun:
             raise UserError(f"Stage {stage.name!r} starts from {source!r}: there is no such file.")
     return absent
+
+
+def described(
+    pairs: Iterable[tuple[str, str]], networks: Collection[str], earlier: Collection[str]
+) -> str:
+    """Returns in words where the weights of each network come from: `painter from stage 'sketch'`.
+
+    Networks that nothing fills are drawn anew, "from nothing"; where that is all of them, it is all
+    that is said.
+
+    Args:
+      pairs: (from, to), of the method and of the stage.
+      networks: the names of those that are trained.
+      earlier: the names of the stages before it.
+    """
+    origins: dict[str, dict[str, None]] = {name: {} for name in networks}
+    for source, target in pairs:
+        field, _, rest = target.partition("/")
+        network, _, part = rest.partition("/")
+        origin = _in_words(source, earlier)
+        if field == "frozen" and network:
+            origins.setdefault(f"{network} (frozen)", {})[origin] = None
+        elif field == "params" and network in networks:
+            within = f"{origin} ({part})" if part else origin
+            origins[network][within] = None
+    filled = {name: " and ".join(found) for name, found in origins.items() if found}
+    drawn = [name for name, found in origins.items() if not found]
+    texts = [f"{name} from {origin}" for name, origin in filled.items()]
+    if drawn:
+        texts.append(f"{_listed(drawn)} from nothing" if texts else "from nothing")
+    return "; ".join(texts)
+
+
+def _in_words(source: str, earlier: Collection[str]) -> str:
+    """Returns what a pair names as its origin, in words."""
+    kind, name, _ = parse(source, earlier)
+    if kind == "stage":
+        return f"stage {name!r}"
+    if kind == "artifact":
+        return f"what stage {name.partition(':')[0]!r} built"
+    if kind == "file":
+        return f"the file {name}"
+    ours = name in shipped.names()
+    return f"{name!r}, which comes with jaxedit" if ours else f"the published weights {name!r}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def as_saved(abstract: State, items: Iterable[str], folder: pathlib.Path) -> dict[str, PyTree]:

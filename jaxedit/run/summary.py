@@ -29,7 +29,7 @@ class StageRecord:
 
     def __init__(
         self, steps: int, networks: Mapping[str, int], records: int,
-        kept: Mapping[str, Any] | None = None,
+        begins: str, kept: Mapping[str, Any] | None = None,
     ):
         """Starts the clock.
 
@@ -37,6 +37,7 @@ class StageRecord:
           steps: of the whole stage.
           networks: name -> the number of its trained parameters.
           records: that are trained on.
+          begins: which weights it begins with, in words.
           kept: what `to_json` returned when the checkpoint was saved.
         """
         kept = kept or {}
@@ -45,7 +46,7 @@ class StageRecord:
         skipped.add(self.skipped, kept.get("skipped", {}))
         self._fixed = {
             "steps": steps, "parameters": sum(networks.values()), "networks": dict(networks),
-            "records": records,
+            "records": records, "begins": begins,
         }
         self._kept_phases: dict[str, dict[str, float]] = kept.get("phases", {})
         self._seconds = dict.fromkeys((TRAIN, COMPILE, EVALUATE, SAVE), 0.0)
@@ -120,6 +121,7 @@ def write(output: writer.Writer, stages: Mapping[str, Mapping[str, Any]]) -> Non
         "parameters": {stage: record["parameters"] for stage, record in stages.items()},
         "networks": {stage: record["networks"] for stage, record in stages.items()},
         "records": {stage: record["records"] for stage, record in stages.items()},
+        "begins": {stage: record["begins"] for stage, record in stages.items()},
         "steps": {stage: record["steps"] for stage, record in stages.items()},
         "stage_seconds": {stage: record["seconds"] for stage, record in stages.items()},
         "skipped": {stage: record["skipped"] for stage, record in stages.items()},

@@ -170,7 +170,9 @@ def _train_stage(
     if restored:
         state, meta = restored
     networks = {name: opening.count(params) for name, params in abstract.params.items()}
-    record = summary.StageRecord(total, networks, len(source), meta.get("summary"))
+    pairs = (*method.starting_values(), *stage.start)
+    begins = starting.described(pairs, abstract.params, context.finished)
+    record = summary.StageRecord(total, networks, len(source), begins, meta.get("summary"))
     if not sharding.is_first_process():
         record.skipped.clear()  # kept was the first one's share
     skipped.add(record.skipped, skipped.of(read))
@@ -192,7 +194,7 @@ def _train_stage(
         output.rewind(stage.name, 0, {})
     start = int(state.step)
     if sharding.is_first_process() and start < total:
-        line = opening.headline(stage, plan, method, state, source, start)
+        line = opening.headline(stage, plan, state, source, start, begins)
         print(line, file=sys.stderr, flush=True)
     if start == 0:
         output.file("versions.json", writer.versions())

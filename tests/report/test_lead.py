@@ -25,6 +25,19 @@ def test_what_was_run_and_what_came_out(tmp_path):
     )
 
 
+def test_which_weights_it_began_with(tmp_path):
+    run = fake_run.write(tmp_path / "run")
+    path = run / "summary.json"
+    before = json.loads(path.read_text())
+    for weights, words in (
+        ("from nothing", "records of folder:<a&b>, begun from nothing. It took"),
+        ("generator from stage 'sketch'; critic from nothing",
+         "begun with generator from stage 'sketch'; critic from nothing. It took"),
+    ):
+        path.write_text(json.dumps(before | {"begins": {"train": weights}}))
+        assert words in lead.paragraph(reading.read(run))
+
+
 def evaluation(values, direction="max", **more):
     """Returns one of a figure q, system -> value, the network first."""
     return {

@@ -37,6 +37,29 @@ def tree(seed):
     }
 
 
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        ((), "from nothing"),
+        ((("sketch:ema/painter", "params/painter"), ("sketch:ema/x", "stats/painter")),
+         "painter from stage 'sketch'; critic and head from nothing"),
+        ((("weights:scat-small:params/generator", "params/painter"),
+          ("weights:vgg16", "params/critic/trunk"), ("drawn.safetensors:a", "params/critic/top"),
+          ("weights:vgg19", "frozen/vgg19")),
+         "painter from 'scat-small', which comes with jaxedit; critic from the published weights "
+         "'vgg16' (trunk) and the file drawn.safetensors (top); vgg19 (frozen) from the published "
+         "weights 'vgg19'; head from nothing"),
+        ((("artifact:bank:file:painter", "params/painter"), ("sketch:params/critic",
+           "params/critic"), ("sketch:params/head", "params/head")),
+         "painter from what stage 'bank' built; critic from stage 'sketch'; head from stage "
+         "'sketch'"),
+    ],
+)
+def test_what_a_stage_begins_with_is_said(pairs, words):
+    names = ("painter", "critic", "head")
+    assert starting.described(pairs, names, ("sketch",)) == words
+
+
 def test_averages_follow_from_what_parameters_start_from(method):
     """Prediction prefers the average: it must not stay at random parameters."""
     earlier = {"first": State(0, {"painter": tree(1)})}

@@ -27,14 +27,17 @@ def spend(clock, record):
         clock[0] += 1
 
 
+NETWORKS = {"painter": 20, "critic": 10}
+
+
 def test_seconds_are_apart_and_add_up_over_resumptions(clock, tmp_path):
-    first = summary.StageRecord(8, {"painter": 20, "critic": 10}, 350)
+    first = summary.StageRecord(8, NETWORKS, 350, "from nothing")
     spend(clock, first)
     first.skipped["folder:x"] = {"a.png": "is empty"}
     assert first.to_json()["seconds"] == {"train": 3, "compile": 4, "evaluate": 2, "save": 1}
     kept = json.loads(json.dumps(first.to_json()))
     clock[0] += 1000  # the run is not there for a while
-    second = summary.StageRecord(8, {"painter": 20, "critic": 10}, 350, kept)
+    second = summary.StageRecord(8, NETWORKS, 350, "from nothing", kept)
     assert not second.ran and second.to_json()["seconds"] == kept["seconds"]
     spend(clock, second)
     second.skipped["folder:x"]["b.png"] = "is empty"
@@ -43,10 +46,11 @@ def test_seconds_are_apart_and_add_up_over_resumptions(clock, tmp_path):
     assert found["phases"]["paint"] == {"compile_seconds": 8.0, "flops": 7.0}
     assert found["peak_memory_bytes"] >= kept["peak_memory_bytes"] > 0
 
-    done = summary.StageRecord(8, {"painter": 20, "critic": 10}, 350, kept).to_json()
+    done = summary.StageRecord(8, NETWORKS, 350, "from nothing", kept).to_json()
     summary.write(writer.Writer(tmp_path, active=True), {"one": done, "two": found})
     written = json.loads((tmp_path / "summary.json").read_text())
     assert written["train_seconds"] == 9
+    assert written["begins"] == {"one": "from nothing", "two": "from nothing"}
     assert list(written["skipped"]["two"]["folder:x"]) == ["a.png", "b.png"]
     assert list(written["skipped"]["one"]["folder:x"]) == ["a.png"]
     assert written["compile_seconds"] == {"one/paint": 4.0, "two/paint": 8.0}
