@@ -73,7 +73,8 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Returns the parser of all commands; the one that `argv` names with all its options."""
     parser = argparse.ArgumentParser(
         prog="jaxedit", allow_abbrev=False, description=__doc__.splitlines()[0],
-        epilog="`jaxedit COMMAND --help` explains a command.",
+        epilog="`jaxedit COMMAND --help` explains a command. To begin without any network: "
+        "`jaxedit inpaint photo.jpg mask.png --classical telea --output filled.png`.",
     )
     parser.add_argument("--version", action="version", version=f"jaxedit {jaxedit.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -21,7 +21,7 @@ VERBS = {
     "sweep": ("sweep", "run an ablation and compare its variants"),
     "report": ("page", "write the report of a run, or compare several"),
     "preference": ("preference", "let people compare pictures blindly, count answers"),
-    "doctor": ("doctor", "print what a bug report needs"),
-    "data": ("data", "prepare data"),
-    "bank": ("bank", "keep segments of photographs to paste"),
+    "doctor": ("doctor", "check this installation, print what a bug report needs"),
+    "data": ("data", "pack training data, compose test sets of mattes"),
+    "bank": ("bank", "cut labelled photographs into segments for synthesize to paste"),
 }

@@ -55,8 +55,9 @@ def add(commands) -> None:
         "segments of every class.\n\n"
         "  jaxedit bank inspect streets.bank/ --output streets.html",
     )
-    showing.add_argument("bank", type=pathlib.Path, metavar="BANK")
-    showing.add_argument("--output", type=pathlib.Path, metavar="FILE.html")
+    showing.add_argument("bank", type=pathlib.Path, metavar="BANK", help="the bank's folder")
+    showing.add_argument("--output", type=pathlib.Path, metavar="FILE.html",
+                         help="also write a page with segments of every class")
     showing.add_argument("--per-class", type=int, default=12, metavar="N",
                          help="segments of a class on the page (default: 12)")
     counting.only(showing, "--per-class", lambda a: a.output is not None,
@@ -67,7 +68,7 @@ def add(commands) -> None:
         "withdrawn.\n\n"
         "  jaxedit bank remove streets.bank/ 0001TP_006690",
     )
-    removing.add_argument("bank", type=pathlib.Path, metavar="BANK")
+    removing.add_argument("bank", type=pathlib.Path, metavar="BANK", help="the bank's folder")
     removing.add_argument("images", nargs="+", metavar="IMAGE", help="ids, as `inspect` shows them")
 
 

@@ -68,22 +68,23 @@ def add(commands) -> None:
                         "again, above 0 and up to 1: a little keeps much of it, 1 keeps nothing "
                         "(default: the network's, 0.7 as a rule)")
     parser.add_argument("--guidance", type=float, metavar="NUMBER",
-                        help="how much the prompt counts; 1 is the plain network (default: the "
-                        "network's)")
+                        help="how much the prompt counts, from 0 to 100; 1 is the plain network, "
+                        "7.5 is usual (default: the network's)")
     parser.add_argument("--steps", type=int, metavar="N",
-                        help="of the sampler from noise to picture; of them --strength takes its "
-                        "share (default: the network's)")
+                        help="steps of the sampler from noise to picture, from 1; of them "
+                        "--strength takes its share (default: the network's)")
     parser.add_argument("--negative-prompt", default="", metavar="TEXT",
-                        help="what to lead away from")
+                        help="what the result should not show (default: nothing)")
     parser.add_argument("--start", choices=("noise", "ddim"), default="noise",
                         help="start from the photo with noise, as in training, or from its "
-                        "inversion, which keeps more of it at a guidance up to 3")
+                        "inversion, which keeps more of it at a guidance up to 3 (default: noise)")
     parser.add_argument("--caption", default="", metavar="TEXT",
-                        help="with --start ddim: what the photo shows")
+                        help="with --start ddim: what the photo shows (default: nothing is said)")
     parser.add_argument("--seed", type=int, default=0, metavar="N",
-                        help="of the noise, of the first result (default: 0)")
+                        help="of the noise of the first result (default: 0)")
     parser.add_argument("--variants", type=int, default=1, metavar="N",
-                        help="so many results, OUT-1 and on, each of the next seed")
+                        help="so many results, from 1 (default: 1), OUT-1 and on, each of the "
+                        "next seed")
     parser.add_argument("--context", type=int, metavar="PIXELS",
                         help="what the network sees around the mask (default: half of its longer "
                         "side, and as much as the network was trained with)")
@@ -91,8 +92,8 @@ def add(commands) -> None:
                         help="longest side of what the network sees; larger parts are scaled down "
                         "(default: one and a half times what it was trained on)")
     parser.add_argument("--feather", type=int, default=views.FEATHER, metavar="PIXELS",
-                        help="over which the edit comes in, from the mask's rim inwards (default: "
-                        f"{views.FEATHER})")
+                        help="pixels over which the edit comes in, from the mask's rim inwards "
+                        f"(default: {views.FEATHER})")
     parser.add_argument("--whole", action="store_true",
                         help="show the network the whole photo and write what it returns, "
                         "outside of the mask too")
@@ -100,7 +101,8 @@ def add(commands) -> None:
                         help="also write photo, mask and results side by side, .png; a folder "
                         "where PHOTO is one")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32",
-                        help="with --weights of a Stable Diffusion: what its UNet computes in")
+                        help="with --weights of a Stable Diffusion: what its UNet computes in "
+                        "(default: float32; bfloat16 takes less memory)")
     network.add_file_options(parser, "an eighth of the network's training pictures")
     _say_what_counts(parser)
 

@@ -42,7 +42,8 @@ def add(commands) -> None:
         "      --set words=world\n"
         "  jaxedit iedit-data --pairs mine.jsonl --output pairs/ --segmenter clipseg-rd64-refined/",
     )
-    parser.add_argument("source", metavar="SOURCE", nargs="?", help="folder or data source")
+    parser.add_argument("source", metavar="SOURCE", nargs="?",
+                        help="a folder of pictures with captions, or a data source")
     command.add_output(parser, "a new folder", "DIR")
     parser.add_argument("--pairs", type=pathlib.Path, metavar="FILE",
                         help="your own before/after pairs in the place of SOURCE: JSON lines or "
@@ -50,13 +51,16 @@ def add(commands) -> None:
                         "added, mask_source, mask_target")
     parser.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY",
                         help="a run that trained towers and segmenter (configs/iedit.py:segmenter)")
-    parser.add_argument("--towers", type=pathlib.Path, metavar="FOLDER", help="of a CLIP")
-    parser.add_argument("--segmenter", type=pathlib.Path, metavar="FOLDER", help="of a CLIPSeg")
+    parser.add_argument("--towers", type=pathlib.Path, metavar="FOLDER",
+                        help="a CLIP as published, which compares pictures and texts")
+    parser.add_argument("--segmenter", type=pathlib.Path, metavar="FOLDER",
+                        help="a CLIPSeg as published, which finds what a word names")
     parser.add_argument("--size", type=int, metavar="PIXELS",
                         help=f"side of the stored pictures (default: the run's, else {_SIDE})")
     parser.add_argument("--split", choices=("train", "eval", "all"), default="all",
                         help="a part of SOURCE alone (default: all)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the edit prompts")
+    parser.add_argument("--seed", type=int, default=0, metavar="N",
+                        help="of the words that are drawn for the prompts (default: 0)")
     parser.add_argument("--set", action="append", default=[], metavar="RULE=VALUE", dest="rules",
                         help="a rule, such as words=mine.json, captioner=MODULE:FUNCTION, "
                         "append=0.1, cos_img=(0.5,0.9) or area=(0.02,0.6); may be given again. An "

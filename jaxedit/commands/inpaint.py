@@ -36,9 +36,9 @@ def add(commands) -> None:
         "and shape; of a large one the network sees crops around the hole, at full resolution up\n"
         "to --resolution. In a PNG every pixel outside the hole comes back as it was; EXIF,\n"
         "colour profile and transparency are kept.\n\n"
+        "  jaxedit inpaint photo.jpg mask.png --classical telea --output result.png\n"
         "  jaxedit inpaint photo.jpg mask.png --run runs/scat-demo --output result.png\n"
         "  jaxedit inpaint photos/ masks/ --weights scat-places2 --output results/\n"
-        "  jaxedit inpaint photo.jpg mask.png --classical telea --output result.png\n"
         "  jaxedit inpaint cut.png --mask-from alpha --run runs/scat-demo --output result.png",
     )
     parser.add_argument("photo", type=pathlib.Path, metavar="PHOTO",
@@ -57,10 +57,10 @@ def add(commands) -> None:
     parser.add_argument("--resize-mask", action="store_true",
                         help="scale a mask of another size to the photo's")
     parser.add_argument("--grow", type=int, default=0, metavar="PIXELS",
-                        help="widen the hole by this much on every side; most masks are drawn a "
-                        "little too narrow")
+                        help="widen the hole by this much on every side (default: 0); most masks "
+                        "are drawn a little too narrow")
     parser.add_argument("--shrink", type=int, default=0, metavar="PIXELS",
-                        help="narrow the hole by this much")
+                        help="narrow the hole by this much on every side (default: 0)")
     parser.add_argument("--feather", type=int, default=0, metavar="PIXELS",
                         help="fade from what is filled in to the photo over this much around the "
                         "hole, whose pixels change then (default: 0, none of them does)")
@@ -71,8 +71,8 @@ def add(commands) -> None:
     parser.add_argument("--resolution", type=int, metavar="PIXELS",
                         help="longest side of what the network sees at once; a larger part of the "
                         f"hole is filled in tiles (default: four times what the "
-                        f"network was trained on, at most {crops.RESOLUTION}); less takes less "
-                        "memory")
+                        f"network was trained on, at most {crops.RESOLUTION}; at least "
+                        f"{_SMALLEST_RESOLUTION}); less takes less memory")
     parser.add_argument("--save-suspicion", type=pathlib.Path, metavar="PATH",
                         help="also write what the network's own discriminator takes for filled "
                         "in, a grey .png, white where it is sure; a folder where PHOTO is one. Of "

@@ -60,8 +60,8 @@ def add(commands) -> None:
     parser.add_argument("--directions", type=pathlib.Path, metavar="FILE",
                         help="of `jaxedit directions` (default: those that the run has found)")
     parser.add_argument("--refine", type=int, default=0, metavar="N",
-                        help="bring the codes closer to the picture by N steps of optimisation: "
-                        "more alike, less editable")
+                        help="bring the codes closer to the picture by N steps of optimisation "
+                        "(default: 0): more alike, less editable")
     parser.add_argument("--keep", type=pathlib.Path, metavar="FILE",
                         help="keep the inversion in FILE (.safetensors), and use it if it is there "
                         "already and is that of this picture; a folder where FACE is one")

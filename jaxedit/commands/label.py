@@ -37,22 +37,23 @@ def add(commands) -> None:
         commands, "label", main, "say of every pixel of photographs what it shows",
         "Writes a label map of the photo's size, a palette PNG whose indices are the classes, and\n"
         "beside it NAME-preview.png, to look at, and NAME-classes.json, which names the classes\n"
-        "(classes.json where PHOTOS is a folder). A folder with photos in images/, their maps in\n"
+        "(classes.json where PHOTO is a folder). A folder with photos in images/, their maps in\n"
         "labels/ and that classes.json is a data set: folder:PATH.\n\n"
+        "  jaxedit label photo.jpg --output labels.png\n"
         "  jaxedit label photo.jpg --run runs/segmentation-demo --output labels.png\n"
         "  jaxedit label images/ --run runs/segmentation-camvid --output labels/",
     )
-    parser.add_argument("photo", type=pathlib.Path, metavar="PHOTOS",
+    parser.add_argument("photo", type=pathlib.Path, metavar="PHOTO",
                         help="an image, or a folder of images")
     network.add_options(parser, ())
-    command.add_output(parser, "the label map, .png; a folder where PHOTOS is one")
+    command.add_output(parser, "the label map, .png; a folder where PHOTO is one")
     parser.add_argument("--side", type=int, metavar="PIXELS",
                         help="scale a photo so that its shorter side has this many pixels before "
-                        "it is judged; the map has the photo's own size again (default: as in "
-                        "training; 0 never scales)")
+                        f"it is judged, at least {SMALLEST}, or 0, which never scales; the map has "
+                        "the photo's own size again (default: as in training)")
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("--skip-existing", action="store_true",
-                        help="leave out photos whose results exist")
+                        help="leave photos alone whose results exist, to go on with a folder")
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -56,13 +56,15 @@ def add(commands) -> None:
                         help="an image, or a folder of images")
     companion = parser.add_mutually_exclusive_group()
     companion.add_argument("--trimap", type=pathlib.Path, metavar="T",
-                           help="its trimap, or a folder of trimaps with the photos' names")
+                           help="its trimap, of the photo's size, or a folder of trimaps with the "
+                           "photos' names")
     companion.add_argument("--mask", type=pathlib.Path, metavar="COARSE",
-                           help="a coarse mask of the subject, or a folder of masks")
+                           help="a coarse mask, of the photo's size, white on the subject, or a "
+                           "folder of masks with the photos' names")
     companion.add_argument("--box", metavar="X,Y,W,H",
-                           help="a box around the subject, left, top, width and height in pixels, "
-                           "in which GrabCut makes the coarse mask; with none of the three the "
-                           "subject fills the photo")
+                           help="a box around the subject: left, top, width and height in pixels, "
+                           "such as 120,40,300,500; in it GrabCut, which goes by colours, makes "
+                           "the coarse mask. With none of the three it looks in the whole photo")
     network.add_options(parser, CLASSICAL)
     command.add_output(parser, "the result, .png (.jpg too with --background); a folder where "
                        "PHOTO is one")
@@ -77,17 +79,21 @@ def add(commands) -> None:
                         "instead of estimating the subject's; what is transparent stays in the "
                         "file")
     parser.add_argument("--trimap-width", type=float, metavar="SHARE",
-                        help="with --mask: width of the unknown band as share of the subject's "
-                        "size (default: 0.02); a third of it lies inside of the mask")
+                        help="without --trimap: width of the unknown band as a share of the "
+                        "subject's size (default: 0.02); a third of it lies inside of the mask")
     parser.add_argument("--save-trimap", type=pathlib.Path, metavar="PATH",
-                        help="with --mask: keep the trimap; a folder where PHOTO is one")
+                        help="without --trimap: write the trimap that was made too, .png; a "
+                        "folder where PHOTO is one")
     parser.add_argument("--round-trimap", action="store_true",
-                        help="accept trimaps of other values: below 85 is background, from 170 "
-                        "foreground, unknown between")
+                        help="with --trimap: accept other values than 0, 128 and 255: below 85 is "
+                        "background, from 170 foreground, unknown between")
     parser.add_argument("--tile", type=int, metavar="PIXELS",
-                        help="compute in tiles of this side; 0 never does (default: 1024 for "
-                        "photos of more than 2 megapixels)")
-    network.add_common_options(parser)
+                        help="compute in tiles of this side, at least 128; 0 never does (default: "
+                        "1024 for photos of more than 2 megapixels, else 0; 0 with --classical)")
+    network.add_common_options(
+        parser, bucket="few lengths, 64, 128, 192, 256, 384, 512, 768 and so on; where a network "
+        "has a padding of its own, no more than that",
+    )
     counting.only(parser, "--trimap-width --save-trimap", lambda a: a.trimap is None,
                   "is about the trimap that is made from a mask; leave it out with --trimap.")
     counting.only(parser, "--round-trimap", lambda a: a.trimap is not None,

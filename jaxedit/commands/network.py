@@ -18,21 +18,26 @@ BEST = (
 
 def add_options(
     parser: argparse.ArgumentParser, classical: Sequence[str],
-    weights: str = "published weights, see `jaxedit weights list`",
+    weights: str = "weights by name, published ones or those that come with jaxedit: `jaxedit "
+    "weights list` shows them",
 ) -> None:
     """Adds the choice of what does the work: a run, published weights or a classical method.
 
     `classical` are the names of such methods; a verb that has none gives none. `weights` says what
     its --weights may be.
     """
-    network = parser.add_mutually_exclusive_group()
+    group = parser.add_argument_group(
+        "what does the work, one of", None if classical else "(default: what comes with jaxedit "
+        "for this, where anything does)",
+    )
+    network = group.add_mutually_exclusive_group()
     network.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY",
-                         help="the folder of a training: --workdir of `jaxedit train`, by default "
-                         "runs/CONFIG-PRESET")
+                         help="a network of your own: the folder of a training, --workdir of "
+                         "`jaxedit train`, which is runs/CONFIG-PRESET where none was named")
     network.add_argument("--weights", metavar="NAME", help=weights)
     if classical:
         network.add_argument("--classical", choices=classical,
-                             help="a method that has learned nothing, to compare with")
+                             help="a classical method, which needs no network and no training")
     parser.set_defaults(classical=None, has_classical=bool(classical))
     parser.add_argument("--step", metavar="STEP",
                         help=f"with --run: {BEST}")
@@ -44,12 +49,12 @@ def add_options(
 def add_trust(parser: argparse.ArgumentParser, prefix: str = "") -> None:
     """Adds what a run of somebody else's may need, see `readers.load_run`; `prefix` of the help."""
     parser.add_argument("--trust-run-code", action="store_true",
-                        help=f"{prefix}compute with a method that is no part of jaxedit also "
-                        "where the run was trained by somebody else, whose code that is")
+                        help=f"{prefix}go on where a run of somebody else's brings a method of "
+                        "its own: their code then runs on this machine")
 
 
-def add_common_options(parser: argparse.ArgumentParser) -> None:
-    add_file_options(parser)
+def add_common_options(parser: argparse.ArgumentParser, **bucket: str) -> None:
+    add_file_options(parser, **bucket)
     parser.add_argument("--compare", type=pathlib.Path, metavar="SHEET",
                         help="also write a picture that shows the result beside those of the "
                         "classical methods, .png; a folder where PHOTO is one")
@@ -57,8 +62,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 def add_file_options(
     parser: argparse.ArgumentParser,
-    bucket: str = "few sizes, each at most half as long again as the last; with a matting network "
-    "no more than it was measured with",
+    bucket: str = "few lengths, 64, 128, 192, 256, 384, 512, 768 and so on",
 ) -> None:
     """Adds what every verb on photographs and folders of them has; `bucket` is that by default."""
     parser.add_argument("--overwrite", action="store_true",
@@ -66,10 +70,10 @@ def add_file_options(
     parser.add_argument("--skip-existing", action="store_true",
                         help="leave photos alone whose results exist, to go on with a folder")
     parser.add_argument("--bucket", type=int, metavar="PIXELS",
-                        help="the sides of what the network sees are padded to multiples of this "
-                        "(and cut again). Every padded size is compiled once: small multiples "
-                        "compute less, large ones compile less for a folder of many sizes "
-                        f"(default: {bucket})")
+                        help="pad what the network sees to sides that are multiples of this, from "
+                        "1, and cut the padding off again. A program is compiled for every padded "
+                        "size: small multiples compute less, large ones compile less often in a "
+                        f"folder of many sizes (default: {bucket})")
 
 
 def check(arguments: argparse.Namespace, task: str) -> None:

@@ -46,21 +46,26 @@ def add(commands) -> None:
         "Pictures of the same file name belong together.",
     )
     sheet.add_argument("systems", nargs="+", metavar="NAME=FOLDER", help="two systems or more")
-    sheet.add_argument("--output", type=pathlib.Path, required=True, metavar="FILE.html")
+    sheet.add_argument("--output", type=pathlib.Path, required=True, metavar="FILE.html",
+                       help="the page for the judges; its key, FILE.key.json, is written beside it")
     sheet.add_argument("--reference", type=pathlib.Path, metavar="FOLDER",
                        help="what the pictures were made from, shown above each pair")
-    sheet.add_argument("--question", default="Which picture looks more realistic?", metavar="TEXT")
+    sheet.add_argument("--question", default="Which picture looks more realistic?", metavar="TEXT",
+                       help="what judges are asked (default: %(default)s)")
     sheet.add_argument("--count", type=int, default=0, metavar="N",
-                       help="questions, drawn at random (default: every pair of every picture)")
-    sheet.add_argument("--seed", type=int, default=0, metavar="N", help="of order and sides")
+                       help="questions, drawn at random (default: 0, every pair of every picture)")
+    sheet.add_argument("--seed", type=int, default=0, metavar="N",
+                       help="of the order and the sides that are drawn (default: 0)")
     sheet.add_argument("--overwrite", action="store_true",
                        help="replace a page and its key that exist")
     tally = command.add(
         actions, "tally", count, "count the answers of judges",
         "Prints each pair's share of preferences with its 95 % interval.",
     )
-    tally.add_argument("key", type=pathlib.Path, metavar="KEY.json")
-    tally.add_argument("answers", nargs="+", type=pathlib.Path, metavar="ANSWERS.json")
+    tally.add_argument("key", type=pathlib.Path, metavar="KEY.json",
+                       help="what `sheet` wrote beside its page")
+    tally.add_argument("answers", nargs="+", type=pathlib.Path, metavar="ANSWERS.json",
+                       help="the files that judges saved, one or more")
 
 
 def write_pictures(arguments: argparse.Namespace) -> int:

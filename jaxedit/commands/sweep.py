@@ -49,7 +49,9 @@ def add(commands) -> None:
                         help="the sweep directory (default: runs/<file>[-<set>])")
     parser.add_argument("--only", action="append", default=[], metavar="NAME",
                         help="only this variant; may be given several times")
-    parser.add_argument("--seeds", type=int, metavar="N", help="the number of seeds")
+    parser.add_argument("--seeds", type=int, metavar="N",
+                        help="seeds of each variant, from 1; more than the file names count on "
+                        "from its last (default: the file's)")
     parser.add_argument("--verbose", action="store_true",
                         help="show what the runs print instead of keeping it in log files")
     parser.add_argument("--list", action="store_true",

@@ -35,36 +35,41 @@ def add(commands) -> None:
     """Adds the parser of `jaxedit synthesize`."""
     parser = command.add(
         commands, "synthesize", main, "turn label maps into photographs",
-        "LABELS is a PNG whose values, palette indices or colours are the classes of the run's\n"
-        "memory bank. It is scaled to the size of the result by its nearest pixels. Beside\n"
-        "OUT.png, OUT.donors.json names the photograph and licence behind every pasted segment.\n"
-        "A colour profile that all of these photographs have is the result's.\n\n"
+        "Looks up a segment for every part of LABELS in a memory bank of labelled photographs,\n"
+        "pastes them, and lets a network paint over that canvas. LABELS is a PNG (or .npy) whose\n"
+        "values, palette indices or colours are the classes of the bank; it is scaled to the size\n"
+        "of the result by its nearest pixels. Beside OUT.png, OUT.donors.json names photograph\n"
+        "and licence behind every pasted segment. A colour profile that all of these photographs\n"
+        "have is the result's.\n\n"
+        "  jaxedit synthesize labels.png --bank scenes.bank --output photo.png\n"
         "  jaxedit synthesize labels.png --run runs/sims-demo --output photo.png\n"
         "  jaxedit synthesize labels.png --run runs/sims-demo --variants 4 --output photo.png\n"
         "  jaxedit synthesize labels.png --run runs/cityscapes --size 1024x512 --output photo.png\n"
         "  jaxedit synthesize labels/ --run runs/sims-demo --bank mine/ --output photos/\n"
-        "  jaxedit synthesize labels.png --bank scenes.bank --output photo.png\n"
         "  jaxedit synthesize labels.png --bank mine/ --canvas-only --output collage.png",
     )
     parser.add_argument("labels", type=pathlib.Path, metavar="LABELS",
                         help="a label map, or a folder of them")
     parser.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY",
-                        help="the folder of a training, --workdir of `jaxedit train` (default: the "
-                        "networks that come with jaxedit, with --bank)")
+                        help="networks of your own: the folder of a training, --workdir of "
+                        "`jaxedit train` (default: those that come with jaxedit; they want a "
+                        "--bank of the embedded scenes)")
     network.add_trust(parser, "with --run: ")
     parser.add_argument("--bank", type=pathlib.Path, metavar="DIRECTORY",
-                        help="of `jaxedit bank build`: segments of photographs to paste. With "
-                        "--run in place of the run's own, of the same classes; without --run the "
-                        "networks that come with jaxedit paint")
+                        help="the segments to paste, a folder that `jaxedit bank build` made "
+                        "(default: the run's own); of the classes that the networks know")
     parser.add_argument("--stage", metavar="NAME",
                         help="of a run that trained from coarse to fine, the stage whose network "
                         "paints (default: the last one that was trained)")
     parser.add_argument("--size", metavar="WxH",
-                        help="pixels of the result (default: of the stage's training pictures; "
-                        "with --bank, of its colours); names the stage of that size too")
+                        help="pixels of the result, of 16 to 8192 a side, such as 1024x512 "
+                        "(default: of the stage's training pictures; with --bank, of its "
+                        "colours); names the stage of that size too. A program is compiled for "
+                        "every size, to the network's multiple: more padding would change the "
+                        "whole picture")
     parser.add_argument("--variants", type=int, default=1, metavar="N",
-                        help="so many different results; from the second on donors are drawn "
-                        "among the best instead of taking the best")
+                        help="so many different results, from 1 (default: 1), OUT-1 and on; from "
+                        "the second on donors are drawn among the best instead of taking the best")
     parser.add_argument("--donor", action="append", metavar="IMAGE",
                         help="take segments of this picture of the bank only: its style; may be "
                         "given several times")
@@ -82,7 +87,8 @@ def add(commands) -> None:
     parser.add_argument("--canvas-only", action="store_true",
                         help="paste segments, whole, and let no network paint: for banks of any "
                         "classes")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of --variants")
+    parser.add_argument("--seed", type=int, default=0, metavar="N",
+                        help="of what is drawn: other numbers give other --variants (default: 0)")
     command.add_output(parser, "the result, .png; a folder where LABELS is one")
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     counting.only(parser, "--stage --save-canvas", lambda a: not a.canvas_only,

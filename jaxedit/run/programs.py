@@ -20,7 +20,7 @@ from jax import monitoring
 from jaxedit.host import native_log
 from jaxedit.report import wording
 
-PATIENCE = 2.0  # seconds without an answer of the cache, after which a program is being compiled
+PATIENCE = 5.0  # seconds without an answer of the cache: then it is taken not to have the program
 ON_A_TERMINAL, ELSEWHERE = 30.0, 60.0  # seconds between two signs of life
 _LOOK = 0.25  # seconds between two looks at the clock
 

@@ -33,10 +33,10 @@ def test_what_is_compiled_is_announced_and_gives_a_sign_of_life(monkeypatch):
     watch = programs.Watch("'paint' for 64 x 48 pixels", 100.0, every=30.0)
     assert watch.due(105.0) is None, "it is traced still"
     watch.asked = 105.0
-    assert watch.due(106.5) is None, "the cache may have it"
-    assert watch.due(107.0) == "compiling 'paint' for 64 x 48 pixels"
-    assert watch.due(136.0) is None
-    assert watch.due(137.0) == "'paint' for 64 x 48 pixels: still compiling, 37.0 s so far"
+    assert watch.due(109.9) is None, "the cache may have it"
+    assert watch.due(110.0) == "compiling 'paint' for 64 x 48 pixels"
+    assert watch.due(139.9) is None
+    assert watch.due(140.0) == "'paint' for 64 x 48 pixels: still compiling, 40.0 s so far"
     watch.asked = None
     assert watch.due(220.0) == "'paint' for 64 x 48 pixels: still under way, 2 min 00 s so far"
     assert watch.over(121.04, False) == "'paint' for 64 x 48 pixels: compiled in 121.0 s"
@@ -47,7 +47,7 @@ def test_what_is_ready_soon_is_quiet_and_what_is_traced_long_is_not(monkeypatch)
     monkeypatch.setattr(programs, "_explained", [True])
     watch = programs.Watch("x", 100.0, every=60.0)
     watch.asked = 101.0
-    assert watch.due(102.9) is None
+    assert watch.due(105.9) is None
     watch.asked = None  # the cache has answered
     assert watch.due(159.0) is None and watch.over(59.0, True) is None
     assert watch.due(160.0) == "preparing x: 1 min 00 s so far"
