@@ -3,6 +3,7 @@
     import jaxedit
     jaxedit.inpaint(photo, mask, run="runs/mine")
     jaxedit.matte(photo, mask=coarse, classical="closed-form")
+    jaxedit.label(photo)
     jaxedit.synthesize(labels, bank="scenes.bank")
     jaxedit.edit(photo, "a red hat", mask=hat, run="runs/mine")
     jaxedit.invert(face, run="runs/mine", edits={"smile": 2})
@@ -14,7 +15,7 @@ JAX above all, is imported before the first call.
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["edit", "inpaint", "invert", "matte", "synthesize"]
+__all__ = ["edit", "inpaint", "invert", "label", "matte", "synthesize"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from jaxedit import cli
 from jaxedit.apply import in_memory, photograph
@@ -28,6 +29,7 @@ from jaxedit.commands import command, counting, edit_network, holes, network, py
 from jaxedit.commands import edit as edit_verb
 from jaxedit.commands import inpaint as inpaint_verb
 from jaxedit.commands import invert as invert_verb
+from jaxedit.commands import label as label_verb
 from jaxedit.commands import matte as matte_verb
 from jaxedit.commands import synthesize as synthesize_verb
 from jaxedit.commands.edit_options import Options as EditOptions
@@ -43,7 +45,7 @@ _ARGUMENTS = frozenset((
     "shrink", "feather", "background", "alpha_only", "premultiplied", "keep_colours",
     "trimap_width", "tile", "bank", "seed", "donor", "licence", "prompt", "region", "segmenter",
     "tokenizer", "negative", "caption", "strength", "guidance", "steps", "start", "whole", "edits",
-    "directions", "refine",
+    "directions", "refine", "side",
 ))  # fmt: skip
 _in_python = functools.partial(python_words.translated, arguments=_ARGUMENTS)
 
@@ -150,6 +152,33 @@ def matte(
             in_memory.photograph_of(background), "The background", _tell
         )
     return in_memory.like(image, matte_verb.render(photo, alpha, behind, options))
+
+
+@_in_python
+def label(
+    image: Picture, *, run: Path | None = None, weights: str | None = None,
+    step: int | str | None = None, side: int | None = None,
+) -> Picture:
+    """Returns the label map of a picture, of its size: of an array uint8 (H, W), the numbers of the
+    classes; of a PIL image a palette image, whose indices they are.
+
+    Args:
+      image: any size.
+      run, weights, step: as in `inpaint`.
+      side: what the shorter side is scaled to before it is judged, in pixels; 0 never scales, None
+        is that of training.
+
+    Raises:
+      UserError: a tiny picture, a side that is none, no such network.
+    """
+    label_verb.check_side(side)
+    _heed("label", run=run, step=step)
+    photo = in_memory.photograph_of(image)
+    label_verb.check_size(photo, "The picture")
+    applier = _applier("label", _text(run), weights, None, _text(step))
+    classes, scaled = label_verb.described(applier, side)
+    found, _ = label_verb.estimate(applier, photo, scaled)
+    return classes.to_png(found) if isinstance(image, Image.Image) else found.astype(np.uint8)
 
 
 @_in_python
@@ -305,12 +334,12 @@ def _applier(
     """Returns what does the work, chosen as the verbs choose it."""
     if sum(name is not None for name in (run, weights, classical)) > 1:
         raise UserError("Name one of run, weights and classical.")
-    verb = {"inpaint": inpaint_verb, "matte": matte_verb}[task]
+    verb = {"inpaint": inpaint_verb, "matte": matte_verb, "label": label_verb}[task]
     if classical is not None:
         check_choice("classical", classical, verb.CLASSICAL)
     arguments = argparse.Namespace(
         run=None if run is None else pathlib.Path(run), weights=weights, classical=classical,
-        step=step, trust_run_code=False, bucket=None, has_classical=True,
+        step=step, trust_run_code=False, bucket=None, has_classical=bool(verb.CLASSICAL),
     )
     network.check(arguments, task)
     return network.load_applier(arguments, task, verb.solver)

@@ -12,7 +12,7 @@ from PIL import Image
 
 import jaxedit
 from jaxedit import api, cli
-from jaxedit.commands import python_words
+from jaxedit.commands import label, python_words
 from jaxedit.data import sources
 from jaxedit.errors import UserError
 from jaxedit.run import train
@@ -52,6 +52,25 @@ def test_nothing_heavy_is_imported_before_the_first_call():
     assert found.stdout.strip() == "[]"
     with pytest.raises(AttributeError, match="paint"):
         jaxedit.paint  # noqa: B018
+
+
+def test_labels_are_those_of_the_verb(pair, monkeypatch, tmp_path):
+    """With the network that ships, whose program alone is another: what it says is made up."""
+    def estimate(applier, photo, side):
+        assert side == 64 and applier.task.outputs.keys() >= {"label"}
+        return (np.arange(64 * 64).reshape(photo.size) % 15).astype(np.int32), 0.5
+
+    monkeypatch.setattr(label, "estimate", estimate)
+    photo = pair[0]
+    result = jaxedit.label(photo)
+    assert result.dtype == np.uint8 and result.shape == (64, 64)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    words = ["label", str(tmp_path / "photo.png"), "--output", str(tmp_path / "out.png")]
+    assert cli.main(words) == 0
+    verb, image = Image.open(tmp_path / "out.png"), jaxedit.label(Image.fromarray(photo))
+    assert image.mode == verb.mode == "P" and image.getpalette() == verb.getpalette()
+    for one in (verb, image):
+        np.testing.assert_array_equal(np.asarray(one), result)
 
 
 def test_inpainting_is_that_of_the_verb(pair, tmp_path):
@@ -140,6 +159,9 @@ def test_a_trimap_and_a_background(pair):
     (lambda p, m: jaxedit.matte(p, trimap=p[..., 0], classical="knn"), "given holds"),
     (lambda p, m: jaxedit.matte(p, trimap=m, classical="knn"), "unknown"),
     (lambda p, m: jaxedit.matte(p[:31], trimap=m[:31], classical="knn"), "matting needs 32"),
+    (lambda p, m: jaxedit.label(p, side=3), "side is 3; expected 0"),
+    (lambda p, m: jaxedit.label(p[:9]), "The picture has 64 x 9 pixels; labelling needs 16"),
+    (lambda p, m: jaxedit.label(p, run="nowhere"), "no run directory"),
     (lambda p, m: jaxedit.synthesize(p, run="nowhere"), "whole numbers"),
     (lambda p, m: jaxedit.synthesize(m.astype(int), run="nowhere", seed=-1), "seed is -1"),
     (lambda p, m: jaxedit.synthesize(m.astype(int), run="nowhere", licence=[]), "one name"),
@@ -191,7 +213,8 @@ def test_messages_name_arguments_and_leave_commands_alone():
 
 def test_every_argument_has_a_name_that_messages_use():
     """What the functions take, but for pictures, numbers of pictures and texts of their own."""
-    taken = {name for verb in (api.inpaint, api.matte, api.synthesize, api.edit, api.invert)
+    taken = {name for verb in (api.inpaint, api.matte, api.label, api.synthesize, api.edit,
+                              api.invert)
              for name in inspect.signature(verb).parameters}
     taken |= {field.name for field in dataclasses.fields(api.EditOptions)}
     assert taken - {"image", "labels", "options", "variants"} == api._ARGUMENTS

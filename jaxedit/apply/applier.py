@@ -41,6 +41,7 @@ class Applier:
     Attributes:
       task: what goes in and comes out.
       method: whose task it is; None where it is no `Method` but published weights.
+      name: of the task, for messages; "" where `predict` is all there is.
       compilations: (padded height, padded width) of the first picture that goes in, of every
         program compiled so far; None where no picture does.
     """
@@ -76,6 +77,7 @@ class Applier:
             bucket = padding.COARSE if task.margin is None else 1
         self.task = task
         self.method: Method | None = None
+        self.name = ""
         self._predict = jax.jit(predict)
         self._device = jax.local_devices()[0]
         self._variables = jax.device_put(variables, self._device)
@@ -145,7 +147,8 @@ class Applier:
         key = (size, *((name, a.shape, str(a.dtype)) for name, a in sorted(batch.items())))
         if key not in self._compiled:
             started = time.perf_counter()
-            what = "the network" + ("" if size is None else f" for {size[1]} x {size[0]} pixels")
+            what = "the network" + (f" ({self.name})" if self.name else "")
+            what += "" if size is None else f" for {size[1]} x {size[0]} pixels"
             watched = programs.watched(what, self._say)
             with self._convolutions(), platforms.here_alone(), watched as watch:
                 compiled, facts = sharding.compile_and_describe(
@@ -285,5 +288,5 @@ def _of_method(
         )
     predict = functools.partial(method.predict, task=task)
     applier = Applier(predict, state, method.tasks[task], **options)
-    applier.method = method
+    applier.method, applier.name = method, task
     return applier

@@ -20,6 +20,7 @@ from jaxedit.apply import batch_files, photograph
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, network
+from jaxedit.commands.holes import is_whole
 from jaxedit.data import transforms
 from jaxedit.data.classes import Classes
 from jaxedit.errors import UserError
@@ -28,6 +29,7 @@ from jaxedit.host import atomic, levels
 CLASSES = "classes.json"
 PREVIEW = "-preview"
 SMALLEST = 16  # pixels, of a photo's shorter side
+CLASSICAL = ()  # no method labels without having learned
 _ROW = 16  # pixels of a line of the legend
 
 
@@ -45,7 +47,7 @@ def add(commands) -> None:
     )
     parser.add_argument("photo", type=pathlib.Path, metavar="PHOTO",
                         help="an image, or a folder of images")
-    network.add_options(parser, ())
+    network.add_options(parser, CLASSICAL)
     command.add_output(parser, "the label map, .png; a folder where PHOTO is one")
     parser.add_argument("--side", type=int, metavar="PIXELS",
                         help="scale a photo so that its shorter side has this many pixels before "
@@ -61,10 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
     command.need_output(arguments)
     arguments.bucket = None
     network.check(arguments, "label")
-    if arguments.side is not None and arguments.side != 0 and arguments.side < SMALLEST:
-        raise UserError(
-            f"--side {arguments.side}: expected 0 (never scale), or at least {SMALLEST} pixels."
-        )
+    check_side(arguments.side)
     of_folder = arguments.photo.is_dir()
     jobs = collect(
         arguments.photo, arguments.output, overwrite=arguments.overwrite,
@@ -75,7 +74,7 @@ def main(arguments: argparse.Namespace) -> int:
     place = arguments.output / CLASSES if of_folder else place
 
     def load() -> tuple[Callable, Classes, int]:
-        applier = network.load_applier(arguments, "label", _no_classical)
+        applier = network.load_applier(arguments, "label", solver)
         classes, side = described(applier, arguments.side)
         write_classes(place, classes, overwrite=arguments.overwrite)
         command.tell(f"{place} names the classes")
@@ -96,6 +95,23 @@ def collect(
     for job in jobs:
         batch_files.check_output(preview_path(job), inputs, overwrite, photograph.PNG)
     return jobs
+
+
+def check_side(side: object) -> None:
+    """Raises UserError where --side is no number of pixels."""
+    if side is not None and side != 0 and not is_whole(side, SMALLEST):
+        raise UserError(
+            f"--side is {side!r}; expected 0 (never scale), or at least {SMALLEST} pixels."
+        )
+
+
+def check_size(photo: Photograph, name: str) -> None:
+    """Raises UserError where a photo, which the message calls `name`, is too small."""
+    if min(photo.size) < SMALLEST:
+        raise UserError(
+            f"{name} has {photo.size[1]} x {photo.size[0]} pixels; labelling needs {SMALLEST} on "
+            "each side. Use a larger version of it."
+        )
 
 
 def described(applier: Any, side: int | None) -> tuple[Classes, int]:
@@ -141,11 +157,7 @@ def run(
 
     def read(job: Job) -> Photograph:
         photo = photograph.read(job.photo)
-        if min(photo.size) < SMALLEST:
-            raise UserError(
-                f"The photo {job.photo} has {photo.size[1]} x {photo.size[0]} pixels; labelling "
-                f"needs {SMALLEST} on each side. Use a larger version of it."
-            )
+        check_size(photo, f"The photo {job.photo}")
         return photo
 
     def finish(loaded: tuple[Callable, Classes, int], job: Job, photo: Photograph) -> str:
@@ -211,5 +223,5 @@ def _save(path: pathlib.Path, image: Image.Image) -> None:
         image.save(temporary, "PNG")
 
 
-def _no_classical(name: str) -> Callable:
+def solver(name: str) -> Callable:
     raise UserError(f"There is no classical method {name!r} of labelling.")
