@@ -54,7 +54,11 @@ def chart(
         colour = COLOURS[index % len(COLOURS)]
         data += _line(name, thin(_series(points)), colour, "dash" if name in dashed else "solid")
     finite = [y for points in lines.values() for _, y in points if math.isfinite(y)]
-    return {"title": title, "data": data, "layout": _layout(x_label, "", list(lines), view(finite))}
+    layout = _layout(x_label, "", list(lines), view(finite))
+    places = {x for points in lines.values() for x, _ in points}
+    if len(places) == 1 and (only := places.pop()) > 0:
+        layout["xaxis"]["range"] = [0, 1.1 * only]  # Plotly's own would show a unit around it
+    return {"title": title, "data": data, "layout": layout}
 
 
 def labelled(curve: Mapping[str, Any]) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def _facts_of(run: reading.Run) -> dict[str, Any]:
         times = _times(run)
     return {
         "name": run.name,
-        "lead": lead.paragraph(run),
+        "lead": _unbroken(lead.paragraph(run)),
         "tiles": tiles,
         "artifacts": artifacts,
         "times": times,
@@ -127,6 +127,11 @@ def _facts_of(run: reading.Run) -> dict[str, Any]:
         "costs": costs,
         "config": flatten(run.config),
     }
+
+
+def _unbroken(text: str) -> str:
+    """Returns a text in which no line ends within a number's groups of three digits."""
+    return re.sub(r"(?<=\d) (?=\d{3}(?!\d))", "\u00a0", text)
 
 
 def _tiles(run: reading.Run) -> list[tuple[str, str]]:

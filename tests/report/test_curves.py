@@ -86,3 +86,10 @@ def test_names_hold_no_markup_and_no_template():
     chart = curves.labelled({"parameter": name, "x": name, "systems": {name: [[name, 1, 2]]}})
     text = json.dumps([chart["data"], chart["layout"]]).replace("<br>", "")
     assert "<" not in text and "%{y}" not in chart["data"][0]["hovertemplate"].split("<br>")[0]
+
+
+def test_a_single_point_stands_on_an_axis_from_zero():
+    layout = curves.chart("time", {"train": [(7000, 0.03)]})["layout"]
+    assert layout["xaxis"]["range"] == pytest.approx([0, 7700])
+    for lines in ({"a": [(0, 1.0)]}, {"a": [(1, 1.0), (2, 1.0)]}, {"a": []}):
+        assert "range" not in curves.chart("time", lines)["layout"]["xaxis"]

@@ -371,3 +371,8 @@ def test_what_two_tables_have_to_say_is_said_once(run):
     )
     assert first.count("twice") == 1 and first.count("absent") == 1
     assert "twice" not in second and "absent" not in second and second.endswith("new")
+
+
+def test_no_line_ends_within_a_number(run):
+    assert "generator 100\u00a0000, " in report.write(run).read_text(encoding="utf-8")
+    assert report._unbroken("2 034 467 of 12 in 3 4000") == "2\u00a0034\u00a0467 of 12 in 3 4000"
