@@ -51,9 +51,8 @@ def add(commands) -> None:
     parser.add_argument("labels", type=pathlib.Path, metavar="LABELS",
                         help="a label map, or a folder of them")
     parser.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY",
-                        help="networks of your own: the folder of a training, --workdir of "
-                        "`jaxedit train` (default: those that come with jaxedit; they want a "
-                        "--bank of the embedded scenes)")
+                        help="networks of your own, --workdir of `jaxedit train` (default: those "
+                        "that come with jaxedit; they want a --bank of the embedded scenes)")
     network.add_trust(parser, "with --run: ")
     parser.add_argument("--bank", type=pathlib.Path, metavar="DIRECTORY",
                         help="the segments to paste, a folder that `jaxedit bank build` made "
@@ -62,11 +61,9 @@ def add(commands) -> None:
                         help="of a run that trained from coarse to fine, the stage whose network "
                         "paints (default: the last one that was trained)")
     parser.add_argument("--size", metavar="WxH",
-                        help="pixels of the result, of 16 to 8192 a side, such as 1024x512 "
-                        "(default: of the stage's training pictures; with --bank, of its "
-                        "colours); names the stage of that size too. A program is compiled for "
-                        "every size, to the network's multiple: more padding would change the "
-                        "whole picture")
+                        help="pixels of the result, 16 to 8192 a side (default: of the stage's "
+                        "training pictures; with --bank, of its colours); names the stage of that "
+                        "size too. Each size is compiled for itself")
     parser.add_argument("--variants", type=int, default=1, metavar="N",
                         help="so many different results, from 1 (default: 1), OUT-1 and on; from "
                         "the second on donors are drawn among the best instead of taking the best")
