@@ -366,7 +366,7 @@ def _editor(
         run=None if run is None else pathlib.Path(run), weights=weights, classical=None, step=step,
         has_classical=False,
     )
-    network.check(arguments, "edit")
+    network.check(arguments, "edit", edit_verb.PUBLISHED)
     return edit_network.load(
         options, run=arguments.run, weights=arguments.weights, step=step,
         tokenizer=None if tokenizer is None else pathlib.Path(tokenizer), say=_tell,

@@ -28,6 +28,9 @@ from jaxedit.host import levels
 _SMALL, _LARGE = 0.01, 0.8  # share of the photo that a region is doubted below and above
 
 
+PUBLISHED = "published for it is Stable Diffusion 1.x, whose folder --weights takes as it is"
+
+
 def add(commands) -> None:
     """Adds the parser of `jaxedit edit`."""
     parser = command.add(
@@ -146,7 +149,7 @@ def main(arguments: argparse.Namespace) -> int:
         segmenter=None if arguments.segmenter is None else str(arguments.segmenter),
     )
     options.check()
-    network.check(arguments, "edit")
+    network.check(arguments, "edit", PUBLISHED)
     of_folder = arguments.photo.is_dir()
     jobs = collect(
         arguments.photo, arguments.mask, arguments.output, variants=options.variants,

@@ -76,8 +76,14 @@ def add_file_options(
                         f"folder of many sizes (default: {bucket})")
 
 
-def check(arguments: argparse.Namespace, task: str) -> None:
+def check(arguments: argparse.Namespace, task: str, published: str = "") -> None:
     """Puts the weights that come with jaxedit where the person has named nothing.
+
+    Args:
+      arguments: of a verb that has called `add_options`.
+      task: the task's name.
+      published: which weights --weights may name, for the message where there are none; by default
+        those that say so of themselves.
 
     Raises:
       UserError: none come with it.
@@ -88,18 +94,26 @@ def check(arguments: argparse.Namespace, task: str) -> None:
     if arguments.weights is None:
         ways = ["--run DIRECTORY", "--weights NAME"]
         ways += ["--classical METHOD"] if getattr(arguments, "has_classical", True) else []
+        if not published:
+            from jaxedit.weights import manifest
+
+            able = [name for name, one in manifest.entries().items() if task in one.tasks]
+            published = f"published for it are {', '.join(able)}" if able else ""
         raise UserError(
-            f"Name what does the work: {', '.join(ways[:-1])} or {ways[-1]}. None that come "
-            "with jaxedit are meant for any photo; `jaxedit weights list` shows those there are."
+            f"Name what does the work: {', '.join(ways[:-1])} or {ways[-1]}. No weights that come "
+            "with jaxedit are meant for any photo" + (f"; {published}" if published else "")
+            + ". `jaxedit weights list` says where weights are, `jaxedit weights get NAME` fetches "
+            "them or says how, and `jaxedit train` makes a run of your own."
         )
     what = shipped.get(arguments.weights).what
     command.tell(f"using the weights {arguments.weights!r}, which come with jaxedit: {what}")
 
 
-def exit_code(failures: list[str], jobs: list) -> int:
+def exit_code(failures: list[str], jobs: list, what: str = "photos") -> int:
+    """Returns 1 where jobs failed, of which it says how many; `what` they are, in the plural."""
     if failures:
         done = "; the others are done" if len(failures) < len(jobs) else ""
-        command.tell(f"{len(failures)} of {len(jobs)} photos failed{done}.")
+        command.tell(f"{len(failures)} of {len(jobs)} {what} failed{done}.")
     return 1 if failures else 0
 
 

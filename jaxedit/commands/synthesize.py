@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxedit.apply import batch_files, photograph
 from jaxedit.apply.photograph import Photograph
-from jaxedit.commands import command, counting, network
+from jaxedit.commands import command, counting, label_maps, network
 from jaxedit.data import images
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, levels, number_text
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from jaxedit.methods.sims.chain import Chain
 
 SMALLEST, LARGEST = 16, 8192  # pixels a side of a result
-STRETCH = 0.02  # that nobody sees
 
 
 def add(commands) -> None:
@@ -101,8 +100,8 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError(f"--variants is {arguments.variants}; it must be at least 1.")
     if not 0 <= arguments.seed < 2**32:
         raise UserError(f"--seed is {arguments.seed}; it must be from 0 to 4294967295.")
-    jobs = collect(arguments.labels, arguments.output, arguments.variants, arguments.overwrite,
-                   arguments.save_canvas)
+    jobs = label_maps.collect(arguments.labels, arguments.output, arguments.variants,
+                              arguments.overwrite, arguments.save_canvas, command.tell)
     chain = load(arguments)
     allowed = chain.allowed(arguments.donor, arguments.licence)
     failures = []
@@ -115,54 +114,7 @@ def main(arguments: argparse.Namespace) -> int:
                 raise
             failures.append(str(error))
             command.tell(f"failed: {error}")
-    return network.exit_code(failures, jobs)
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """A label map and where its results go, one for each variant."""
-
-    labels: pathlib.Path
-    outputs: tuple[pathlib.Path, ...]
-
-
-def collect(
-    labels: pathlib.Path, output: pathlib.Path, variants: int, overwrite: bool,
-    canvas: bool = False,
-) -> list[Job]:
-    """Returns what to do for a label map or a folder of them; `canvas` keeps what is pasted too.
-
-    Raises:
-      UserError: there is none, or an output exists or cannot be written.
-    """
-    if not labels.exists():
-        raise UserError(f"{labels} does not exist. Check the path.")
-    files = [labels]
-    if labels.is_dir():
-        files = [p for p in sorted(labels.iterdir())
-                 if p.suffix.lower() in (".png", ".npy") and not p.name.startswith(".")]
-        if not files:
-            raise UserError(f"The folder {labels} holds no label map (.png or .npy).")
-    batch_files.check_place(output, of_folder=labels.is_dir())
-    jobs, inputs = [], batch_files.identities(files)
-    planned: dict[pathlib.Path, pathlib.Path] = {}
-    for file in files:
-        target = output / f"{file.stem}.png" if labels.is_dir() else output
-        outputs = tuple(
-            target if variants == 1 else target.with_stem(f"{target.stem}-{number}")
-            for number in range(1, variants + 1)
-        )
-        for path in outputs:
-            batch_files.check_output(path, inputs, overwrite, photograph.EXACT)
-            beside = (_donors(path), *([_canvas(path)] if canvas else []))
-            for one in beside:
-                batch_files.check_output(one, inputs, overwrite, (one.suffix,))
-            for one in (path, *beside):
-                if planned.setdefault(one, file) != file:
-                    raise UserError(f"{planned[one]} and {file} would both lead to {one}. Rename "
-                                    "one of them.")
-        jobs.append(Job(file, outputs))
-    return jobs
+    return network.exit_code(failures, jobs, "label maps")
 
 
 def load(arguments: argparse.Namespace) -> Chain:
@@ -337,25 +289,25 @@ def _check_bank(arguments: argparse.Namespace) -> None:
 
 
 def _synthesise(
-    chain: Chain, job: Job, allowed: np.ndarray, arguments: argparse.Namespace
+    chain: Chain, job: label_maps.Job, allowed: np.ndarray, arguments: argparse.Namespace
 ) -> list[str]:
     from jaxedit.methods.sims import composition, scaling
 
     composer = chain.composer
     label = composer.bank.classes.read(job.labels)
-    lines = _stretched(job.labels, label.shape, composer.size)
+    lines = label_maps.stretched(job.labels, label.shape, composer.size)
     for number, output in enumerate(job.outputs):
         made, picture = chain.make(label, allowed, arguments.seed, number)
         output.parent.mkdir(parents=True, exist_ok=True)
-        beside = {_donors(output): "the photograph and licence behind every segment"}
+        beside = {label_maps.donors(output): "the photograph and licence behind every segment"}
         profiles = composer.bank.profiles(one.number for one in made.pasted)
         profile = next(iter(profiles)) if len(profiles) == 1 else None
         _write(output, picture, profile)
         if arguments.save_canvas:
-            _write(_canvas(output), 2 * made.canvas - 1, profile)
-            beside[_canvas(output)] = "the canvas that the network was given"
-        donated = composition.provenance(made, composer.bank)
-        atomic.write_text(_donors(output), json.dumps({"segments": donated}, indent=1) + "\n")
+            _write(label_maps.canvas(output), 2 * made.canvas - 1, profile)
+            beside[label_maps.canvas(output)] = "the canvas that the network was given"
+        donated = {"segments": composition.provenance(made, composer.bank)}
+        atomic.write_text(label_maps.donors(output), json.dumps(donated, indent=1) + "\n")
         height, width = picture.shape[:2]
         lines.append(batch_files.told(
             f"{output}: {width} x {height} pixels, {len(made.pasted)} segments of "
@@ -376,23 +328,6 @@ def _synthesise(
             lines.append(f"warning: {output} has no pixel of the bank for "
                          f"{', '.join(sorted(unseen))}, too small or covered{painted}.")
     return lines
-
-
-def _donors(output: pathlib.Path) -> pathlib.Path:
-    return output.with_suffix(".donors.json")
-
-
-def _canvas(output: pathlib.Path) -> pathlib.Path:
-    return output.with_suffix(".canvas.png")
-
-
-def _stretched(path: pathlib.Path, old: tuple[int, int], new: tuple[int, int]) -> list[str]:
-    """Returns a warning where a label map gets another shape."""
-    share = old[1] * new[0] / (old[0] * new[1])
-    if max(share, 1 / share) <= 1 + STRETCH:
-        return []
-    return [f"warning: {path} has {old[1]} x {old[0]} pixels and is stretched to {new[1]} x "
-            f"{new[0]}. --size keeps its shape, for example --size {old[1]}x{old[0]}."]
 
 
 def _write(path: pathlib.Path, picture: np.ndarray, profile: bytes | None) -> None:

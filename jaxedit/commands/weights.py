@@ -52,15 +52,17 @@ def weights_list(arguments: argparse.Namespace) -> int:
     """`jaxedit weights list`."""
     from jaxedit.weights import catalogue
 
-    for row in catalogue.list_rows():
-        print(f"{row['name']:20} {row['state']:7} {row['what']}")
+    rows = catalogue.list_rows()
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        print(f"{row['name']:{width}} {row['state']:7} {row['what']}")
         if arguments.names:
             continue
         source = f"{row['address']} ({row['file']})" if row["file"] else row["address"]
         for label, value in (("from", source), ("size", row["size"]), ("digest", row["digest"]),
                              ("licence", row["licence"]), ("get", row["get"]),
                              ("here", row["path"])):
-            print(f"{'':20} {label:7} {value}")
+            print(f"{'':{width}} {label:7} {value}")
     return 0
 
 

@@ -140,7 +140,7 @@ def test_weights_of_the_package_where_none_are_named(run, files, tmp_path, monke
     place.mkdir()
     monkeypatch.setattr(shipped, "folder", lambda: place)
     assert go(*words, folder / "out.png") == 2
-    assert "None that come with jaxedit are meant for" in capsys.readouterr().err
+    assert "No weights that come with jaxedit are meant for" in capsys.readouterr().err
     config, _, state = readers.load_run(run)
     card = {"what": "a matte", "licence": "Apache-2.0", "data": [], "recipe": "", "figures": {},
             "config": json.loads(config_lib.to_json(config)),
@@ -152,3 +152,19 @@ def test_weights_of_the_package_where_none_are_named(run, files, tmp_path, monke
     np.testing.assert_array_equal(
         Image.open(folder / "named.png"), Image.open(folder / "out.png")
     )
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "said"),
+    [
+        ("edit", ["--prompt", "a hat"], "is Stable Diffusion 1.x, whose folder --weights takes"),
+        ("invert", [], "published for it are e4e-ffhq, e4e-cars, sdic-ffhq"),
+        ("inpaint", ["mask.png"], "--classical METHOD. No weights that come with jaxedit"),
+    ],
+)
+def test_where_nothing_is_named_the_message_says_what_could_be(tmp_path, capsys, verb, words, said):
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (64, 64)).save(photo)
+    assert go(verb, photo, *words, "--output", tmp_path / "out.png") == 2
+    told = capsys.readouterr().err
+    assert said in told and "`jaxedit weights get NAME` fetches them or says how" in told

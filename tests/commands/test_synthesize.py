@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from jaxedit import cli
-from jaxedit.commands import synthesize
+from jaxedit.commands import label_maps
 from jaxedit.errors import UserError
 from tests.methods.sims import banks
 
@@ -33,4 +33,20 @@ def test_two_layouts_never_lead_to_one_file(tmp_path, names):
     for name in names:
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(UserError, match="would both lead to"):
-        synthesize.collect(tmp_path, tmp_path / "out", 1, False, canvas=True)
+        label_maps.collect(tmp_path, tmp_path / "out", 1, False, keeps_canvas=True)
+
+
+def test_previews_of_label_maps_are_no_label_maps(tmp_path):
+    """What `jaxedit label` made of a folder is what this takes."""
+    for name in ("a.png", "a-preview.png", "b-preview.png", "classes.json"):
+        (tmp_path / name).write_bytes(b"")
+    said = []
+    jobs = label_maps.collect(tmp_path, tmp_path / "out", 1, False, say=said.append)
+    assert [job.labels.name for job in jobs] == ["a.png", "b-preview.png"]  # the last is of none
+    assert said == [f"{tmp_path / 'a-preview.png'} is the preview of a label map; it is left out."]
+
+
+def test_the_size_that_keeps_a_shape_is_about_that_of_the_networks(tmp_path):
+    (said,) = label_maps.stretched(tmp_path, (270, 480), (64, 64))
+    assert said.endswith("for example --size 114x64.")
+    assert label_maps.stretched(tmp_path, (128, 128), (64, 64)) == []

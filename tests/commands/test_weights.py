@@ -30,7 +30,7 @@ def test_what_is_used_as_published_is_listed_with_its_licence(tmp_path, capsys, 
     (tmp_path / alignment.PREDICTOR).write_bytes(b"")
     assert cli.main(["weights", "list"]) == 0
     shown = capsys.readouterr().out
-    for words in ("dlib-landmarks       ready", "clipseg-rd64-refined absent",
+    for words in ("dlib-landmarks         ready", "clipseg-rd64-refined   absent",
                   "https://huggingface.co/CIDAS/clipseg-rd64-refined", "excludes commercial use",
                   f"{alignment.PREDICTOR}.bz2"):
         assert words in shown

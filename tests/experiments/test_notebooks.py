@@ -1,7 +1,9 @@
 """Every notebook is executed on the CPU, by a kernel of its own, with a shrunk configuration."""
 
+import ast
 import os
 import pathlib
+import re
 
 import nbclient
 import nbformat
@@ -33,6 +35,19 @@ def words(notebook):
 
 def test_every_notebook_is_tried():
     assert {path.stem for path in NOTEBOOKS} == set(SHRUNK)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_a_notebook_proposes_can_be_done(path):
+    """The presets that it names exist; overrides that it shows use what its cell has imported."""
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells)
+    for config, preset in re.findall(r"configs/(\w+)\.py:(\w+)", text):
+        assert preset in shrink.config_lib.load_module(ROOT / "configs" / f"{config}.py").PRESETS
+    (place,) = (cell.source for cell in cells if "OVERRIDES = []" in cell.source)
+    for shown in re.findall(r"`(OVERRIDES = .*)`", text):
+        used = {node.id for node in ast.walk(ast.parse(shown)) if isinstance(node, ast.Name)}
+        assert all(f"import {name}\n" in place for name in used - {"OVERRIDES"}), shown
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
