@@ -22,6 +22,7 @@ from jaxedit.report import wording
 
 PATIENCE = 5.0  # seconds without an answer of the cache: then it is taken not to have the program
 ON_A_TERMINAL, ELSEWHERE = 30.0, 60.0  # seconds between two signs of life
+_CHANNELS = 4  # of pictures, at most: what has more is no picture, or its channels stand elsewhere
 _LOOK = 0.25  # seconds between two looks at the clock
 
 _ASKED = "/jax/compilation_cache/compile_requests_use_cache"
@@ -140,7 +141,7 @@ def size_of(shapes: Mapping[str, Any]) -> str:
       shapes: name -> what has a shape, samples first.
     """
     every = [tuple(one.shape) for one in shapes.values() if len(getattr(one, "shape", ())) > 0]
-    pictures = [shape for shape in every if len(shape) == 4]
+    pictures = [shape for shape in every if len(shape) == 4 and shape[-1] <= _CHANNELS]
     if pictures:
         count, height, width, _ = pictures[0]
         return f" for {width} x {height} pixels, batch {count}"

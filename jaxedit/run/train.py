@@ -188,7 +188,7 @@ def _train_stage(
     else:
         rng = jax.random.fold_in(root, INIT)
         say = lambda line: programs.tell(f"{stage.name}: {line}")
-        with programs.watched("what draws the parameters", say):
+        with programs.watched("the program that draws the parameters", say):
             state = starting.initial_state(method, plan, rng, stage.start, context.finished)
         frozen.save(run_dir, stage.name, state.frozen)
         output.rewind(stage.name, 0, {})

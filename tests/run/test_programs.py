@@ -100,4 +100,5 @@ def test_the_size_is_that_of_the_first_pictures():
     spec = {"codes": np.zeros((8, 4)), "image": np.zeros((8, 48, 64, 3)), "seed": np.zeros(())}
     assert programs.size_of(spec) == " for 64 x 48 pixels, batch 8"
     assert programs.size_of({"codes": np.zeros((8, 4))}) == " for batch 8"
+    assert programs.size_of({"pair": np.zeros((8, 2, 64, 64))}) == " for batch 8"
     assert programs.size_of({}) == ""
