@@ -124,7 +124,7 @@ def frame(evaluation: Evaluation) -> pandas.DataFrame:
 def panels(evaluation: Evaluation) -> list[Panel]:
     """Returns a panel for each metric that has a number, with the groups and systems that have one.
 
-    The best of a column is marked where there is more than one system.
+    The best of a column is marked where more than one system has a number in it.
     """
     measured = frame(evaluation)
     found = []
@@ -137,7 +137,8 @@ def panels(evaluation: Evaluation) -> list[Panel]:
         wide = wide.reindex(index=evaluation["systems"], columns=groups)
         higher = evaluation["higher_is_better"].get(metric)
         leading = {
-            group: best(wide[group], higher) if len(wide) > 1 else None for group in groups
+            group: best(wide[group], higher) if wide[group].count() > 1 else None
+            for group in groups
         }
         found.append(Panel(
             metric=metric,
@@ -194,7 +195,7 @@ def as_text(evaluation: Evaluation, said: set[str] | None = None) -> str:
         rows.append(["samples", *(f"{count} " for _, count in panel.groups)])
         lines += ["", *([panel.title] if panel.title not in ("", panel.metric) else [])]
         lines += align(rows)
-    lines += ["", "* best of its column"] if len(evaluation["systems"]) > 1 < len(lines) else []
+    lines += ["", "* best of its column"] if any("*" in line for line in lines[1:]) else []
     lines += remarks(evaluation, "absent", said) + remarks(evaluation, "notes", said)
     return "\n".join(lines)
 
