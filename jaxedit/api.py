@@ -43,9 +43,9 @@ Path = str | pathlib.Path
 _ARGUMENTS = frozenset((
     "run", "weights", "classical", "step", "mask", "trimap", "box", "context", "resolution", "grow",
     "shrink", "feather", "background", "alpha_only", "premultiplied", "keep_colours",
-    "trimap_width", "tile", "bank", "seed", "donor", "licence", "prompt", "region", "segmenter",
-    "tokenizer", "negative", "caption", "strength", "guidance", "steps", "start", "whole", "edits",
-    "directions", "refine", "side",
+    "trimap_width", "tile", "round_trimap", "bank", "seed", "donor", "licence", "prompt", "region",
+    "segmenter", "tokenizer", "negative", "caption", "strength", "guidance", "steps", "start",
+    "whole", "edits", "directions", "refine", "side",
 ))  # fmt: skip
 _in_python = functools.partial(python_words.translated, arguments=_ARGUMENTS)
 
@@ -98,7 +98,7 @@ def matte(
     weights: str | None = None, classical: str | None = None,
     step: int | str | None = None, background: Picture | None = None, alpha_only: bool = False,
     premultiplied: bool = False, keep_colours: bool = False, trimap_width: float | None = None,
-    tile: int | None = None,
+    tile: int | None = None, round_trimap: bool = False,
 ) -> Picture:
     """Returns the subject in its own colours with transparency around it.
 
@@ -112,7 +112,7 @@ def matte(
       classical: "closed-form" or "knn".
       background: the result is the subject before it, without transparency.
       alpha_only: the result is the matte, grey.
-      premultiplied, keep_colours, trimap_width, tile: as in `commands.matte.Options`.
+      premultiplied, keep_colours, trimap_width, tile, round_trimap: as in `commands.matte.Options`.
 
     Raises:
       UserError: sizes that differ, more than one of trimap, mask and box, nothing to estimate,
@@ -129,7 +129,8 @@ def matte(
     )
     options.check()
     _heed("matte", trimap=trimap, trimap_width=trimap_width, alpha_only=alpha_only,
-          premultiplied=premultiplied, background=background, run=run, step=step)
+          premultiplied=premultiplied, keep_colours=keep_colours, background=background, run=run,
+          round_trimap=round_trimap, step=step)
     for name, number in (("trimap_width", trimap_width), ("tile", tile)):
         if number is not None and not isinstance(number, numbers.Real):
             raise UserError(f"{name} is {number!r}; expected a number.")
@@ -140,7 +141,9 @@ def matte(
         share = trimaps.MASK_WIDTH if trimap_width is None else trimap_width
         labels = trimaps.from_mask(coarse, share)
     else:
-        labels = trimap_files.read(in_memory.encoded(trimap), name="given")
+        labels = trimap_files.read(
+            in_memory.encoded(trimap), by_thresholds=round_trimap, name="given"
+        )
         in_memory.check_size(photo, labels.shape, "trimap")
     for doubt in trimap_files.check(labels, "The trimap"):
         _tell(f"warning: {doubt}")

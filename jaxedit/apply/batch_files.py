@@ -8,31 +8,57 @@ photographs, one that fails does not stop the others.
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from jaxedit.apply import photograph
-from jaxedit.data import items
+from jaxedit.apply import photo_folders, photograph
+from jaxedit.data import own_files
 from jaxedit.errors import UserError
 from jaxedit.host import atomic
 
 Path = pathlib.Path
+_RESULT = "result"  # what messages call the photograph that a job makes
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
     """One photograph, its companion (a mask or a trimap), and where the result goes.
 
-    A verb that needs a photograph alone has the photograph as its companion too. `name` is what
-    the result is called below the output folder, where the photograph is one of a folder.
+    A verb that needs a photograph alone has the photograph as its companion too.
+
+    Attributes:
+      name: what the result is called below the output folder, where the photograph is one of a
+        folder.
+      kept: results of it that are there already and stay as they are.
+      marked: the folder of results, where it lies below the photographs and must say what it is.
     """
 
     photo: Path
     companion: Path
     output: Path
     name: str = ""
+    kept: frozenset[Path] = frozenset()
+    marked: Path | None = None
+
+    def place(self, path: Path) -> Path:
+        """Returns where a file of a kind goes of which the person named `path` for all."""
+        return path / self.name if self.name else path
+
+
+Beside = Callable[[Job], Mapping[str, Path]]  # what is written beside a result -> its place
+
+
+def named(places: Mapping[str, Path | None]) -> Beside:
+    """Returns what options name that is written beside results, from option -> file or folder."""
+    return lambda job: {
+        option: job.place(path) for option, path in places.items() if path is not None
+    }
+
+
+def nothing(job: Job) -> Mapping[str, Path]:
+    """Nothing is written beside a result."""
+    return {}
 
 
 def collect(
@@ -46,6 +72,7 @@ def collect(
     suffixes: Sequence[str] = (*photograph.EXACT, *photograph.LOSSY),
     others: Sequence[Path] = (),
     variants: int = 1,
+    beside: Beside = nothing,
     one_for_all: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[Job]:
@@ -58,10 +85,12 @@ def collect(
     Args:
       what: what the companion is called in messages.
       overwrite: results that exist are replaced.
-      skip: photographs whose results exist are left out.
+      skip: photographs whose results exist are left out, with all that belongs beside them; where
+        some of it is lacking the photograph is to be done, and results that exist are `Job.kept`.
       suffixes: of the results that can be written.
       others: further input files, which no result may replace.
-      variants: results of each photograph, see `outputs`; one that lacks any is to be done.
+      variants: results of each photograph, see `outputs`.
+      beside: what else is written of each; a key is an option, or what a message calls it.
       one_for_all: a companion that is a file will do for a folder of photos.
 
     Raises:
@@ -74,7 +103,7 @@ def collect(
     if one_for_all and photo.is_dir() and not companion.is_dir():
         jobs = [
             Job(p, companion, output / f"{stem}.png", f"{stem}.png")
-            for stem, p in pictures_by_stem(photo, (output,)).items()
+            for stem, p in photo_folders.pictures_by_stem(photo, (output,), say).items()
             if p.resolve() != companion.resolve()
         ]
     elif photo.is_dir() != companion.is_dir():
@@ -88,7 +117,9 @@ def collect(
     else:
         jobs = [Job(photo, companion, output)]
     check_place(output, of_folder=photo.is_dir())
-    return _to_do(jobs, others, overwrite, skip, suffixes, variants, say)
+    folders = [folder for folder in (photo, companion) if folder.is_dir()]
+    rules = _Rules(overwrite, skip, suffixes, variants, beside)
+    return _to_do(jobs, others, output, folders, rules, say)
 
 
 def collect_alone(
@@ -99,11 +130,14 @@ def collect_alone(
     skip: bool = False,
     suffixes: Sequence[str] = (*photograph.EXACT, *photograph.LOSSY),
     variants: int = 1,
+    beside: Beside = nothing,
+    used: Beside = nothing,
     say: Callable[[str], None] = print,
 ) -> list[Job]:
     """Returns what to do for a photo that needs no companion, or for a folder of photos.
 
-    Results of a folder are `STEM.png` in the folder `output`. Options as in `collect`.
+    Results of a folder are `STEM.png` in the folder `output`. Options as in `collect`; `used` are
+    files that are made where they are lacking, and read where they are there.
 
     Raises:
       UserError: as `collect`.
@@ -113,19 +147,14 @@ def collect_alone(
     if photo.is_dir():
         jobs = [
             Job(p, p, output / f"{stem}.png", f"{stem}.png")
-            for stem, p in pictures_by_stem(photo, (output,)).items()
+            for stem, p in photo_folders.pictures_by_stem(photo, (output,), say).items()
         ]
     else:
         jobs = [Job(photo, photo, output)]
     check_place(output, of_folder=photo.is_dir())
-    return _to_do(jobs, (), overwrite, skip, suffixes, variants, say)
-
-
-def results(photo: Path, output: Path) -> set[Path]:
-    """Returns where the results of a photo or a folder of photos go, those that exist too."""
-    if not photo.is_dir():
-        return {output.resolve()}
-    return {(output / f"{stem}.png").resolve() for stem in pictures_by_stem(photo, (output,))}
+    folders = [photo] if photo.is_dir() else []
+    rules = _Rules(overwrite, skip, suffixes, variants, beside, used)
+    return _to_do(jobs, (), output, folders, rules, say)
 
 
 def outputs(job: Job, variants: int = 1) -> tuple[Path, ...]:
@@ -166,6 +195,8 @@ def run(
         applier = applier or load()
         try:
             job.output.parent.mkdir(parents=True, exist_ok=True)
+            if job.marked is not None:
+                own_files.mark_results(job.marked)
             say(finish(applier, job, content))
         except Exception as error:
             failures.append(_failed(error, job, jobs, say))
@@ -257,8 +288,10 @@ def check_place(output: Path, *, of_folder: bool) -> None:
 def _pairs(
     photos: Path, companions: Path, output: Path, what: str, say: Callable[[str], None]
 ) -> list[Job]:
-    left = pictures_by_stem(photos, (companions, output))
-    right = pictures_by_stem(companions, (photos, output))
+    left = photo_folders.pictures_by_stem(photos, (companions, output), say)
+    # What an earlier command kept, a trimap say, may well be a companion.
+    kinds = (own_files.TRIMAP, own_files.MAP)
+    right = photo_folders.pictures_by_stem(companions, (photos, output), say, kinds)
     for stem in sorted(left.keys() ^ right.keys()):
         path, lacking = (left[stem], what) if stem in left else (right[stem], "photo")
         say(f"warning: {path} has no {lacking} of the same name; it is left out.")
@@ -274,52 +307,83 @@ def _pairs(
     ]
 
 
-def pictures_by_stem(folder: Path, without: Sequence[Path] = ()) -> dict[str, Path]:
-    """Returns path below `folder` without the suffix -> image file; none below `without`."""
-    found: dict[str, Path] = {}
-    # A folder that holds both is of itself no reason to find nothing.
-    others = [o for o in (path.resolve() for path in without) if folder.resolve() in o.parents]
-    for name in items.find_images(folder):
-        path = folder / name
-        if any(path.resolve().is_relative_to(other) for other in others):
-            continue
-        stem = items.same(os.path.splitext(name)[0])
-        if stem in found:
-            raise UserError(
-                f"{found[stem]} and {path.name} have the same name but for the suffix, "
-                "so their partner cannot be told. Rename one of them."
-            )
-        found[stem] = path
-    if not found:
-        raise UserError(f"The folder {folder} holds no image file.")
-    return found
+@dataclasses.dataclass(frozen=True)
+class _Rules:
+    """What `_to_do` keeps to; as the arguments of `collect`."""
+
+    overwrite: bool
+    skip: bool
+    suffixes: Sequence[str]
+    variants: int
+    beside: Beside
+    used: Beside = nothing
 
 
 def _to_do(
-    jobs: list[Job], others: Sequence[Path], overwrite: bool, skip: bool, suffixes: Sequence[str],
-    variants: int, say: Callable[[str], None],
+    jobs: list[Job], others: Sequence[Path], output: Path, folders: Sequence[Path], rules: _Rules,
+    say: Callable[[str], None],
 ) -> list[Job]:
-    """Returns the jobs that are left to do, their outputs checked; arguments as of `collect`."""
-    done = lambda job: all(path.is_file() for path in outputs(job, variants))
-    left = [job for job in jobs if not (skip and done(job))]
+    """Returns the jobs that are left to do, the places of all that they write checked.
+
+    Args:
+      jobs: of all photographs.
+      others: further input files.
+      output: where the results go.
+      folders: those that the photographs and companions are of.
+    """
+    _check_apart(jobs, rules)
+    results = [path for job in jobs for path in outputs(job, rules.variants)]
+    photo_folders.check_apart(output, folders, results)
+    marked = output if photo_folders.is_below(output, folders, results) else None
+    left = [_left(job, rules) for job in jobs] if rules.skip else jobs
+    left = [job for job in left if job is not None]
     if len(left) < len(jobs):
         say(f"{len(jobs) - len(left)} of {len(jobs)} results exist already and are left alone.")
+    if partly := sum(bool(job.kept) for job in left):
+        say(f"{partly} of {len(jobs)} lack a part of what is asked for; that is made, and their "
+            "results that exist stay as they are.")
     for folder in {job.output.parent for job in left}:  # sub-folders of the photos' too
         atomic.check_place(folder)
     inputs = inputs_of(jobs, others)
-    # Of several results some may be there; the rest is what is left to do.
-    again = overwrite or skip and variants > 1
-    planned: dict[Path, Job] = {}
     for job in left:
-        for path in outputs(job, variants):
-            check_output(path, inputs, again, suffixes)
-            other = planned.setdefault(path.resolve(), job)
-            if other is not job:
-                raise UserError(
-                    f"The results of {other.photo} and {job.photo} would both be {path}. Rename "
-                    "one of them."
-                )
-    return left
+        for path in outputs(job, rules.variants):
+            check_output(path, inputs, rules.overwrite or path in job.kept, rules.suffixes)
+        for path in rules.beside(job).values():
+            check_place(path.parent if job.name else path, of_folder=bool(job.name))
+            # What is left of a job that was cut short is no reason not to go on.
+            ours = rules.skip and path.exists() and own_files.kind_of(path) is not None
+            check_output(path, inputs, rules.overwrite or ours, photograph.PNG)
+    return [dataclasses.replace(job, marked=marked) for job in left]
+
+
+def _left(job: Job, rules: _Rules) -> Job | None:
+    """Returns a job with the results that it keeps; None where nothing of it is left to do."""
+    places = outputs(job, rules.variants)
+    kept = frozenset(path for path in places if path.is_file())
+    lacking = len(kept) < len(places) or not all(
+        path.is_file() for path in (*rules.beside(job).values(), *rules.used(job).values())
+    )
+    return dataclasses.replace(job, kept=kept) if lacking else None
+
+
+def _check_apart(jobs: Sequence[Job], rules: _Rules) -> None:
+    """Raises UserError where two of all the files that jobs write would be one."""
+    planned: dict[Path, tuple[str, Job]] = {}
+    for job in jobs:
+        files = [(_RESULT, path) for path in outputs(job, rules.variants)]
+        for what, path in (*files, *rules.beside(job).items()):
+            other, first = planned.setdefault(path.resolve(), (what, job))
+            if (other, first) == (what, job):
+                continue
+            if what.startswith("--") or other.startswith("--"):
+                order = [*rules.beside(job), _RESULT].index
+                one, two = sorted((other, what), key=order)
+                two = "--output" if two == _RESULT else two
+                raise UserError(f"{one} and {two} are both {path}. Choose another name.")
+            raise UserError(
+                f"The {other} of {first.photo} and the {what} of {job.photo} would both be {path}. "
+                "Rename one of them."
+            )
 
 
 def _failed(

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from jaxedit.data import images
+from jaxedit.data import images, own_files
 from jaxedit.data import metadata as metadata_of
 from jaxedit.errors import UserError
 from jaxedit.host import levels
@@ -170,8 +170,10 @@ def fitting(photo: Photograph, output: pathlib.Path) -> Photograph:
     return dataclasses.replace(photo, metadata=kept, notes=notes)
 
 
-def write(path: str | os.PathLike, photograph: Photograph) -> None:
+def write(path: str | os.PathLike, photograph: Photograph, kind: str | None = None) -> None:
     """Writes a photograph as PNG, WebP or TIFF (exact) or as JPEG; whole or not at all.
+
+    A PNG that is no result but lies beside one says so by a `kind` of `data.own_files`.
 
     Raises:
       UserError: another suffix, what the form cannot hold (transparency in a JPEG, 16 bits in a
@@ -196,6 +198,8 @@ def write(path: str | os.PathLike, photograph: Photograph) -> None:
     # A WebP has no grey; a grey profile does not describe the colours that it has instead.
     if photograph.metadata.icc_profile and not (form == "WEBP" and pixels.ndim == 2):
         options["icc_profile"] = photograph.metadata.icc_profile
+    if kind is not None:
+        options["pnginfo"] = own_files.as_side_product(kind)
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
     with atomic_file(path) as temporary:

@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 from scipy import stats
 
-from jaxedit.apply import batch_files
+from jaxedit.apply import photo_folders
 from jaxedit.data import images
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, json_text
@@ -225,7 +225,7 @@ def _preference(first: str, second: str, by_picture: Mapping[str, list[bool]]) -
 def _pictures(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder of pictures.")
-    return batch_files.pictures_by_stem(folder)
+    return photo_folders.pictures_by_stem(folder)
 
 
 def _common(files: Mapping[str, Mapping[str, pathlib.Path]]) -> list[str]:

@@ -40,6 +40,7 @@ def add(commands) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("--skip-existing", action="store_true",
                         help="leave photographs alone whose results exist")
+    network.only_of_existing(parser)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -65,6 +65,8 @@ def add(commands) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     counting.only(parser, "--stage --step", lambda a: a.run is not None,
                   "is one of a run: name that, --run DIRECTORY.")
+    counting.only(parser, "--trust-run-code", lambda a: a.run is not None or a.judge is not None,
+                  "is about the code of a --run or a --judge, and none is named. Leave it out.")
     counting.only(parser, "--text --channels --pictures --beta", lambda a: a.styleclip is not None,
                   "needs a CLIP: --styleclip FOLDER.")
     counting.only(parser, "--pictures", lambda a: a.channels is None,

@@ -150,15 +150,11 @@ def main(arguments: argparse.Namespace) -> int:
     )
     options.check()
     network.check(arguments, "edit", PUBLISHED)
-    of_folder = arguments.photo.is_dir()
     jobs = collect(
         arguments.photo, arguments.mask, arguments.output, variants=options.variants,
         overwrite=arguments.overwrite, skip=arguments.skip_existing, say=command.tell,
+        beside=batch_files.named({"--strip": arguments.strip}),
     )
-    if arguments.strip is not None:
-        contact_sheet.check(arguments.strip, jobs, of_folder=of_folder,
-                            overwrite=arguments.overwrite, option="--strip",
-                            variants=arguments.variants)
 
     def opened() -> Editor:
         editor = edit_network.load(
@@ -171,7 +167,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     failures = run(
         jobs, opened, options, invert=arguments.invert_mask, strip=arguments.strip,
-        of_folder=of_folder, say=command.tell,
+        say=command.tell,
     )
     return network.exit_code(failures, jobs)
 
@@ -201,7 +197,6 @@ def run(
     *,
     invert: bool = False,
     strip: pathlib.Path | None = None,
-    of_folder: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[str]:
     """Edits all photographs, one after the other; returns a line for each that failed.
@@ -212,7 +207,6 @@ def run(
       options: of every edit.
       invert: black marks what may change.
       strip: where a sheet with photo, mask and results goes; None writes none.
-      of_folder: whether the photos were given as a folder, and so `strip` is one.
       say: is told about each result and each doubt.
 
     Raises:
@@ -228,12 +222,12 @@ def run(
         made = edit(editor, photo, mask, view, options)
         places = batch_files.outputs(job, options.variants)
         for place, result in zip(places, made, strict=True):
-            photograph.write(place, result)
+            if place not in job.kept:
+                photograph.write(place, result)
         beside = {}
         if strip is not None:
-            place = contact_sheet.place(strip, job, of_folder)
-            contact_sheet.write(place, _columns(photo, mask, made), _all(photo) if mask is None
-                                else mask)
+            shown, place = _all(photo) if mask is None else mask, job.place(strip)
+            contact_sheet.write(place, _columns(photo, mask, made), shown)
             beside[place] = "photo and results side by side"
         (height, width), (seen_height, seen_width) = photo.size, view.size
         share = "all of it" if mask is None else f"{mask.mean():.1%} of it"

@@ -65,7 +65,7 @@ def add(commands) -> None:
                         help="a rule, such as words=mine.json, captioner=MODULE:FUNCTION, "
                         "append=0.1, cos_img=(0.5,0.9) or area=(0.02,0.6); may be given again. An "
                         "unknown one lists those there are")
-    network.add_trust(parser)
+    network.add_trust_of_run(parser)
     counting.only(parser, "--split --seed --towers", lambda a: a.pairs is None,
                   "is about finding pairs in SOURCE; those of --pairs are given. Leave it out.")
 

@@ -20,6 +20,7 @@ from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, counting, network
 from jaxedit.commands.holes import AS_DRAWN, Edge, is_whole, read
+from jaxedit.data import own_files
 from jaxedit.errors import UserError
 from jaxedit.host import levels
 
@@ -98,31 +99,20 @@ def main(arguments: argparse.Namespace) -> int:
     check_cutting(arguments.context, arguments.resolution)
     edge = Edge(arguments.grow, arguments.shrink, arguments.feather, arguments.resize_mask)
     edge.check()
+    sheets = {"--compare": arguments.compare, "--save-suspicion": arguments.save_suspicion}
     options = {"overwrite": arguments.overwrite, "skip": arguments.skip_existing,
-               "say": command.tell}
+               "beside": batch_files.named(sheets), "say": command.tell}
     by_alpha = of_alpha(arguments)
     if by_alpha:
         jobs = batch_files.collect_alone(arguments.photo, arguments.output, **options)
     else:
         jobs = collect(arguments.photo, arguments.mask, arguments.output, **options)
-    of_folder = arguments.photo.is_dir()
-    _check_sheets(arguments, jobs, of_folder)
     failures = run(jobs, lambda: network.load_applier(arguments, "inpaint", solver),
                    invert=arguments.invert_mask, by_alpha=by_alpha, edge=edge,
                    context=arguments.context, resolution=arguments.resolution,
                    compare=arguments.compare, suspected=arguments.save_suspicion,
-                   of_folder=of_folder, say=command.tell)
+                   say=command.tell)
     return network.exit_code(failures, jobs)
-
-
-def _check_sheets(arguments: argparse.Namespace, jobs: list[Job], of_folder: bool) -> None:
-    """Raises UserError where what is written beside the results cannot be, or is one place."""
-    sheets = {"--compare": arguments.compare, "--save-suspicion": arguments.save_suspicion}
-    for option, path in sheets.items():
-        if path is not None:
-            contact_sheet.check(path, jobs, of_folder=of_folder, overwrite=arguments.overwrite,
-                                option=option)
-    contact_sheet.check_apart(sheets, jobs, of_folder=of_folder)
 
 
 def of_alpha(arguments: argparse.Namespace) -> bool:
@@ -218,7 +208,6 @@ def run(
     resolution: int | None = None,
     compare: pathlib.Path | None = None,
     suspected: pathlib.Path | None = None,
-    of_folder: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[str]:
     """Fills the holes of all jobs, one after the other; returns a line for each that failed.
@@ -232,7 +221,6 @@ def run(
       context, resolution: as of `fill`.
       compare: where a sheet with the classical methods' results goes too; None writes none.
       suspected: where what the network's discriminator takes for filled goes; None: nowhere.
-      of_folder: whether the photos were given as a folder, and so `compare` and `suspected` are.
       say: is told about each result and each doubt.
 
     Raises:
@@ -249,21 +237,22 @@ def run(
         (applier, suspect), (photo, hole) = tools, content
         options = {"context": context, "resolution": resolution, "feather": edge.feather}
         filled = fill(applier, photo, hole, **options)
-        photograph.write(job.output, filled)
         beside = {}
+        if job.output not in job.kept:
+            photograph.write(job.output, filled)
         if suspect is not None:
             around = None if context == WHOLE else context
             cutting = _cutting(applier.task.trained_on, around, resolution)
             changed = hole_shapes.grown(hole, edge.feather)
             grey = suspicion.of_filled(suspect, filled, changed, cutting)
-            where = contact_sheet.place(suspected, job, of_folder)
-            contact_sheet.write_grey(where, grey)
+            where = job.place(suspected)
+            contact_sheet.write_grey(where, grey, own_files.MAP)
             beside[where] = "what the network's discriminator suspects, white where it is sure"
         if compare is not None:
             others = {name: fill(solver(name), photo, hole, **options) for name in CLASSICAL}
             columns = {"photo": _shown(photo, hole), "result": _shown(filled)}
             columns |= {name: _shown(other) for name, other in others.items()}
-            where = contact_sheet.place(compare, job, of_folder)
+            where = job.place(compare)
             contact_sheet.write(where, columns, hole)
             beside[where] = f"the result beside {' and '.join(CLASSICAL)}"
         height, width = photo.size

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxedit.apply import batch_files, photograph
+from jaxedit.apply import batch_files, contact_sheet, photograph
 from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import align, command, counting, network
+from jaxedit.data import own_files
 from jaxedit.errors import UserError
 from jaxedit.host import levels
-from jaxedit.report import pictures
 
 KEPT = ".safetensors"
 MOST_STEPS = 100_000  # of a refinement
@@ -79,6 +79,7 @@ def add(commands) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("--skip-existing", action="store_true",
                         help="leave pictures alone whose results exist, to go on with a folder")
+    network.only_of_existing(parser)
     counting.only(parser, "--stage", lambda a: a.run is not None,
                   "is one of a run: name that, --run DIRECTORY.")
     counting.only(parser, "--paste-back --landmarks --predictor --face", lambda a: a.align,
@@ -86,7 +87,7 @@ def add(commands) -> None:
     counting.only(parser, "--refine --keep --align", lambda a: not is_inversion(a.face),
                   "is for pictures, and FACE is an inversion.")
     counting.only(parser, "--directions", lambda a: a.edit or a.strip is not None,
-                  "is for an --edit or a --strip, and neither is asked for.")
+                  "is for --edit or --strip, and none is asked for.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,20 +172,10 @@ def collect(arguments: argparse.Namespace) -> list[Job]:
     """
     jobs = batch_files.collect_alone(
         arguments.face, arguments.output, overwrite=arguments.overwrite,
-        skip=arguments.skip_existing, say=command.tell,
+        skip=arguments.skip_existing, beside=lambda job: _beside(job, arguments),
+        used=lambda job: {} if arguments.keep is None else {"--keep": _kept(job, arguments)},
+        say=command.tell,
     )
-    results = batch_files.results(arguments.face, arguments.output)
-    inputs = batch_files.inputs_of(jobs)
-    # What was left of a job that was cut short is no reason not to go on.
-    again = arguments.overwrite or arguments.skip_existing
-    for job in jobs:
-        for path in _beside(job, arguments).values():
-            batch_files.check_output(path, inputs, again, photograph.PNG)
-            if path.resolve() in results:
-                raise UserError(
-                    f"{path} would be written beside {job.output}, and is the result of another "
-                    "picture. Rename that picture."
-                )
     if arguments.keep is not None:
         batch_files.check_place(arguments.keep, of_folder=arguments.face.is_dir())
         for job in jobs:
@@ -325,11 +316,15 @@ def _finish(
     if strip is not None:
         shown = {"picture": [inverted.picture], "inverted": [again]}
         shown |= {one: [edited([*words, one])] for one in strip.words}
-        pictures.write(beside["strip"], pictures.grid(shown))
+        contact_sheet.write_grid(beside["strip"], shown)
     if arguments.save_discrepancy:
         found = np.clip(inverted.arrays["discrepancy"], -1, 1)
-        photograph.write(beside["discrepancy"], Photograph(levels.of_picture(found)))
-    if arguments.paste_back:
+        photograph.write(
+            beside["discrepancy"], Photograph(levels.of_picture(found)), own_files.MAP
+        )
+    if job.output in job.kept:
+        pass  # what belongs beside it was lacking
+    elif arguments.paste_back:
         from jaxedit.apply import alignment
 
         result = alignment.paste(align.pixels_of(photo), square, result)

@@ -21,7 +21,7 @@ from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, network
 from jaxedit.commands.holes import is_whole
-from jaxedit.data import transforms
+from jaxedit.data import own_files, transforms
 from jaxedit.data.classes import Classes
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, levels
@@ -56,6 +56,7 @@ def add(commands) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("--skip-existing", action="store_true",
                         help="leave photos alone whose results exist, to go on with a folder")
+    network.only_of_existing(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -88,13 +89,10 @@ def collect(
     photo: pathlib.Path, output: pathlib.Path, *, overwrite: bool, **options: Any
 ) -> list[Job]:
     """Returns the photographs to label, see `batch_files.collect_alone`; looks at previews too."""
-    jobs = batch_files.collect_alone(
-        photo, output, overwrite=overwrite, suffixes=photograph.PNG, **options
+    return batch_files.collect_alone(
+        photo, output, overwrite=overwrite, suffixes=photograph.PNG,
+        beside=lambda job: {"preview": preview_path(job)}, **options
     )
-    inputs = batch_files.inputs_of(jobs)
-    for job in jobs:
-        batch_files.check_output(preview_path(job), inputs, overwrite, photograph.PNG)
-    return jobs
 
 
 def check_side(side: object) -> None:
@@ -163,8 +161,10 @@ def run(
     def finish(loaded: tuple[Callable, Classes, int], job: Job, photo: Photograph) -> str:
         applier, classes, side = loaded
         label, confidence = estimate(applier, photo, side)
-        _save(job.output, classes.to_png(label))
-        _save(preview_path(job), preview(photo, label, classes))
+        if job.output not in job.kept:
+            _save(job.output, classes.to_png(label))
+        note = own_files.as_side_product(own_files.PREVIEW)
+        _save(preview_path(job), preview(photo, label, classes), pnginfo=note)
         found = np.bincount(label.ravel(), minlength=classes.count) / label.size
         most = sorted(range(classes.count), key=lambda place: -found[place])[:3]
         named = ", ".join(f"{classes.names[i]} {found[i]:.0%}" for i in most if found[i] > 0)
@@ -218,9 +218,9 @@ def preview_path(job: Job) -> pathlib.Path:
     return job.output.with_name(f"{job.output.stem}{PREVIEW}.png")
 
 
-def _save(path: pathlib.Path, image: Image.Image) -> None:
+def _save(path: pathlib.Path, image: Image.Image, **options: Any) -> None:
     with atomic.atomic_file(path) as temporary:
-        image.save(temporary, "PNG")
+        image.save(temporary, "PNG", **options)
 
 
 def solver(name: str) -> Callable:

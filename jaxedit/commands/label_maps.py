@@ -6,8 +6,9 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from jaxedit.apply import batch_files, photograph
+from jaxedit.apply import batch_files, photo_folders, photograph
 from jaxedit.commands.label import PREVIEW
+from jaxedit.data import own_files
 from jaxedit.errors import UserError
 
 STRETCH = 0.02  # that nobody sees
@@ -28,7 +29,8 @@ def collect(
     """Returns what to do for a label map or a folder of them.
 
     Args:
-      labels: what is asked for; of a folder, the previews that `jaxedit label` writes are none.
+      labels: what is asked for; of a folder, the previews that `jaxedit label` writes are none,
+        nor is any other sheet of jaxedit's (`own_files`).
       output: a file, or a folder for those of a folder.
       variants: results of each.
       overwrite: results that exist are replaced.
@@ -47,7 +49,8 @@ def collect(
         previews = {p for p in files if is_preview(p)}
         for path in sorted(previews):
             say(f"{path} is the preview of a label map; it is left out.")
-        files = [p for p in files if p not in previews]
+        files = [p for p in files if p not in previews and own_files.kind_of(p) is None]
+        photo_folders.check_apart(output, [labels])
         if not files:
             raise UserError(f"The folder {labels} holds no label map (.png or .npy).")
     batch_files.check_place(output, of_folder=labels.is_dir())

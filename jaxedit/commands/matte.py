@@ -27,7 +27,7 @@ from jaxedit.apply.batch_files import Job
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, counting, network
 from jaxedit.commands.matte_options import Options
-from jaxedit.data import alpha_matting, images, trimaps
+from jaxedit.data import alpha_matting, images, own_files, trimaps
 from jaxedit.errors import UserError
 from jaxedit.host import levels
 
@@ -98,7 +98,7 @@ def add(commands) -> None:
                   "is about the trimap that is made from a mask; leave it out with --trimap.")
     counting.only(parser, "--round-trimap", lambda a: a.trimap is not None,
                   "is about the values of a --trimap, and none is named.")
-    counting.only(parser, "--background", lambda a: not a.alpha_only,
+    counting.only(parser, "--background --keep-colours", lambda a: not a.alpha_only,
                   "is not seen with --alpha-only, which writes the matte alone; leave one out.")
     counting.only(parser, "--premultiplied", lambda a: not a.alpha_only and a.background is None,
                   "is about the colours of a transparent cut-out; leave it out with --alpha-only "
@@ -129,7 +129,7 @@ def main(arguments: argparse.Namespace) -> int:
                    overwrite=arguments.overwrite, skip=arguments.skip_existing,
                    say=command.tell)
     failures = run(jobs, lambda: network.load_applier(arguments, "matte", solver), options,
-                   of_folder=arguments.photo.is_dir(), say=command.tell)
+                   say=command.tell)
     return network.exit_code(failures, jobs)
 
 
@@ -159,7 +159,11 @@ def collect(
                 f"The background {options.background} is no file. Name one image file."
             )
     others = () if options.background is None else (options.background,)
-    rules = {"overwrite": overwrite, "skip": skip, "suffixes": suffixes, "say": say}
+    if options.compare is not None:
+        alpha_matting.check("--compare")
+    sheets = {"--save-trimap": options.save_trimap, "--compare": options.compare}
+    rules = {"overwrite": overwrite, "skip": skip, "suffixes": suffixes, "say": say,
+             "beside": batch_files.named(sheets)}
     if options.cut:
         if options.box is not None and photo.is_dir():
             raise UserError(f"--box is of one photo, and {photo} is a folder. Give --mask masks.")
@@ -168,21 +172,6 @@ def collect(
         jobs = batch_files.collect(
             photo, companion, output, what=options.companion, others=others, **rules
         )
-    if options.compare is not None:
-        alpha_matting.check("--compare")
-        contact_sheet.check(options.compare, jobs, of_folder=photo.is_dir(), overwrite=overwrite)
-    if options.save_trimap is None:
-        return jobs
-    batch_files.check_place(options.save_trimap, of_folder=photo.is_dir())
-    results, inputs = batch_files.results(photo, output), batch_files.inputs_of(jobs, others)
-    for job in jobs:
-        kept = contact_sheet.place(options.save_trimap, job, photo.is_dir())
-        # What was left of a job that was cut short is no reason not to go on.
-        batch_files.check_output(kept, inputs, overwrite or skip, photograph.PNG)
-        if kept.resolve() in results:
-            raise UserError(f"--save-trimap and --output are both {kept}. Choose another name.")
-    sheets = {"--save-trimap": options.save_trimap, "--compare": options.compare}
-    contact_sheet.check_apart(sheets, jobs, of_folder=photo.is_dir())
     return jobs
 
 
@@ -191,7 +180,6 @@ def run(
     load: Callable[[], Callable],
     options: Options,
     *,
-    of_folder: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[str]:
     """Does all jobs, one after the other; returns a line for each that failed.
@@ -200,7 +188,6 @@ def run(
       jobs: from `collect`.
       load: returns the applier; called when the first photograph has passed its checks.
       options: as given to `collect`.
-      of_folder: whether the photos were given as a folder.
       say: is told about each result and each doubt.
 
     Raises:
@@ -213,17 +200,18 @@ def run(
     def finish(applier: Callable, job: Job, content: tuple[Photograph, np.ndarray]) -> str:
         (photo, trimap), beside = content, {}
         if options.save_trimap is not None:
-            kept = contact_sheet.place(options.save_trimap, job, of_folder)
-            contact_sheet.write_grey(kept, trimaps.to_levels(trimap))
+            kept = job.place(options.save_trimap)
+            contact_sheet.write_grey(kept, trimaps.to_levels(trimap), own_files.TRIMAP)
             beside[kept] = "the trimap"
         alpha = estimate(applier, photo, trimap, tile=options.tile, say=say)
-        photograph.write(job.output, render(photo, alpha, background, options))
+        if job.output not in job.kept:
+            photograph.write(job.output, render(photo, alpha, background, options))
         if options.compare is not None:
             mattes = {"result": alpha}
             mattes |= {name: estimate(solver(name), photo, trimap, tile=0) for name in CLASSICAL}
             columns = {"photo": cutout.rgb(photo), "trimap": trimaps.to_levels(trimap)[..., None]}
             columns |= {name: levels.of_opacity(matte)[..., None] for name, matte in mattes.items()}
-            sheet = contact_sheet.place(options.compare, job, of_folder)
+            sheet = job.place(options.compare)
             contact_sheet.write(sheet, columns, trimap == trimaps.UNKNOWN)
             beside[sheet] = f"the matte beside {' and '.join(CLASSICAL)}"
         height, width = photo.size

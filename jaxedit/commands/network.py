@@ -43,7 +43,14 @@ def add_options(
                         help=f"with --run: {BEST}")
     counting.only(parser, "--step", lambda a: a.run is not None,
                   "chooses a checkpoint of --run; nothing else has any.")
+    add_trust_of_run(parser)
+
+
+def add_trust_of_run(parser: argparse.ArgumentParser) -> None:
+    """Adds --trust-run-code to a verb that has --run, without which it changes nothing."""
     add_trust(parser, "with --run: ")
+    counting.only(parser, "--trust-run-code", lambda a: a.run is not None,
+                  "is about the code of a --run, and none is named. Leave it out.")
 
 
 def add_trust(parser: argparse.ArgumentParser, prefix: str = "") -> None:
@@ -69,11 +76,21 @@ def add_file_options(
                         help="replace results that exist")
     parser.add_argument("--skip-existing", action="store_true",
                         help="leave photos alone whose results exist, to go on with a folder")
+    only_of_existing(parser)
     parser.add_argument("--bucket", type=int, metavar="PIXELS",
                         help="pad what the network sees to sides that are multiples of this, from "
                         "1, and cut the padding off again. A program is compiled for every padded "
                         "size: small multiples compute less, large ones compile less often in a "
                         f"folder of many sizes (default: {bucket})")
+    counting.only(parser, "--bucket", lambda a: a.classical is None,
+                  "is for networks, which are compiled; leave it out with --classical.")
+
+
+def only_of_existing(parser: argparse.ArgumentParser) -> None:
+    """Refuses --overwrite and --skip-existing together; of a verb that has both."""
+    counting.only(parser, "--overwrite", lambda a: not a.skip_existing,
+                  "replaces results that exist, and --skip-existing leaves them alone: leave one "
+                  "of them out.")
 
 
 def check(arguments: argparse.Namespace, task: str, published: str = "") -> None:

@@ -40,6 +40,9 @@ def main(arguments: argparse.Namespace) -> int:
     for folder in (*folders, *([beside] if beside else [])):
         if not folder.is_dir():
             raise UserError(f"{folder} is no folder. Give a run or a sweep directory.")
+    folders = _once(folders)
+    if beside and len(folders) == 1 and beside.samefile(folders[0]):
+        raise UserError(f"--beside {beside} is {folders[0]} itself. Name another run.")
     several = len(folders) > 1 or comparison.is_sweep(folders[0])
     if several and beside:
         raise UserError("--beside shows one run beside another. Give one run before it, or leave "
@@ -63,3 +66,17 @@ def main(arguments: argparse.Namespace) -> int:
         print(page.text_table(evaluation))
     command.tell(f"written: {path}")
     return 0
+
+
+def _once(folders: list[pathlib.Path]) -> list[pathlib.Path]:
+    """Returns the folders, each once, by whatever paths it is named; says which were named again.
+    """
+    found: list[pathlib.Path] = []
+    for folder in folders:
+        other = next((one for one in found if one.samefile(folder)), None)
+        if other is None:
+            found.append(folder)
+        else:
+            named = "named twice" if folder == other else f"the same run as {other}"
+            command.tell(f"{folder} is {named} and counts once.")
+    return found

@@ -40,7 +40,7 @@ def add(commands) -> None:
                           help=network.BEST)
     pictures.add_argument("--count", type=int, default=50, metavar="N",
                           help="inputs, the first of the evaluation (default: 50; 0: all)")
-    network.add_trust(pictures, "with --run: ")
+    network.add_trust_of_run(pictures)
     sheet = command.add(
         actions, "sheet", make_sheet, "write the page and its key",
         "Pictures of the same file name belong together.",

@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jaxedit import config as config_lib
-from jaxedit.commands import command
+from jaxedit.commands import command, counting
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, modules, parent
 from jaxedit.host.names import did_you_mean
@@ -57,12 +57,17 @@ def add(commands) -> None:
     parser.add_argument("--list", action="store_true",
                         help="show the variants, or those of --only, and run nothing")
     parser.set_defaults(takes_overrides=True)
+    counting.only(parser, "--workdir --seeds --verbose", lambda a: not a.list,
+                  "is about running, and --list runs nothing: leave one of them out.")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """`jaxedit sweep`."""
     sweep = read(arguments.file)
     if arguments.list:
+        if arguments.overrides:
+            raise UserError(f"{arguments.overrides[0]} is about running, and --list runs nothing: "
+                            "leave one of them out.")
         config = config_lib.from_json(config_lib.to_json(config_lib.load(sweep.config)))
         print(sweep.table, end="\n\n")
         shown = {name: sweep.variants[name] for name in _named(sweep, arguments.only)}
@@ -342,11 +347,11 @@ def _locate_config(config: str, sweep_file: pathlib.Path) -> str:
 
 def _seeds(named: tuple[int, ...], count: int | None) -> list[int]:
     if count is None:
-        return list(named)
+        return list(dict.fromkeys(named))
     if count < 1:
         raise UserError(f"--seeds={count}: expected at least 1.")
     start = max(named, default=-1) + 1
-    return [*named, *range(start, start + count)][:count]
+    return [*dict.fromkeys(named), *range(start, start + count)][:count]
 
 
 def _check_config(sweep: Sweep, job: Run) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from jaxedit.apply import batch_files, photograph
 from jaxedit.apply.photograph import Photograph
 from jaxedit.commands import command, counting, label_maps, network
-from jaxedit.data import images
+from jaxedit.data import images, own_files
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, levels, number_text
 from jaxedit.host.names import check_choice
@@ -52,7 +52,7 @@ def add(commands) -> None:
     parser.add_argument("--run", type=pathlib.Path, metavar="DIRECTORY",
                         help="networks of your own, --workdir of `jaxedit train` (default: those "
                         "that come with jaxedit; they want a --bank of the embedded scenes)")
-    network.add_trust(parser, "with --run: ")
+    network.add_trust_of_run(parser)
     parser.add_argument("--bank", type=pathlib.Path, metavar="DIRECTORY",
                         help="the segments to paste, a folder that `jaxedit bank build` made "
                         "(default: the run's own); of the classes that the networks know")
@@ -304,8 +304,9 @@ def _synthesise(
         profile = next(iter(profiles)) if len(profiles) == 1 else None
         _write(output, picture, profile)
         if arguments.save_canvas:
-            _write(label_maps.canvas(output), 2 * made.canvas - 1, profile)
-            beside[label_maps.canvas(output)] = "the canvas that the network was given"
+            place = label_maps.canvas(output)
+            _write(place, 2 * made.canvas - 1, profile, own_files.SHEET)
+            beside[place] = "the canvas that the network was given"
         donated = {"segments": composition.provenance(made, composer.bank)}
         atomic.write_text(label_maps.donors(output), json.dumps(donated, indent=1) + "\n")
         height, width = picture.shape[:2]
@@ -330,6 +331,6 @@ def _synthesise(
     return lines
 
 
-def _write(path: pathlib.Path, picture: np.ndarray, profile: bytes | None) -> None:
+def _write(path: pathlib.Path, picture: np.ndarray, profile: bytes | None, *kind: str) -> None:
     metadata = images.Metadata(icc_profile=profile)
-    photograph.write(path, Photograph(levels.of_picture(picture), metadata=metadata))
+    photograph.write(path, Photograph(levels.of_picture(picture), metadata=metadata), *kind)

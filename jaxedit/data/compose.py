@@ -30,7 +30,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from jaxedit.data import alpha_matting, annotations, images, trimaps
+from jaxedit.data import alpha_matting, annotations, images, own_files, trimaps
 from jaxedit.data.items import by_stem, find_images
 from jaxedit.data.layouts import matting
 from jaxedit.data.layouts.base import sub_folder
@@ -40,6 +40,7 @@ from jaxedit.host.atomic import atomic_folder
 _LISTS = ("test_fg_names.txt", "test_bg_names.txt")
 _COLOURS = ("fg", "foregrounds", "images")
 _ALPHAS = ("alpha", "gt", "alphas")
+_WIDTH, _SEED = 10, 0  # where nothing else is asked for
 _THREADS = min(4, os.cpu_count() or 1)
 
 
@@ -65,8 +66,8 @@ def compose(
     backgrounds: str | os.PathLike,
     output: str | os.PathLike,
     per_foreground: int = 20,
-    trimap_width: int = 10,
-    seed: int = 0,
+    trimap_width: int = _WIDTH,
+    seed: int = _SEED,
     say: Callable[[str], None] = lambda line: None,
     *,
     copy_trimaps: bool = True,
@@ -101,6 +102,11 @@ def compose(
     subjects = _assign(folder, pathlib.Path(backgrounds), per_foreground, seed)
     copied = sub_folder(folder, "trimaps", "trimap") if copy_trimaps else None
     known = None if copied is None else by_stem(copied)
+    if copied is not None and trimap_width != _WIDTH:
+        raise UserError(
+            f"--trimap-width {trimap_width} is about trimaps that are made, and {copied} has them. "
+            "Leave it out, or add --make-trimaps."
+        )
     with (
         atomic_folder(output) as temporary,
         concurrent.futures.ThreadPoolExecutor(_THREADS, "jaxedit-compose") as pool,
@@ -115,6 +121,8 @@ def compose(
             say(f"{number} of {len(subjects)} subjects: {subject.name}")
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         (temporary / "manifest.jsonl").write_text(text, encoding="utf-8", errors="surrogateescape")
+        if any(own_files.lies_below(output, one) for one in (foregrounds, backgrounds)):
+            own_files.mark_results(temporary)
     return len(lines)
 
 
@@ -283,6 +291,9 @@ def _assign(
     subjects = _subjects(folder)
     lists = _lists(folder)
     if lists is not None:
+        if seed != _SEED:
+            raise UserError(f"--seed {seed} is of backgrounds that are drawn, and {lists[0]} names "
+                            "those of every subject. Leave it out.")
         return _listed(subjects, *lists, below, per_foreground)
     rng = np.random.default_rng(seed)
     wanted = per_foreground * len(subjects)

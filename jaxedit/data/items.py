@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-from jaxedit.data import images
+from jaxedit.data import images, own_files
 from jaxedit.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -56,10 +56,13 @@ def find_images(
     *,
     without: tuple[str, ...] = (),
     suffixes: tuple[str, ...] = images.SUFFIXES,
+    found_results: Callable[[str], None] | None = None,
 ) -> list[str]:
     """Returns the files below `root` with these suffixes, sorted, as paths relative to it.
 
-    Hidden files and folders are passed over, and the sub-folders of `root` named in `without`.
+    Hidden files and folders are passed over, and the sub-folders of `root` named in `without`. So
+    are those that hold results of jaxedit (`own_files`): `found_results` gets their paths; without
+    it a warning is logged.
 
     Raises:
       UserError: a folder cannot be listed.
@@ -78,10 +81,24 @@ def find_images(
             if not name.startswith(".") and not (name in without and folder == str(root))
             and os.path.realpath(os.path.join(folder, name)) not in seen
         )
+        for path in [os.path.join(folder, name) for name in folders]:
+            if own_files.holds_results(path):
+                folders.remove(os.path.basename(path))
+                (found_results or _tell_of_results)(path)
         for name in sorted(files):
             if not name.startswith(".") and name.lower().endswith(suffixes):
                 found.append(os.path.relpath(os.path.join(folder, name), root))
     return found
+
+
+def _tell_of_results(folder: str) -> None:
+    _log.warning("%s", of_results(folder))
+
+
+def of_results(folder: str | os.PathLike) -> str:
+    """Returns a line that says why a folder is left out."""
+    return (f"{folder} holds results of jaxedit and is left out; {own_files.FOLDER_MARK} in it "
+            "says so.")
 
 
 def by_stem(

@@ -24,6 +24,8 @@ from jaxedit.errors import UserError
 
 # Sources whose argument is a path, in which a plus may stand.
 _PATHS = ("folder:", "array_record:")
+# What stands before the path, of which other sources may take parts: `half:first:folder:`.
+_PATH = re.compile(rf"(?:[^:]+:)*?(?:{'|'.join(_PATHS)})")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +57,24 @@ def parts(text: str, names: Collection[str]) -> list[Part]:
         end = next((end for end in reversed(ahead) if _exists(text[begin:end])), ahead[0])
         found.append(_part(text[begin:end].strip(), text))
         begin = end + 1
-    twice = [part.name for part in found if [p.name for p in found].count(part.name) > 1]
+    places = [place(part.name) for part in found]
+    twice = [part.name for part in found if places.count(place(part.name)) > 1]
     if twice:
         raise UserError(f"{text} names {twice[0]} twice. Write 2*{twice[0]} to see it twice.")
     return found
+
+
+def place(name: str) -> str:
+    """Returns the name of a source, none that joins others, with its path absolute and no links.
+
+    So sources are told apart that have one name in different working directories, and one that is
+    spelled in two ways is known again.
+    """
+    found = _PATH.match(name)
+    if found is None:
+        return name
+    path = os.path.realpath(os.path.expanduser(name[found.end() :]))
+    return name[: found.end()] + path
 
 
 def _part(text: str, whole: str) -> Part:

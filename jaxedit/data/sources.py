@@ -255,6 +255,15 @@ def parts(source: str) -> list:
     return joined.parts(source, (*_MODULES, ARTIFACT))
 
 
+def place(source: str) -> str:
+    """Returns what `source` names with all its paths absolute: the same wherever it is asked."""
+    from jaxedit.data import joined
+
+    return "+".join(
+        str(joined.Part(joined.place(part.name), part.times)) for part in parts(source)
+    )
+
+
 def _create(source: str, split: str, **options: Any) -> Source:
     name, separator, argument = source.partition(":")
     if name == ARTIFACT:

@@ -27,13 +27,17 @@ OVERALL = "all"  # the group of every sample
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A finished run: where it is, what it was, and its evaluation."""
+    """A finished run: where it is, what it was, and its evaluation.
+
+    `group` is the folder of all runs of its variant; of a run of no sweep, its own.
+    """
 
     path: pathlib.Path
     variant: str
     seed: int
     evaluation: dict[str, Any]
     summary: dict[str, Any]
+    group: pathlib.Path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,12 +75,15 @@ def compare(
         candidates = folders
         output = pathlib.Path(output or folders[0].resolve().parent)
     runs, lacking = [], []
-    for folder in candidates:
+    if len(folders) > 1 and (sweep := next(filter(is_sweep, folders), None)) is not None:
+        raise UserError(f"{sweep} is a sweep. Compare it alone, or name runs of it.")
+    for folder in _once(candidates):
         run = read_run(folder)
         if run is None:
             lacking.append(json_text.shown(str(folder)))
         else:
             runs.append(run)
+    runs = _told_apart(runs)
     if not runs:
         raise UserError(
             f"Nothing to compare in {', '.join(map(str, folders))}: no run there has an "
@@ -131,10 +138,36 @@ def read_run(folder: pathlib.Path) -> Run | None:
     return Run(
         path=folder,
         variant=json_text.shown(place.parent.name if of_sweep else place.name),
+        group=place.parent if of_sweep else place,
         seed=seed,
         evaluation=reading.read_evaluation(folder / "evaluation.json"),
         summary=reading.read_object(folder / "summary.json"),
     )
+
+
+def _once(folders: Sequence[pathlib.Path]) -> list[pathlib.Path]:
+    """Returns the folders without those that an earlier one is under another path."""
+    found: dict[tuple[int, int] | pathlib.Path, pathlib.Path] = {}
+    for folder in folders:
+        facts = folder.stat() if folder.exists() else None
+        found.setdefault(folder if facts is None else (facts.st_dev, facts.st_ino), folder)
+    return list(found.values())
+
+
+def _told_apart(runs: Sequence[Run]) -> list[Run]:
+    """Returns the runs; variants of one name that lie in different folders get these before it."""
+    places: dict[str, set[pathlib.Path]] = {}
+    for run in runs:
+        places.setdefault(run.variant, set()).add(run.group)
+    found = []
+    for run in runs:
+        same = [place.parts for place in places[run.variant]]
+        names = next(
+            run.group.parts[-length:] for length in range(1, len(run.group.parts) + 1)
+            if len({parts[-length:] for parts in same}) == len(same)
+        )
+        found.append(dataclasses.replace(run, variant=json_text.shown("/".join(names))))
+    return found
 
 
 def frame(runs: Sequence[Run]) -> pandas.DataFrame:
@@ -336,6 +369,10 @@ def _cost(runs: Sequence[Run]) -> list[str]:
 def _warnings(runs: Sequence[Run], lacking: Sequence[str]) -> list[str]:
     lines = []
     measured = {(str(r.evaluation["source"]), str(r.evaluation["count"])) for r in runs}
+    # One name may be of two folders; evaluations of before there were places do not say.
+    places = {str(r.evaluation["place"]) for r in runs if r.evaluation.get("place")}
+    if len(measured) == 1 < len(places):
+        measured = {(place, str(runs[0].evaluation["count"])) for place in places}
     if len(measured) > 1:
         what = "; ".join(f"{source} ({count})" for source, count in sorted(measured))
         lines.append(f"- The runs were not measured on the same samples: {what}.")

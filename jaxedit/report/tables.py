@@ -30,8 +30,7 @@ class Panel:
       title: what it is, with its scale; "" where that is not known.
       arrow: where better values are, "" where that is not known.
       better: the same in words.
-      groups: (group, number of samples that have the figure) of each column; a range where systems
-        differ in it.
+      groups: (group, number of samples behind the figures) of each column, see `_count`.
       rows: system -> (figure, whether it is the best of its column) of each cell.
     """
 
@@ -124,7 +123,7 @@ def frame(evaluation: Evaluation) -> pandas.DataFrame:
 def panels(evaluation: Evaluation) -> list[Panel]:
     """Returns a panel for each metric that has a number, with the groups and systems that have one.
 
-    The best of a column is marked where more than one system has a number in it.
+    The best of a column is marked where more than one system has a figure in it.
     """
     measured = frame(evaluation)
     found = []
@@ -155,12 +154,18 @@ def panels(evaluation: Evaluation) -> list[Panel]:
 
 
 def _count(evaluation: Evaluation, group: str, metric: str) -> str:
-    """Returns the number of samples behind a column: one, or the range over the systems."""
-    samples = evaluation.get("samples") or {}
-    found = {s.get(group, {}).get(metric) for s in samples.values()} - {None}
-    if not found:
-        return str(evaluation["counts"].get(group, "-"))
-    return "-".join(map(str, sorted({min(found), max(found)})))
+    """Returns the number of samples behind a column's figures: `97`, `90 of 97`, `90 to 97 of 97`.
+
+    A system that has no figure in the column does not count, nor does what it lacks.
+    """
+    samples, table = evaluation.get("samples") or {}, evaluation["table"]
+    measured = [s for s in samples if is_number(table.get(s, {}).get(group, {}).get(metric))]
+    found = {samples[system].get(group, {}).get(metric) for system in measured} - {None}
+    whole = evaluation["counts"].get(group)
+    if not found or found == {whole}:
+        return str(whole if whole is not None else "-")
+    spread = " to ".join(map(str, sorted({min(found), max(found)})))
+    return spread if whole is None else f"{spread} of {whole}"
 
 
 def title(evaluation: Evaluation) -> str:
@@ -187,15 +192,16 @@ def as_text(evaluation: Evaluation, said: set[str] | None = None) -> str:
       evaluation: the figures.
       said: remarks that a reader has seen already and gets no more; those of this table are added.
     """
-    lines = [title(evaluation)]
+    lines, starred = [title(evaluation)], False
     for panel in panels(evaluation):
+        starred |= any(is_best for cells in panel.rows.values() for _, is_best in cells)
         rows = [[f"{panel.metric} {panel.arrow}".strip(), *(group for group, _ in panel.groups)]]
         for system, cells in panel.rows.items():
             rows.append([system, *(text + ("*" if is_best else " ") for text, is_best in cells)])
         rows.append(["samples", *(f"{count} " for _, count in panel.groups)])
         lines += ["", *([panel.title] if panel.title not in ("", panel.metric) else [])]
         lines += align(rows)
-    lines += ["", "* best of its column"] if any("*" in line for line in lines[1:]) else []
+    lines += ["", "* best of its column"] if starred else []
     lines += remarks(evaluation, "absent", said) + remarks(evaluation, "notes", said)
     return "\n".join(lines)
 

@@ -148,6 +148,7 @@ class Evaluator:
             absent=list(self.absent),
             notes=[*notes, *skipped.reports(self.read)],
             source=self.source_name,
+            place=sources.place(self.source_name),
             grids={"samples": self._grid(grids)} if grids else {},
             name=self.name,
             split=self.split,
@@ -373,8 +374,8 @@ def evaluation_source(config: config_lib.ConfigDict) -> tuple[str, Callable[[str
     A training source gives its evaluation part; another source is taken whole, unless
     `evaluate.split` says otherwise.
     """
-    trained = {part.name for part in sources.parts(config.data.source)}
-    usual = lambda name: "eval" if name in trained else "all"
+    trained = {sources.place(part.name) for part in sources.parts(config.data.source)}
+    usual = lambda name: "eval" if sources.place(name) in trained else "all"
     name, fixed = config.evaluate.source or config.data.source, config.evaluate.split
     return name, (lambda _: fixed) if fixed else usual
 

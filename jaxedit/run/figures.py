@@ -113,7 +113,8 @@ class Result:
       higher_is_better: metric -> direction.
       absent: lines that say which metrics are missing, and how to get them.
       notes: what a reader of a figure must know, or why a figure is missing.
-      source: what was measured on.
+      source: what was measured on, as the configuration names it.
+      place: the same with absolute paths, see `sources.place`.
       split: which part of it: "eval" (held out), "train", "all", or "mixed" where joined sources
         differ.
       best: (figure, "min" or "max") that decides which checkpoint is the best, or None.
@@ -134,6 +135,7 @@ class Result:
     absent: list[str]
     notes: list[str]
     source: str
+    place: str
     grids: dict[str, np.ndarray]
     name: str = ""
     split: str = "mixed"
@@ -157,6 +159,7 @@ class Result:
             "stage": stage,
             "name": self.name,
             "source": self.source,
+            "place": self.place,
             "split": self.split,
             "step": step,
             "count": self.counts[ALL],

@@ -7,6 +7,7 @@ What tells measurements of a stage apart, such as the source, comes behind that 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import pathlib
@@ -110,8 +111,8 @@ def suffix_of(
 ) -> str:
     """Returns what is added to the names of a measurement's files: `start` and the source.
 
-    Of a source its kind and its last name will do, but where a file of that name says that it is
-    another source's: then a digest of all of the source's name follows.
+    Of a source its kind and its last name will do, but where a file of that name does not say that
+    it is of this source: then a digest of the source's place follows.
 
     Args:
       run_dir: where the files go.
@@ -125,9 +126,11 @@ def suffix_of(
         for part in sources.parts(source):
             kind, _, place = part.name.partition(":")
             suffix += f"-{kind}-{pathlib.PurePath(place).name}".rstrip("-")
-    if _measured_on(run_dir / f"{_stem(stage, None, is_main)}{suffix}.json") in (None, source):
+    place = sources.place(source)
+    file = run_dir / f"{_stem(stage, None, is_main)}{suffix}.json"
+    if _measured_on(file, known=not config.evaluate.source) in (None, place):
         return suffix
-    digest = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()
+    digest = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()
     return f"{suffix}-{digest[:8]}"
 
 
@@ -138,12 +141,22 @@ def _stem(stage: str, name: str | None, is_main: bool) -> str:
     return f"evaluations/{stage}" + ("" if name is None else f"-{name}")
 
 
-def _measured_on(file: pathlib.Path) -> str | None:
-    """Returns the source of an evaluation, None where there is none that can be read."""
+def _measured_on(file: pathlib.Path, *, known: bool) -> str | None:
+    """Returns the place of an evaluation's source, None where there is none that can be read.
+
+    Evaluations of before there were places have the source's name alone. What a relative path in it
+    led to is not known any more: `known` takes it for what it leads to now.
+    """
     try:
-        return json_text.loads(file.read_bytes()).get("source")
+        found = json_text.loads(file.read_bytes())
+        place, source = found.get("place"), found.get("source")
     except (OSError, AttributeError, ValueError):
         return None
+    if place is not None or not known or not isinstance(source, str):
+        return place or source
+    with contextlib.suppress(UserError):
+        return sources.place(source)
+    return source
 
 
 def check_stages(config: config_lib.ConfigDict) -> list[str]:

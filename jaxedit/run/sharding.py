@@ -38,10 +38,13 @@ def start_processes(coordinator: str | None, count: int | None, index: int | Non
       index: this process's number, from 0; only with an explicit coordinator.
     """
     if coordinator is None:
-        if count or index:
+        if (count, index) != (None, None):
             raise UserError("--processes and --process_index need --coordinator=HOST:PORT.")
         return
     if coordinator == "auto":
+        if (count, index) != (None, None):
+            raise UserError("--coordinator=auto is told --processes and --process_index by the "
+                            "cluster: leave them out, or name HOST:PORT.")
         jax.distributed.initialize()
         return
     if count is None or index is None:

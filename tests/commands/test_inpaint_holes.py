@@ -5,9 +5,7 @@ import pytest
 from PIL import Image
 
 from jaxedit import cli
-from jaxedit.apply import batch_files, contact_sheet
 from jaxedit.apply import hole as hole_shapes
-from jaxedit.errors import UserError
 from tests.commands.test_inpaint import files, write_photo
 
 __all__ = ["files"]  # a fixture
@@ -108,29 +106,3 @@ def test_a_mask_of_another_shape_is_stretched_with_a_word(files, tmp_path, capsy
     assert cli.main(["inpaint", str(folder / "turned.png"), str(folder / "mask.png"), "--classical",
                      "telea", "--resize-mask", str(tmp_path / "out.png")]) == 0
     assert "another shape" in capsys.readouterr().err
-
-
-def test_no_result_replaces_another_photo_or_another_result(tmp_path):
-    for name in ("a", "a-1"):
-        write_photo(tmp_path / f"{name}.png")
-    with pytest.raises(UserError, match="a-1.png is an input file"):
-        batch_files.collect_alone(tmp_path, tmp_path, variants=2, skip=True)
-    (tmp_path / "b").mkdir()
-    for name in ("c", "c-1"):
-        write_photo(tmp_path / "b" / f"{name}.png")
-    batch_files.collect_alone(tmp_path / "b", tmp_path / "out", variants=2)
-
-
-def test_a_sheet_takes_no_place_of_a_result_or_an_input(files, tmp_path):
-    folder, _, _ = files
-    write_photo(folder / "other.png")
-    jobs = [batch_files.Job(folder / f"{name}.png", folder / "mask.png", tmp_path / f"{name}.png",
-                            f"{name}.png") for name in ("photo", "other")]
-    check = lambda path, **more: contact_sheet.check(path, jobs, of_folder=False, overwrite=True,
-                                                     **more)
-    check(tmp_path / "sheet.png")
-    for path, message in ((tmp_path / "other.png", "are both"), (folder / "other.png", "input")):
-        with pytest.raises(UserError, match=message):
-            check(path)
-    with pytest.raises(UserError, match="are both"):
-        check(tmp_path / "photo-2.png", variants=2)

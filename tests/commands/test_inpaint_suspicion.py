@@ -56,8 +56,7 @@ def test_maps_of_a_folder_go_into_folders_of_their_own(files, tmp_path):
     for name in ("a.png", "sub/a.png"):
         test_inpaint.write_photo(tmp_path / "photos" / name)
     go(tmp_path / "photos", folder / "mask.png", tmp_path / "out",
-       lambda: Trained("generator", "discriminator"), suspected=tmp_path / "maps/of",
-       of_folder=True)
+       lambda: Trained("generator", "discriminator"), suspected=tmp_path / "maps/of")
     found = sorted(p.relative_to(tmp_path / "maps/of") for p in (tmp_path / "maps").rglob("*.png"))
     assert [str(p) for p in found] == ["a.png", "sub/a.png"]
 

@@ -167,7 +167,7 @@ def test_refining_brings_codes_closer(run, face, inverted, tmp_path):
     (("--refine", "-1"), "--refine is -1"),
     (("--stage", "other"), "no checkpoint of a stage 'other'"),
     (("--directions", "nowhere", "--edit", "smile=1"), "no file nowhere"),
-    (("--directions", "nowhere"), "--directions is for an --edit or a --strip"),
+    (("--directions", "nowhere"), "--directions is for --edit or --strip"),
 ])
 def test_mistakes(run, face, tmp_path, words, message, capsys):
     if "--directions" not in words and {"--edit", "--strip"} & set(words):

@@ -65,7 +65,7 @@ def files(tmp_path):
 def go(photo, companion, output, options=KEEP, load=lambda: guess, overwrite=False):
     lines = []
     jobs = matte.collect(photo, companion, output, options, overwrite=overwrite, say=lines.append)
-    failures = matte.run(jobs, load, options, of_folder=photo.is_dir(), say=lines.append)
+    failures = matte.run(jobs, load, options, say=lines.append)
     return failures, lines
 
 

@@ -1,5 +1,6 @@
 """Sweeps: planning, running, resuming, failing, comparing."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -105,6 +106,10 @@ def test_only_seeds_and_common_overrides(file, tmp_path):
     config = config_lib.load(plan.config, jobs[2].overrides)
     assert (config.train.seed, config.optim.lr, config.train.steps) == (2, 0.03, 5)
     assert len(sweep.runs_of(plan, tmp_path, seeds=1)) == 2
+    twice = dataclasses.replace(plan, seeds=(0, 0, 1))  # a seed that is named twice runs once
+    for seeds, expected in ((None, [0, 1]), (3, [0, 1, 2])):
+        runs = sweep.runs_of(twice, tmp_path, only=["fast"], seeds=seeds)
+        assert [run.seed for run in runs] == expected
     command = sweep.command_of(plan, jobs[0])
     assert "--config.optim.lr=0.03" in command and f"--workdir={jobs[0].run_dir}" in command
 

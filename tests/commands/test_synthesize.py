@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from jaxedit import cli
+from jaxedit.apply import contact_sheet
 from jaxedit.commands import label_maps
+from jaxedit.data import own_files
 from jaxedit.errors import UserError
 from tests.methods.sims import banks
 
@@ -44,6 +46,11 @@ def test_previews_of_label_maps_are_no_label_maps(tmp_path):
     jobs = label_maps.collect(tmp_path, tmp_path / "out", 1, False, say=said.append)
     assert [job.labels.name for job in jobs] == ["a.png", "b-preview.png"]  # the last is of none
     assert said == [f"{tmp_path / 'a-preview.png'} is the preview of a label map; it is left out."]
+    # A canvas tells by itself what it is; and results are not put among the label maps.
+    contact_sheet.write_grey(tmp_path / "c.png", np.zeros((4, 4), np.uint8), own_files.SHEET)
+    assert label_maps.collect(tmp_path, tmp_path / "out", 1, False, say=said.append) == jobs
+    with pytest.raises(UserError, match="would lie among the files of"):
+        label_maps.collect(tmp_path, tmp_path, 1, True, say=said.append)
 
 
 def test_the_size_that_keeps_a_shape_is_about_that_of_the_networks(tmp_path):

@@ -207,3 +207,24 @@ def test_what_is_wrong_is_named_and_nothing_is_left(folders):
     (folders / "out/mine.txt").write_text("keep")
     with pytest.raises(UserError, match="already exists"):
         run(folders)
+
+
+def test_a_set_below_its_backgrounds_is_none_of_them_the_next_time(folders):
+    assert run(folders, "backgrounds/set") == 9
+    assert len(sources.create(f"folder:{folders}/backgrounds/set", "all")) == 9
+    run(folders, "again")
+    assert {line["background"] for line in manifest(folders / "again").values()} <= {
+        f"b{number}.png" for number in range(5)
+    }
+    assert not (folders / "again" / ".jaxedit-results").exists()
+
+
+def test_numbers_that_would_change_nothing_are_refused(folders):
+    save(folders / "subjects/trimaps/s0.png", opacity(3))
+    with pytest.raises(UserError, match="--trimap-width 4 is about trimaps that are made"):
+        run(folders, trimap_width=4)
+    (folders / "subjects" / "test_fg_names.txt").write_text("s0.png\n")
+    (folders / "subjects" / "test_bg_names.txt").write_text("b0.png\nb1.png\nb2.png\n")
+    with pytest.raises(UserError, match="--seed 5 is of backgrounds that are drawn"):
+        run(folders, seed=5)
+    assert not (folders / "out").exists()

@@ -28,6 +28,7 @@ def test_a_plus_joins_where_a_source_begins(tmp_path):
     (tmp_path / "with+photos").mkdir()
     assert said(path) == [path] and said(f"{path}+scenes") == [path, "scenes"]
     for text, words in (("photos+scenes+photos", "photos twice.*2\\*photos"),
+                        ("folder:/x+photos+folder:/y/../x/", "folder:/x twice"),
                         ("0*photos+scenes", "seen 0 times"), ("photos+foldr:/x", "mean 'folder'"),
                         ("photos+folder:", "incomplete"), ("photos+", "'photos\\+|Unknown")):
         with pytest.raises(UserError, match=words):

@@ -19,7 +19,7 @@ def test_text_table():
     assert fid[0].split() == ["fid", "↓", "all"] and fid[2].split() == ["model", "65.00*"]
     heading = next(i for i, line in enumerate(lines) if line.startswith("psnr ↑"))
     assert lines[heading - 1] == "PSNR (dB)" and "mean absolute error" in lines
-    assert lines[heading + 4].split() == ["samples", "3", "3", "3"]
+    assert lines[heading + 4].split() == ["samples", *"3 of 4 3 of 5 3 of 9".split()]
     assert "samples" in text and "lpips_alex: absent" in text
     assert "lpips_alex ↓" not in text
 
@@ -47,12 +47,28 @@ def test_the_worst_figure_is_infinite_and_gaps_are_dashes():
     evaluation["table"]["mean fill"]["all"] |= {"psnr": math.inf, "l1": None}
     psnr, l1, fid = tables.panels(evaluation)
     assert psnr.rows["mean fill"][-1] == ("inf", True) and psnr.rows["model"][-1][1] is False
-    # Where one system alone has a number there is nothing that it is better than.
+    # A figure that stands alone is no best one, and who has none says nothing of the samples.
     assert l1.rows["mean fill"][-1] == ("-", False) and l1.rows["model"][-1][1] is False
-    assert l1.rows["model"][0][1] is True
+    assert l1.rows["model"][0][1] is True and l1.groups[-1] == ("all", "3 of 9")
     assert fid.groups == [("all", "9")] and fid.title == ""
-    assert psnr.groups[-1] == ("all", "3") and psnr.title == "PSNR (dB)"
-    assert l1.groups[-1] == ("all", "2-3")  # the systems differ in what they could be measured on
+    assert psnr.groups[-1] == ("all", "3 of 9") and psnr.title == "PSNR (dB)"
+    # The systems differ in what they could be measured on.
+    assert l1.groups[0] == ("(0.01,0.1]", "2 to 3 of 4")
+
+
+def test_samples_of_a_bin_are_those_that_figures_rest_on():
+    """Of 97 pictures the one system has a figure for each, the other for none."""
+    evaluation = fake_run.evaluation()
+    evaluation["counts"] = dict.fromkeys(evaluation["groups"], 97)
+    for system, count in (("model", 97), ("mean fill", 0)):
+        for group in evaluation["groups"]:
+            evaluation["samples"][system][group]["psnr"] = count
+    for row in evaluation["table"]["mean fill"].values():
+        row |= {"psnr": None, "fid": None, "l1": None}
+    psnr, *_ = tables.panels(evaluation)
+    assert [count for _, count in psnr.groups] == ["97", "97", "97"]
+    text = tables.as_text(evaluation)
+    assert "25.00" in text and "*" not in text
 
 
 @pytest.mark.parametrize("change", [

@@ -8,7 +8,7 @@ import pytest
 from jaxedit import main
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
-from jaxedit.run import checkpoint, directory, measure
+from jaxedit.run import checkpoint, directory, evaluate, measure
 from tests.run.test_train import toy
 
 STAGES = ("dawn", "noon", "dusk")
@@ -94,26 +94,59 @@ def test_a_run_of_before_the_choice_of_stages_goes_on_and_is_measured(run):
         directory.check(config, folder)
 
 
-def test_sources_of_one_name_have_files_of_their_own(tmp_path):
+def test_sources_of_one_name_have_files_of_their_own(tmp_path, monkeypatch):
     """Whichever was measured first keeps the plain name; the same source comes back to its own."""
     config = toy()
+    for name in ("here", "there"):
+        (tmp_path / name / "a").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
 
     def suffix(source, stage="dusk", is_main=True):
         with config.unlocked():
             config.evaluate.source = source
         return measure.suffix_of(tmp_path, stage, config, "-step3", is_main=is_main)
 
+    def record(**said):
+        (tmp_path / f"evaluation{plain}.json").write_text(json.dumps(said))
+
     plain = "-step3-folder-photos"
     assert suffix("folder:a/photos") == plain
-    (tmp_path / f"evaluation{plain}.json").write_text(json.dumps({"source": "folder:a/photos"}))
-    assert suffix("folder:a/photos") == plain
+    record(source="folder:a/photos", place=f"folder:{tmp_path}/here/a/photos")
+    assert suffix("folder:a/photos") == suffix(f"folder:{tmp_path}/here/a/photos") == plain
     other, half = suffix("folder:b/photos"), suffix("half:first:folder:a/photos")
     assert other.startswith(f"{plain}-") and len(other) == len(plain) + 9
     assert suffix("folder:b/photos") == other != suffix("folder:c/photos")
     assert half == "-step3-half-photos"
+    # The same words in another directory are another folder, another path may be the same one.
+    monkeypatch.chdir(tmp_path / "there")
+    assert suffix("folder:a/photos").startswith(f"{plain}-")
+    (tmp_path / "there" / "link").symlink_to(tmp_path / "here" / "a")
+    assert suffix("folder:link/photos") == suffix("folder:../here/a/photos") == plain
+    # Of a relative path in an older file nobody knows where it led: it is not replaced.
+    record(source="folder:a/photos")
+    assert suffix("folder:a/photos").startswith(f"{plain}-")
+    record(source=f"folder:{tmp_path}/here/a/photos")
+    assert suffix("folder:link/photos") == plain
     # Files of another stage are no obstacle.
     assert suffix("folder:b/photos", "noon", is_main=False) == plain
     (tmp_path / "evaluations").mkdir()
     (tmp_path / f"evaluations/noon{plain}.json").write_text("{}")
     assert suffix("folder:b/photos", "noon", is_main=False) == plain
     assert suffix("") == "-step3"
+    # Of the run's own source an older file is: that is what the run was always measured on.
+    with config.unlocked():
+        config.data.source, config.evaluate.source = "folder:a/photos", ""
+    (tmp_path / "evaluation.json").write_text(json.dumps({"source": "folder:a/photos"}))
+    assert measure.suffix_of(tmp_path, "dusk", config, "", is_main=True) == ""
+    record_of_own = {"source": "folder:a/photos", "place": f"folder:{tmp_path}/here/a/photos"}
+    (tmp_path / "evaluation.json").write_text(json.dumps(record_of_own))
+    assert measure.suffix_of(tmp_path, "dusk", config, "", is_main=True).startswith("-")
+
+
+def test_a_source_that_is_spelled_otherwise_keeps_to_its_held_out_part(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = toy()
+    with config.unlocked():
+        config.data.source, config.evaluate.source = "photos+folder:x", f"folder:{tmp_path}/x/"
+    name, split = evaluate.evaluation_source(config)
+    assert (split(name), split("folder:y"), split("photos")) == ("eval", "all", "eval")

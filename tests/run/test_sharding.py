@@ -108,3 +108,10 @@ def test_each_phase_is_compiled_once(mode):
 def test_unknown_modes_are_named(key, value, words):
     with pytest.raises(UserError, match=words):
         sharding.create_plan(toy((key, value)))
+
+
+@pytest.mark.parametrize("words", [(None, None, 0), (None, 2, None), ("auto", 2, None),
+                                   ("auto", None, 0), ("host:1", 2, None)])
+def test_numbers_of_processes_that_would_count_for_nothing_are_refused(words):
+    with pytest.raises(UserError, match="--processes"):
+        sharding.start_processes(*words)
