@@ -46,7 +46,8 @@ def paper_faces() -> ConfigDict:
     config.network.most_channels = 512  # [C]
     config.network.tap = 64  # side of the map that is compensated [C]
     config.network.encoder_blocks = (3, 4, 14, 3)  # IR-SE-50 [C]
-    config.network.encoder_width = 64  # [C]
+    config.network.encoder_width = 64  # of its first group, doubled by each that follows [C]
+    config.network.encoder_heads = 512  # channels of the heads, one for each code [C]
     # running: statistics of the encoder's file [R] | batch: the batch's, which drift [C]
     config.network.encoder_norm = "running"
     config.network.noise = "random"  # in training and evaluation [C] | stored
@@ -241,6 +242,8 @@ def chain() -> ConfigDict:
     config.network.tap = 16  # a quarter of the pictures' side
     config.network.encoder_blocks = (1, 2, 2, 1)
     config.network.encoder_width = 16
+    # A code's length, 128, would make 7.4 of the encoder's 8 million parameters.
+    config.network.encoder_heads = 64
     config.loss.features = "random_features"
     config.loss.identity_network = "none"  # drawn heads are nobody's
     config.encoder = paper_encoder().encoder

@@ -194,7 +194,7 @@ def _run(
         return tool(**inputs)["composite"]
     return tiles.apply(
         tool, inputs, "composite", needed=needed, start=image, tile=cutting.resolution,
-        overlap=cutting.resolution // 2,
+        overlap=cutting.resolution // 4,
     )
 
 

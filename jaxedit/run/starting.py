@@ -20,7 +20,7 @@ from jaxedit.errors import UserError
 from jaxedit.host.names import check_choice, did_you_mean
 from jaxedit.method import Method
 from jaxedit.run import artifacts as artifacts_lib
-from jaxedit.run import sharding
+from jaxedit.run import drawing, sharding
 from jaxedit.run.stages import Stage
 from jaxedit.state import Artifact, StartingValue, State, find, put, read_arrays
 from jaxedit.weights import catalogue, convert, manifest, shipped
@@ -51,14 +51,14 @@ def initial_state(
     """
     start = read((*method.starting_values(), *pairs), earlier or {}, method.artifacts)
     spec = method.spec(1)
-    # Runs once: on CPU, optimising hundreds of random draws takes longer than anything it saves.
-    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     function = lambda rng, start: method.init(rng, spec, start)
-    shardings = None
     if plan.parameters == "fsdp":  # the whole state may not fit any one device
         shardings = plan.state_shardings(jax.eval_shape(function, rng, start))
-    initialise = jax.jit(function, out_shardings=shardings, compiler_options=options)
-    state = initialise(rng, start)
+        state = jax.jit(function, out_shardings=shardings)(rng, start)
+    elif jax.default_backend() == "cpu":
+        state = drawing.drawn(function, rng, start)
+    else:
+        state = jax.jit(function)(rng, start)
     # Saved before the loop places the rest: every process must hold the same global arrays.
     frozen = jax.tree.map(sharding.place, state.frozen, plan.state_shardings(state.frozen))
     return state.replace(frozen=frozen)

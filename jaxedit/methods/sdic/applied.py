@@ -31,9 +31,9 @@ def config_of(part: str, size: int, image_size: tuple[int, int]) -> ConfigDict:
         "network": {
             "weights": "", "size": size, "style_width": 512, "mapping_layers": 8,
             "channel_multiplier": 2.0, "most_channels": 512, "tap": 64,
-            "encoder_blocks": (3, 4, 14, 3), "encoder_width": 64, "encoder_norm": "running",
-            "noise": "stored", "discrepancy": "dipn", "attention": "original",
-            "shared_down": False, "parts": "both", "gate": True,
+            "encoder_blocks": (3, 4, 14, 3), "encoder_width": 64, "encoder_heads": 512,
+            "encoder_norm": "running", "noise": "stored", "discrepancy": "dipn",
+            "attention": "original", "shared_down": False, "parts": "both", "gate": True,
         },
         "encoder": {"adversarial": 0.0, "delta_start": 0, "delta_every": 0},
         "train": {"steps": 0},

@@ -33,6 +33,7 @@ BOUNDS = {
     "network.tap": one_of(*_POWERS[:-1]),
     "network.encoder_blocks": several(whole(1, 64, example=3), 4, example=(3, 4, 14, 3)),
     "network.encoder_width": _CHANNELS,
+    "network.encoder_heads": _CHANNELS,
     "network.encoder_norm": one_of("running", "batch"),
     "network.noise": one_of("random", "stored"),
     "network.discrepancy": one_of(*inversion.SOURCES),

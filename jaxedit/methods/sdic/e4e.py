@@ -32,16 +32,18 @@ class StyleHead(nn.Module):
     Attributes:
       features: length of a code.
       halvings: how many convolutions; on a single pixel they keep it.
+      width: channels of the convolutions.
     """
 
     features: int
     halvings: int
+    width: int
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, C), at most 2^halvings pixels a side -> (B, features)."""
         for index in range(self.halvings):
-            x = torch_conv(x, self.features, 3, 2, name=f"convs_{2 * index}")
+            x = torch_conv(x, self.width, 3, 2, name=f"convs_{2 * index}")
             x = nn.leaky_relu(x)
         return EqualLinear(self.features, name="linear")(x[:, 0, 0])
 
@@ -53,6 +55,8 @@ class Encoder(nn.Module):
       codes: how many the generator takes.
       style_width: length of a code.
       blocks, width: of the trunk, see `irse.Trunk`.
+      head_width: channels of the heads; the published ones have as many as a code has numbers, and
+        0 is that.
       axis_name, remat: likewise.
     """
 
@@ -60,6 +64,7 @@ class Encoder(nn.Module):
     style_width: int = 512
     blocks: tuple[int, ...] = irse.DEPTHS[50]
     width: int = 64
+    head_width: int = 0
     axis_name: str | None = None
     remat: bool = False
 
@@ -92,10 +97,12 @@ class Encoder(nn.Module):
         width = coarse.shape[-1]
         middle = _up(coarse, middle) + torch_conv(middle, width, 1, name="latlayer1")
         fine = _up(middle, fine) + torch_conv(fine, width, 1, name="latlayer2")
-        rows = []
+        rows, head_width = [], self.head_width or self.style_width
         for index in range(self.codes):
             level = (index >= _COARSE) + (index >= _MIDDLE)
-            head = StyleHead(self.style_width, _HALVINGS[level], name=f"styles_{index}")
+            head = StyleHead(
+                self.style_width, _HALVINGS[level], head_width, name=f"styles_{index}"
+            )
             rows.append(head((coarse, middle, fine)[level]))
         first, differences = rows[0], jnp.stack(rows[1:], 1)
         if deltas is not None:

@@ -75,6 +75,8 @@ class Inverting(Method):
             encoder_of(
                 network.size, style_width=network.style_width,
                 blocks=tuple(network.encoder_blocks), width=network.encoder_width,
+                # Runs from before there was a choice have the published width.
+                head_width=network.get("encoder_heads", 0),
                 axis_name=self.axis_name, remat=config.remat,
             ),
             generator_of(network),

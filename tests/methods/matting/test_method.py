@@ -11,40 +11,31 @@ import jax
 import numpy as np
 import pytest
 
+from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.apply import applier, cutout, photograph
 from jaxedit.commands import matte as front_end
 from jaxedit.data import trimaps
 from jaxedit.errors import PretrainedWeightsMissing, UserError
-from jaxedit.run import evaluate, readers, stages, starting, train
-from tests import fake_run, shrink
+from jaxedit.report import reading
+from jaxedit.run import evaluate, readers, stages, starting
+from tests import fake_run, notebooks, shrink
 
 SYSTEMS = {"model", "trimap"}
 
 
-def one_device():
-    return jax.devices()[:1]
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """The demo itself with its three stages, shrunk."""
-    folder = tmp_path_factory.mktemp("demo") / "run"
-    config = shrink.matting("demo")
-    train.train(config, folder, one_device())
-    return folder, config
-
-
-def test_demo_sets_pretrained_beside_scratch(demo):
-    folder, config = demo
+def test_demo_sets_pretrained_beside_scratch(tmp_path):
+    """The demo itself with its three stages, shrunk, as its notebook trains and shows it."""
+    folder = notebooks.run_to_its_end("matting", tmp_path)
+    config = config_lib.from_json((folder / "config.json").read_text())
     assert [s.name for s in stages.read(config)] == ["pretrain", "scratch", "finetune"]
-    stage, method, state = readers.load_run(folder)
-    result = evaluate.evaluate(method, stage, state, folder)
-    assert set(result.table) == SYSTEMS | {"scratch"} and result.counts["all"] == 8
+    _, _, state = readers.load_run(folder)
+    result = reading.read_evaluation(folder / "evaluation.json")
+    assert set(result["table"]) == SYSTEMS | {"scratch"} and result["counts"]["all"] == 8
     assert (folder / "pictures/evaluation-samples.png").is_file()
     for leaf in jax.tree.leaves(jax.device_get(state.params)):
         assert np.isfinite(leaf).all()
-    model, scratch = (result.table[s]["all"]["sad"] for s in ("model", "scratch"))
+    model, scratch = (result["table"][s]["all"]["sad"] for s in ("model", "scratch"))
     assert np.isfinite([model, scratch]).all() and model != scratch
     _, _, other = readers.load_run(folder, stage="scratch")
     assert float(np.abs(

@@ -9,9 +9,10 @@ import pytest
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.errors import PretrainedWeightsMissing, UserError
-from jaxedit.run import evaluate, readers, starting, train
+from jaxedit.report import reading
+from jaxedit.run import readers, starting
 from jaxedit.weights import shipped
-from tests import fake_run, shrink
+from tests import fake_run, notebooks, shrink
 
 SPEC = method_lib.create(shrink.scat("demo")).spec(8)
 # What no other test computes: test_update has the other losses and precisions on smaller networks,
@@ -27,17 +28,17 @@ def draw_batch():
 
 
 def test_demo_trains_and_is_measured(tmp_path):
-    config = shrink.scat("demo")
-    state = train.train(config, tmp_path / "run", jax.devices()[:1])
+    """As its notebook trains and shows it."""
+    run = notebooks.run_to_its_end("scat", tmp_path)
+    _, _, state = readers.load_run(run)
     assert int(state.step) == 4
-    _, method, restored = readers.load_run(tmp_path / "run")
-    result = evaluate.evaluate(method, config, restored, tmp_path / "run")
-    assert set(result.table) == {"model", "mean fill", "Telea", "biharmonic"}
-    assert result.counts["all"] == 8
-    assert np.isfinite(result.table["model"]["all"]["psnr"])
-    assert 0 <= result.table["model"]["all"]["suspicion_auc"] <= 1
-    assert result.table["Telea"]["all"]["suspicion_auc"] is None
-    assert (tmp_path / "run/pictures/evaluation-samples.png").is_file()
+    result = reading.read_evaluation(run / "evaluation.json")
+    assert set(result["table"]) == {"model", "mean fill", "Telea", "biharmonic"}
+    assert result["counts"]["all"] == 8
+    assert np.isfinite(result["table"]["model"]["all"]["psnr"])
+    assert 0 <= result["table"]["model"]["all"]["suspicion_auc"] <= 1
+    assert result["table"]["Telea"]["all"]["suspicion_auc"] is None
+    assert (run / "pictures/evaluation-samples.png").is_file()
 
 
 @pytest.mark.parametrize("name", VARIANTS)

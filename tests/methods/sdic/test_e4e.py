@@ -33,6 +33,15 @@ def test_published_shapes():
     assert encoder.codes == 16 and out.shape == (1, 16, 512)
 
 
+def test_heads_may_be_narrower_than_codes():
+    encoder = e4e.encoder_of(32, style_width=16, blocks=(1, 1, 1, 1), width=4, head_width=8)
+    picture = jnp.zeros((1, 32, 32, 3))
+    shapes = jax.eval_shape(encoder.init, jax.random.key(0), picture)
+    head = shapes["params"]["styles_0"]
+    assert head["convs_2"]["kernel"].shape[-2:] == (8, 8)
+    assert jax.eval_shape(encoder.apply, shapes, picture).shape == (1, 8, 16)
+
+
 def test_large_pictures_are_refused():
     with pytest.raises(UserError, match="at most 256 pixels a side, not 320 x 288"):
         jax.eval_shape(NARROW.init, jax.random.key(0), jnp.zeros((1, 288, 320, 3)))

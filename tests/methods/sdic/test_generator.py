@@ -15,7 +15,7 @@ from jaxedit import method as method_lib
 from jaxedit.errors import UserError
 from jaxedit.models.stylegan2 import augmentation, tables
 from jaxedit.models.stylegan2.generator import draw_noise
-from jaxedit.run import evaluate, readers, train
+from jaxedit.run import drawing, evaluate, readers, train
 from jaxedit.state import StartingValue
 from jaxedit.weights import table
 from tests import shrink
@@ -108,7 +108,7 @@ def gaps():
         lambda x: jnp.asarray(np.asarray(x), jnp.float64)
         if jnp.issubdtype(x.dtype, jnp.floating) else x, tree
     )
-    state = double(jax.jit(lambda key: method.init(key, method.spec(2)))(jax.random.key(3)))
+    state = double(drawing.drawn(lambda key: method.init(key, method.spec(2)), jax.random.key(3)))
     # Biases and strengths of noise begin at 0, where half of the network would go untested.
     rng = np.random.default_rng(2)
     moved = jax.tree.map(lambda x: x + 0.3 * rng.standard_normal(x.shape), state.params)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxedit import method as method_lib
 from jaxedit.methods.sdic import e4e, weights
 from jaxedit.models.stylegan2 import tables
+from jaxedit.run import drawing
 from jaxedit.weights import table
 from tests import shrink
 from tests.methods.sdic import restated
@@ -59,7 +60,7 @@ def gaps():
         lambda x: jnp.asarray(np.asarray(x), jnp.float64)
         if jnp.issubdtype(x.dtype, jnp.floating) else x, tree
     )
-    state = double(jax.jit(lambda key: method.init(key, method.spec(2)))(jax.random.key(3)))
+    state = double(drawing.drawn(lambda key: method.init(key, method.spec(2)), jax.random.key(3)))
     rng = np.random.default_rng(1)
     image = jnp.asarray(np.tanh(rng.standard_normal((2, 16, 32, 3))))
     average = 0.3 * jnp.asarray(rng.standard_normal(state.frozen["average"].shape))
