@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.extend.core as jex
+import jax.numpy as jnp
 from jax.interpreters import partial_eval
 
 # Each program runs a few times: optimising it takes longer than anything that it saves.
@@ -23,6 +24,7 @@ def drawn(function: Callable[..., Any], *args: Any) -> Any:
     """Returns `function(*args)`, without what its result does not need.
 
     What initialising a network computes beside its parameters, its first outputs, is not computed.
+    As of a program, every array of the result has memory of its own, apart from `args` too.
 
     Args:
       function: as `jax.jit` takes it.
@@ -49,9 +51,13 @@ def drawn(function: Callable[..., Any], *args: Any) -> Any:
                                   debug_info=jaxpr.debug_info.with_unknown_names())
             outputs = jex.jaxpr_as_fun(jex.ClosedJaxpr(alone, []))(*map(read, given))
         values |= zip(made, outputs, strict=True)
-    return jax.tree.unflatten(
-        jax.tree.structure(shapes), [read(atom) for atom in jaxpr.outvars]
-    )
+    leaves, shared = [], {id(one) for one in (*jax.tree.leaves(args), *traced.consts)}
+    for atom in jaxpr.outvars:
+        value = read(atom)
+        own = isinstance(value, jax.Array) and id(value) not in shared
+        leaves.append(value if own else jnp.array(value, atom.aval.dtype))
+        shared.add(id(value))
+    return jax.tree.unflatten(jax.tree.structure(shapes), leaves)
 
 
 def _variables(atoms: Iterable[Any]) -> list[Any]:

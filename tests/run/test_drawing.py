@@ -31,6 +31,22 @@ def test_it_is_what_one_program_gives():
     np.testing.assert_array_equal(drawn["drawn"][1], expected["drawn"][1])
 
 
+def test_every_array_has_memory_of_its_own():
+    """An average begins as its parameter, and weights as those of a file: neither is shared."""
+    start = {"value": np.ones((64, 64), np.float32)}
+
+    def shared(key, start):
+        drawn = normal(key, (64, 64))
+        return [drawn, drawn, start["value"], start["value"], jnp.zeros((64, 64)), 2.0, key]
+
+    found = drawing.drawn(shared, jax.random.key(0), start)
+    assert all(isinstance(one, jax.Array) for one in found)
+    assert found[5].dtype == jnp.float32
+    assert jax.random.key_data(found[6]).tolist() == [0, 0]
+    places = {one.unsafe_buffer_pointer() for one in found[:5]}
+    assert len(places | {start["value"].ctypes.data}) == 6
+
+
 def test_like_draws_share_a_program_and_what_is_not_needed_is_not_computed():
     drawing._program.cache_clear()
     drawing.drawn(lambda key: [
