@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -22,6 +23,8 @@ from jaxedit.layers.group_norm import group_norm
 from jaxedit.layers.resampling import upsample_bilinear, upsample_nearest
 from jaxedit.layers.separable_blur import separable_blur
 from jaxedit.models import swin
+from jaxedit.models.diffusion.blocks import ResnetBlock
+from jaxedit.models.diffusion.transformer import Transformer
 
 
 @dataclasses.dataclass
@@ -239,12 +242,7 @@ def swin_block(batch: int, size: int, channels: int, heads: int, window: int = 7
     block = swin.Block(heads, window, shift)
     x = random(2, batch, size, size, channels)
     params = jax.jit(block.init, static_argnums=2)(jax.random.key(0), x, False)["params"]
-    leaves, tree = jax.tree_util.tree_flatten_with_path(params)
-    names = [".".join(key.key for key in path) for path, _ in leaves]
-    arguments = tuple(
-        np.asarray(leaf) + random(index, *leaf.shape, scale=0.02)
-        for index, (_, leaf) in enumerate(leaves)
-    )
+    leaves, kinds, names, tree = _apart(params)
 
     def function(x, *leaves):
         return block.apply({"params": jax.tree.unflatten(tree, leaves)}, x, False)
@@ -258,10 +256,54 @@ def swin_block(batch: int, size: int, channels: int, heads: int, window: int = 7
 
     return Case(
         f"Swin block {channels}, {size} px, batch {batch}",
-        (x, *arguments),
-        ("map", *("dense" if name.endswith("kernel") else "" for name in names)), "map",
-        both(function), torch_form,
+        (x, *leaves), ("map", *kinds), "map", both(function), torch_form,
     )
+
+
+def unet_block(batch: int, size: int, channels: int, heads: int = 8) -> Case:
+    """A level of Stable Diffusion's UNet, once: a resnet that is told the time step, a transformer
+    that attends to 77 tokens; gradients in all inputs and all parameters.
+    """
+    resnet, transformer = ResnetBlock(channels, 32, 1e-5), Transformer(heads)
+    x = random(2, batch, size, size, channels)
+    time, text = random(3, batch, 4 * channels), random(4, batch, 77, 768)
+    keys = jax.random.split(jax.random.key(0))
+    params = {
+        "resnet": jax.jit(resnet.init)(keys[0], x, time)["params"],
+        "transformer": jax.jit(transformer.init)(keys[1], x, text)["params"],
+    }
+    leaves, kinds, names, tree = _apart(params)
+
+    def function(x, time, text, *leaves):
+        params = jax.tree.unflatten(tree, leaves)
+        y = resnet.apply({"params": params["resnet"]}, x, time)
+        return transformer.apply({"params": params["transformer"]}, y, text)
+
+    def torch_form(x, time, text, *tensors):
+        from experiments.benchmarks import torch_twins
+
+        return torch_twins.unet_block(
+            x, time, text, dict(zip(names, tensors, strict=True)), heads
+        )
+
+    return Case(
+        f"UNet block {channels}, {size} px, batch {batch}",
+        (x, time, text, *leaves), ("map", "", "", *kinds), "map", both(function), torch_form,
+    )
+
+
+def _apart(params: dict) -> tuple[list[np.ndarray], list[str], list[str], Any]:
+    """Returns (the parameters, moved off their start; their kinds; their names; the tree)."""
+    pairs, tree = jax.tree_util.tree_flatten_with_path(params)
+    names = [".".join(key.key for key in path) for path, _ in pairs]
+    leaves = [
+        np.asarray(leaf) + random(index, *leaf.shape, scale=0.02)
+        for index, (_, leaf) in enumerate(pairs)
+    ]
+    of = {4: "kernel", 2: "dense"}
+    kinds = [of[leaf.ndim] if name.endswith("kernel") else ""
+             for name, leaf in zip(names, leaves, strict=True)]
+    return leaves, kinds, names, tree
 
 
 CASES = [
@@ -291,5 +333,7 @@ CASES = [
     functools.partial(self_attention, 2, 1024, 8, 40),
     functools.partial(self_attention, 1, 4096, 8, 40),
     functools.partial(unet_attention_block, 2, 32, 320),
+    functools.partial(unet_block, 1, 64, 320),
+    functools.partial(unet_block, 2, 32, 640),
     functools.partial(swin_block, 4, 56, 96, 3),
 ]

@@ -35,6 +35,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.benchmarks import memory as process_memory
 from experiments.benchmarks import timing
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
@@ -72,14 +73,14 @@ def train_ours() -> Work:
     plan = sharding.create_plan(config)
     method = method_lib.create(config, plan.axis_name)
     key = jax.random.key(0)
-    held = {"state": plan.place_state(starting.initial_state(method, plan, key))}
+    kept = {"state": plan.place_state(starting.initial_state(method, plan, key))}
     batch = plan.place_batch(
         _batch(config.image_size[0], config.train.batch_size, config.network.classes)
     )
-    run, facts = plan.compile(method, "step", held["state"], batch, key)
+    run, facts = plan.compile(method, "step", kept["state"], batch, key)
 
     def step() -> float:
-        held["state"], sums = run(held["state"], batch, key, np.int32(1))
+        kept["state"], sums = run(kept["state"], batch, key, np.int32(1))
         return float(sums["loss/total"][0])
 
     return step, facts
@@ -173,24 +174,13 @@ def race(what: str, flags: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def _status(key: str) -> float:
-    """Returns a line of /proc/self/status in MiB."""
-    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{key}:"):
-            return round(int(line.split()[1]) * 1024 / _MIB, 1)
-    raise KeyError(key)
-
-
 def memory(what: str) -> dict[str, float]:
     """Returns what this process, which does nothing else, holds with our work; Linux."""
     jnp.zeros(()).block_until_ready()  # the backend is there
-    idle = _status("VmRSS")
+    idle = process_memory.status("VmRSS")
     run, facts = WORK[what, "ours"]()
-    peak = _status("VmHWM")
-    pathlib.Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
-    for _ in range(REPEATS):
-        run()
-    running = _status("VmHWM")
+    peak = process_memory.status("VmHWM")
+    running = process_memory.running(run, REPEATS)
     return {
         "idle": idle, "running": running, "peak": max(peak, running),
         "temporary": round(facts["temporary_bytes"] / _MIB, 1),
@@ -260,13 +250,13 @@ def _compare(flags: argparse.Namespace) -> None:
     flags.torch = timing.prepare_torch()
     load = [os.getloadavg()[0]]
     started = time.perf_counter()
-    held = memories(flags.what, flags)  # first: the program is compiled then
+    memory_mib = memories(flags.what, flags)  # first: the program is compiled then
     load.append(os.getloadavg()[0])
     rows = race(flags.what, flags)
     load.append(os.getloadavg()[0])
     timing.report(flags.output, {
         "benchmark": "synthesis", "what": flags.what, "rounds": flags.rounds, "time": rows,
-        "memory_mib": held, "load": [round(one, 1) for one in load],
+        "memory_mib": memory_mib, "load": [round(one, 1) for one in load],
         "seconds": round(time.perf_counter() - started),
     })
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,6 +21,8 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from experiments.benchmarks import memory as process_memory
 
 _DEPTHS = (2, 2, 3, 3, 3, 3)
 _VGG_DEPTHS, _VGG_WIDTHS = (2, 2, 4, 4, 4), (1, 2, 4, 8, 8)
@@ -210,7 +211,7 @@ def memory(
       repeats: how often the work is done.
     """
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    idle = status("VmRSS")
+    idle = process_memory.status("VmRSS")
     rng, classes = np.random.default_rng(0), network["classes"]
     random = lambda *shape: rng.random((batch, *size, *shape), np.float32)
     made, x = SynthesisNetwork(**network), random(classes + 5)
@@ -222,17 +223,8 @@ def memory(
         label = rng.integers(0, classes, (batch, *size))
         data = {"x": x, "image": 255 * random(3), "label": label}
         run = training_step(made, frozen, data, **loss)
-    pathlib.Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
-    for _ in range(repeats):
-        run()
-    return {"idle": idle, "running": status("VmHWM"), "peak": status("VmHWM")}
-
-
-def status(key: str) -> float:
-    """Returns a line of /proc/self/status in MiB."""
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    found = next(line for line in lines if line.startswith(f"{key}:"))
-    return round(int(found.split()[1]) / 1024, 1)
+    running = process_memory.running(run, repeats)
+    return {"idle": idle, "running": running, "peak": running}
 
 
 if __name__ == "__main__":

@@ -118,6 +118,54 @@ def swin_block(
     return (tokens + linear(hidden, "mlp.fc2")).permute(0, 3, 1, 2)
 
 
+def unet_block(
+    x: torch.Tensor, time: torch.Tensor, text: torch.Tensor, weights: dict[str, torch.Tensor],
+    heads: int,
+) -> torch.Tensor:
+    """Stable Diffusion's resnet and transformer on (B, C, H, W), the time step's embedding
+    (B, 4 C) and the text's states (B, tokens, D).
+    """
+
+    def norm(x, name, epsilon):
+        scale, bias = (weights[f"{name}.{part}"] for part in ("scale", "bias"))
+        return F.group_norm(x, 32, scale, bias, epsilon)
+
+    def conv(x, name):
+        kernel = weights[f"{name}.kernel"]
+        return F.conv2d(x, kernel, weights[f"{name}.bias"], padding=kernel.shape[-1] // 2)
+
+    def linear(x, name):
+        return F.linear(x, weights[f"{name}.kernel"], weights.get(f"{name}.bias"))
+
+    y = conv(F.silu(norm(x, "resnet.norm1", 1e-5)), "resnet.conv1")
+    y = y + linear(F.silu(time), "resnet.time_emb_proj")[:, :, None, None]
+    x = x + conv(F.silu(norm(y, "resnet.norm2", 1e-5)), "resnet.conv2")
+
+    inner = "transformer.transformer_blocks_0"
+
+    def layer_norm(x, name):
+        scale, bias = (weights[f"{inner}.{name}.{part}"] for part in ("scale", "bias"))
+        return F.layer_norm(x, x.shape[-1:], scale, bias)
+
+    def attend(x, context, name):
+        q, k, v = (
+            linear(tokens, f"{inner}.{name}.to_{part}").unflatten(2, (heads, -1)).transpose(1, 2)
+            for tokens, part in ((x, "q"), (context, "k"), (context, "v"))
+        )
+        attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return linear(attended, f"{inner}.{name}.to_out_0")
+
+    y = conv(norm(x, "transformer.norm", 1e-6), "transformer.proj_in")
+    tokens = y.permute(0, 2, 3, 1).flatten(1, 2)
+    own = layer_norm(tokens, "norm1")
+    tokens = tokens + attend(own, own, "attn1")
+    tokens = tokens + attend(layer_norm(tokens, "norm2"), text, "attn2")
+    value, gate = linear(layer_norm(tokens, "norm3"), f"{inner}.ff.net_0.proj").chunk(2, -1)
+    tokens = tokens + linear(value * F.gelu(gate), f"{inner}.ff.net_2")
+    y = tokens.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+    return x + conv(y, "transformer.proj_out")
+
+
 @functools.cache
 def _position_index(window: int) -> torch.Tensor:
     rows, columns = torch.arange(window**2) // window, torch.arange(window**2) % window
