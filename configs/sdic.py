@@ -261,6 +261,8 @@ def chain() -> ConfigDict:
     config.evaluate.metrics = ("mse", "psnr", "ssim", "l1")
     config.evaluate.update(limit=200, batch_size=8)
     config.evaluate.editing = True  # compare edits with true ones; records must be portraits
+    # Measure edits too that move codes before they are compensated; published: after [C].
+    config.evaluate.move_before = False
     config.evaluate.shares = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the wanted change, of the curve
     config.stages = _stages(small)
     return config
@@ -338,6 +340,7 @@ def compensation() -> ConfigDict:
     """Returns the demo without what it is compared with, as experiments/sdic_ablation.py varies it.
     """
     config = demo()
+    config.evaluate.move_before = True
     first, *_, last = config.stages
     config.stages = (first, {**last, "overrides": {}})
     return config

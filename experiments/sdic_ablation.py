@@ -7,6 +7,9 @@
     jaxedit sweep experiments/sdic_ablation.py --list      what would be run
     python experiments/over_seeds.py differences runs/sdic_ablation --evaluation inversion-editing
 
+Whether codes are edited before or after they are compensated needs no training of its own: every
+run measures both, the second as the system `moved before`.
+
 Generator, encoder and judge are those that come with jaxedit. A run finds directions, trains DIPN
 and DICN, and measures the reconstruction (`evaluation.json`, which the sweep's table shows) and
 edits beside true ones (`evaluations/inversion-editing.json`, which the last line compares): feature

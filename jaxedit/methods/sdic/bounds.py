@@ -52,6 +52,7 @@ BOUNDS = {
     "encoder.delta_start": whole(0, example=20_000),
     "encoder.delta_every": whole(0, example=2_000),
     "evaluate.editing": flag(),
+    "evaluate.move_before": flag(),
     "evaluate.shares": several(real(0, 1, example=0.5), rising=True, example=(0.0, 0.5, 1.0)),
     "judge.channels": several(whole(8, 2**10, example=16), example=(16, 32, 64, 64)),
     "directions.codes": whole(200, 10_000_000, example=10_000),

@@ -37,13 +37,17 @@ _LEAST = 0.02  # effects below it are taken for it: a judge's noise would be div
 _FARTHEST = 12.0  # lengths that codes are moved at most
 
 
-def task(size: tuple[int, int], alone: bool) -> Task:
-    """Returns the task; `alone` says whether the encoder alone is measured too."""
+def task(size: tuple[int, int], alone: bool, before: bool = False) -> Task:
+    """Returns the task; `alone` and `before` say whether the encoder alone is measured too, and
+    edits that are compensated after codes were moved.
+    """
     picture, seen, number = Image(size=size), Array((len(NAMES),)), Array(())
     outputs = {"edited": picture, "judged": seen, "lec": number, "source": picture,
                "judged_source": seen, "no_lec": number}
     if alone:
         outputs |= {"encoder_edited": picture, "encoder_judged": seen, "encoder_lec": number}
+    if before:
+        outputs |= {"before_edited": picture, "before_judged": seen, "before_lec": number}
     inputs = {"image": picture, "place": Array((), np.int32), "wanted": number,
               SHARE: Number(default=1.0)}
     return Task(inputs, outputs)
@@ -94,12 +98,20 @@ def predict(method: Any, state: State, inputs: Batch) -> dict[str, jax.Array]:
             "encoder_judged": judge(first),
             "encoder_lec": far(found["codes"], invert(first)["codes"] - move),
         }
+    if method.moves_before:
+        before = seen(method.edited_before(state, found, move))
+        outputs |= {
+            "before_edited": before,
+            "before_judged": judge(before),
+            # It is the encoder's codes that were moved.
+            "before_lec": far(found["codes"], invert(before)["codes"] - move),
+        }
     return outputs
 
 
 def evaluation(
     shares: Sequence[float], alone: bool, compare: Sequence[str] = (),
-    more: Sequence[str | base.Metric] = (),
+    more: Sequence[str | base.Metric] = (), before: bool = False,
 ) -> Evaluation:
     """Returns how edits are measured.
 
@@ -108,11 +120,16 @@ def evaluation(
       alone: whether the encoder alone is measured too.
       compare: stages whose networks the curve shows beside the model.
       more: further metrics.
+      before: whether edits that are compensated after codes were moved are measured too.
     """
     systems = {"no edit": {"edited": "source", "judged": "judged_source", "lec": "no_lec"}}
     if alone:
         systems["encoder alone"] = {
             "edited": "encoder_edited", "judged": "encoder_judged", "lec": "encoder_lec"
+        }
+    if before:
+        systems["moved before"] = {
+            "edited": "before_edited", "judged": "before_judged", "lec": "before_lec"
         }
     return Evaluation(
         task=TASK, prediction="edited", target="image",

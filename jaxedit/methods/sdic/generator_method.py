@@ -273,11 +273,8 @@ class GeneratorMethod(Method):
     def pictures(
         self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """Returns real pictures, and drawn ones without and with truncation."""
+        """Returns real pictures and drawn ones; truncated ones are a system, and stand beside."""
         return {
             "real": levels.of_picture(batch["image"]),
             "drawn": levels.of_picture(outputs["drawn"]),
-            f"truncation {self.config.sample.truncation:g}": levels.of_picture(
-                outputs["truncated"]
-            ),
         }

@@ -172,6 +172,27 @@ class Inversion:
         picture, _ = self.generate(variables, codes, noise, feature, style_offsets)
         return picture, feature
 
+    def edit_before(
+        self, variables: Mapping[str, PyTree], codes: jax.Array, discrepancy: jax.Array,
+        noise: Noise = None,
+    ) -> tuple[jax.Array, jax.Array]:
+        """Compensates what was moved, where `edit` moves what was compensated: an ablation.
+
+        Args:
+          variables: see the class.
+          codes: (B, n, W): the encoder's, moved.
+          discrepancy: (B, height, width, 3), of the inversion.
+          noise: of both passes.
+
+        Returns:
+          The picture and the compensated codes.
+        """
+        _, feature = self.generate(variables, codes, noise)
+        feature, codes = self.dicn.apply(
+            variables["dicn"], self.squared(discrepancy), feature, codes, train=False
+        )
+        return self.generate(variables, codes, noise, feature)[0], codes
+
     def seen(self, picture: jax.Array) -> jax.Array:
         """Returns generated pictures as DIPN sees them: bounded, without a low-pass filter."""
         size = (self.width, self.width)

@@ -125,6 +125,15 @@ class InversionMethod(Inverting):
         variables = _variables(state.params, state.stats, state.frozen)
         return self._of(state.params)(variables, image, noise)[0]
 
+    def edited_before(
+        self, state: State, found: Mapping[str, jax.Array], move: jax.Array
+    ) -> jax.Array:
+        """Returns pictures (B, s, s, 3) whose codes (B, n, W) were moved before they are
+        compensated; `found` is what `found` returns."""
+        variables = _variables(state.params, state.stats, state.frozen)
+        inversion = self._of(state.params)
+        return inversion.edit_before(variables, found["codes"] + move, found["discrepancy"])[0]
+
     def _of(self, params: Mapping[str, PyTree]) -> Inversion:
         """Returns the networks that parameters are of: `evaluate.compare` brings those of stages
         with another source of the discrepancy, or with one path of the compensation alone."""

@@ -192,7 +192,9 @@ class Inverting(Method):
         moves = Array((sum(self.style_widths),))
         strength = Number(default=1.0)
         measured = {
-            edit_evaluation.TASK: edit_evaluation.task(size, self.predicts_discrepancy)
+            edit_evaluation.TASK: edit_evaluation.task(
+                size, self.predicts_discrepancy, self.moves_before
+            )
         } if self.measures_edits else {}
         return {
             **measured,
@@ -232,6 +234,12 @@ class Inverting(Method):
         """Whether edits are compared with true ones: records must be portraits."""
         return self.config.evaluate.get("editing", False)
 
+    @property
+    def moves_before(self) -> bool:
+        """Whether edits that are compensated after they were moved are measured too."""
+        # Runs from before there was a choice lack the key.
+        return self.predicts_discrepancy and self.config.evaluate.get("move_before", False)
+
     def transform(self, *, train: bool) -> Transform:
         if train or not self.measures_edits:
             return Transform(self.config, train)
@@ -242,7 +250,7 @@ class Inverting(Method):
         names = tuple(self.config.evaluate.metrics)
         editing_too = {"editing": edit_evaluation.evaluation(
             self.config.evaluate.shares, self.predicts_discrepancy,
-            tuple(self.config.evaluate.compare),
+            tuple(self.config.evaluate.compare), before=self.moves_before,
         )} if self.measures_edits else {}
         return {"inversion": Evaluation(
             task="measure",

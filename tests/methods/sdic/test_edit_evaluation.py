@@ -126,6 +126,39 @@ def test_an_edit_goes_as_far_as_the_judge_says(prepared):
     )
 
 
+def test_codes_may_be_moved_before_they_are_compensated(prepared):
+    """Unmoved, what is compensated then is the reconstruction; moved, it is by hand."""
+    config, _, _, state = prepared
+    with config.copy_and_resolve_references().unlocked() as config:
+        config.evaluate.move_before = True
+    method = method_lib.create(config)
+    assert "moved before" in method.evaluations()["editing"].systems
+    image = jnp.asarray(np.tanh(np.random.default_rng(1).standard_normal((2, 32, 32, 3))))
+    predict = jax.jit(method.predict, static_argnames="task")
+    places, key = np.array([1, 3]), jax.random.key(0)
+    edit = lambda wanted: predict(state, {
+        "image": image, "place": places, "wanted": np.array(wanted, np.float32),
+        "strength": np.ones(2, np.float32),
+    }, key, task="measure_edit")
+    still, inverted = edit((0.0, 0.0)), predict(state, {"image": image}, key, task="invert")
+    seen = lambda picture: np.clip(method.inversion.pooled(picture), -1, 1)
+    np.testing.assert_allclose(still["before_edited"], seen(inverted["image"]), atol=1e-5)
+
+    moved = edit((0.1, -0.1))
+    lengths = np.array([0.1 / 0.2, -0.1 / 0.02])  # of effects, the second too small to divide by
+    move = lengths[:, None, None] * np.asarray(state.frozen["directions"]["vectors"])[places]
+    inversion, codes = method.inversion, inverted["encoded"] + move
+    generator = {"generator": state.frozen["generator"]}
+    _, feature = inversion.generate(generator, codes)
+    variables = {"params": state.params["dicn"], "batch_stats": state.stats["dicn"]}
+    feature, compensated = inversion.dicn.apply(
+        variables, inverted["discrepancy"], feature, codes
+    )
+    expected = seen(inversion.generate(generator, compensated, None, feature)[0])
+    np.testing.assert_allclose(moved["before_edited"], expected, atol=1e-4)
+    assert np.abs(moved["before_edited"] - moved["edited"]).max() > 1e-3
+
+
 @pytest.mark.parametrize("changes", [
     {"network.discrepancy": "dipn"}, {"network.parts": "codes"}, {"network.parts": "feature"},
     {"network.gate": "false"},
