@@ -40,7 +40,9 @@ def _conv(p: Parameters, x: torch.Tensor, strides: int = 1) -> torch.Tensor:
 
 
 def _norm(p: Parameters, x: torch.Tensor) -> torch.Tensor:
-    return F.batch_norm(x, p["mean"], p["var"], p["scale"], p["bias"])
+    # Statistics are no parameters, also where all tensors are asked for gradients.
+    mean, variance = p["mean"].detach(), p["var"].detach()
+    return F.batch_norm(x, mean, variance, p["scale"], p["bias"])
 
 
 def _basic(p: Parameters, x: torch.Tensor, strides: int = 1, up: bool = False) -> torch.Tensor:
