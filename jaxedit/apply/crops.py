@@ -4,8 +4,9 @@ The hole's connected parts get a square crop each, with context around them; par
 overlap share one where it does not grow too large. Crops have few sizes, so few programs are
 compiled, and none is smaller than the pictures that the network was trained on. A part that is
 longer than a crop may be is filled in tiles. One that is wider than what the network has learned
-to bridge is filled from coarse to fine: a scratch over the whole photograph keeps its resolution,
-and the middle of a wide hole has that at which the network can fill it.
+to bridge is filled at a smaller size, at which it is not, and enlarged; what that lacks at its edge
+is continued over it, so that there is no seam. Where such a part is thin, a scratch that crosses a
+blot, the network fills it at the resolution of the photograph.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from scipy import ndimage
 
 from jaxedit.apply import hole as holes
-from jaxedit.apply import tiles
+from jaxedit.apply import membrane, tiles
 from jaxedit.apply.photograph import Photograph
 from jaxedit.data import padding
 
@@ -157,8 +158,8 @@ def _fill_part(
 ) -> np.ndarray:
     """Returns float32 (h, w, 3), right where `inside`; arguments are those of one crop.
 
-    What is wider than the network's reach is filled at a smaller size first and enlarged; then the
-    network fills the rim again, at this size, between the photograph and that.
+    What is wider than the network's reach is filled at a smaller size and enlarged. Filling its rim
+    at this size once more, between the photograph and that, gives a frame and no better picture.
     """
     # Distance to the nearest known pixel; what lies beyond the picture is not known.
     depth = ndimage.distance_transform_edt(hole)
@@ -177,12 +178,41 @@ def _fill_part(
     frame = padding.centred(size[::-1], tuple(max(n, round(2 * cutting.reach)) for n in size[::-1]))
     small, touched = frame.pad(small[None])[0], frame.pad(touched[None])[0]
     coarse = frame.cut(_fill_part(tool, small, touched, touched, cutting)[None])[0]
+    # The filling alone: enlarged with what is around it, it would run into that at its edge.
+    coarse = membrane.continued(coarse, ~frame.cut(touched[None])[0])
     shape = (hole.shape[1], hole.shape[0])
     enlarged = np.clip(cv2.resize(coarse, shape, interpolation=cv2.INTER_CUBIC), -1, 1)
-    start = np.where(hole[..., None], enlarged, image)
-    rim = hole & (depth <= cutting.reach / 2)
-    filled = _run(tool, start, rim, rim & inside, cutting)
-    return np.where(rim[..., None], filled, start)
+    start = np.where(hole[..., None], _without_seam(enlarged, image, hole), image)
+    thin = _thin(hole, depth, cutting.reach / 2)
+    if not (thin & inside).any():
+        return start
+    filled = _run(tool, start, thin, thin & inside, cutting)
+    return np.where(thin[..., None], filled, start)
+
+
+def _without_seam(filling: np.ndarray, image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Returns the filling (h, w, 3) with what it lacks of the image at the hole's edge added."""
+    result = filling.copy()
+    for box in ndimage.find_objects(hole.astype(np.int8)):
+        box = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)
+        if not hole[box].all():
+            lacking = membrane.continued(image[box] - filling[box], hole[box])
+            result[box] = np.clip(filling[box] + lacking, -1, 1)
+    return result
+
+
+def _thin(hole: np.ndarray, depth: np.ndarray, radius: float) -> np.ndarray:
+    """Returns the parts of a hole into which no disc of that radius fits, bool (h, w).
+
+    What is left in the corners of wide parts does not count: a thin part reaches out by `radius` at
+    least.
+    """
+    beyond = ndimage.distance_transform_edt(depth <= radius)  # to the middle of wide parts
+    numbers, count = ndimage.label(hole & (beyond > radius), _EIGHT_NEIGHBOURS)
+    farthest = ndimage.maximum(beyond, numbers, np.arange(count + 1))
+    kept = np.asarray(farthest) > 2 * radius
+    kept[0] = False
+    return kept[numbers]
 
 
 def _run(
