@@ -159,7 +159,7 @@ def test_weights_of_the_package_where_none_are_named(run, files, tmp_path, monke
     [
         ("edit", ["--prompt", "a hat"], "is Stable Diffusion 1.x, whose folder --weights takes"),
         ("invert", [], "published for it are e4e-ffhq, e4e-cars, sdic-ffhq"),
-        ("matte", ["--box", "4,4,40,40"], "--classical METHOD. No weights that come with jaxedit"),
+        ("inpaint", ["mask.png"], "--classical METHOD. No weights that come with jaxedit"),
     ],
 )
 def test_where_nothing_is_named_the_message_says_what_could_be(tmp_path, capsys, verb, words, said):
@@ -168,18 +168,3 @@ def test_where_nothing_is_named_the_message_says_what_could_be(tmp_path, capsys,
     assert go(verb, photo, *words, "--output", tmp_path / "out.png") == 2
     told = capsys.readouterr().err
     assert said in told and "`jaxedit weights get NAME` fetches them or says how" in told
-
-
-def test_a_hole_is_filled_by_weights_that_come_with_jaxedit(tmp_path, capsys):
-    photo, mask, named, unnamed = (tmp_path / f"{name}.png" for name in "pmab")
-    levels = np.linspace(0, 255, 64).astype(np.uint8)
-    Image.fromarray(np.broadcast_to(levels[:, None, None], (64, 64, 3)).copy()).save(photo)
-    hole = np.zeros((64, 64), np.uint8)
-    hole[20:30, 12:34] = 255
-    Image.fromarray(hole).save(mask)
-    assert go("inpaint", photo, mask, "--output", unnamed) == 0
-    assert "using the weights 'scat-small', which come with jaxedit" in capsys.readouterr().err
-    assert go("inpaint", photo, mask, "--weights", "scat-small", "--output", named) == 0
-    filled = np.asarray(Image.open(unnamed)).astype(int)
-    np.testing.assert_array_equal(filled, np.asarray(Image.open(named)))
-    assert np.abs(filled - levels[:, None, None])[hole > 0].mean() < 16  # of a slope's 255
