@@ -1,6 +1,6 @@
 """Fills holes in whole photographs, with weights, runs and classical methods, and compares.
 
-    python experiments/photo_holes.py PHOTOS --systems scat-small telea biharmonic
+    python experiments/photo_holes.py PHOTOS --systems scat-small membrane telea biharmonic
     python experiments/photo_holes.py PHOTOS --systems runs/scat telea --sheet HOLES.png
 
 A run's own evaluation measures pictures of the size that it was trained on. This measures what
@@ -24,12 +24,14 @@ import numpy as np
 from PIL import Image
 
 import jaxedit
+from jaxedit.apply import membrane
 from jaxedit.data import images
 from jaxedit.errors import UserError
 from jaxedit.report import pictures
 
 KINDS = ("spot", "box", "strokes")
 CLASSICAL = ("telea", "biharmonic")
+MEMBRANE = "membrane"
 _SHOWN = 480  # longer side of a picture of the sheet, in pixels
 
 
@@ -54,10 +56,18 @@ def hole(kind: str, height: int, width: int, seed: int) -> np.ndarray:
 
 def system(name: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Returns (photograph, mask) -> the filled photograph."""
+    if name == MEMBRANE:
+        return smooth
     if name in CLASSICAL:
         return lambda photo, mask: jaxedit.inpaint(photo, mask, classical=name)
     chosen = {"run": name} if pathlib.Path(name).is_dir() else {"weights": name}
     return lambda photo, mask: jaxedit.inpaint(photo, mask, **chosen)
+
+
+def smooth(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Returns the photograph with a membrane over its hole: the least that a filling must beat."""
+    levels = membrane.continued(photo.astype(np.float32), mask > 0)
+    return np.clip(np.round(levels), 0, 255).astype(np.uint8)
 
 
 def photographs(folder: pathlib.Path, side: int, limit: int) -> list[np.ndarray]:
@@ -87,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
     parser.add_argument("photographs", type=pathlib.Path)
     parser.add_argument("--systems", nargs="+", required=True, metavar="NAME",
-                        help="weights by name, folders of runs, telea, biharmonic")
+                        help="weights by name, folders of runs, membrane, telea, biharmonic")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--side", type=int, default=1024, help="of the photographs, in pixels")
     parser.add_argument("--limit", type=int, default=0, help="of photographs; 0: all")
