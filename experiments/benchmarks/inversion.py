@@ -173,14 +173,7 @@ def compare(flags: argparse.Namespace) -> dict[str, Any]:
     apart = {name: float(np.abs(run() - ours).max() / np.abs(ours).max())
              for name, run in runs.items() if name != "ours"}
     timings = timing.race(runs, flags.rounds, flags.seconds)
-    rows = {}
-    for name, found in timings.items():
-        rows[name] = timing.row(name, {name: found})
-        del rows[name]["name"]
-        if name not in _OURS:
-            rows[name]["ratio"] = round(found.wall / timings["ours"].wall, 2)
-            rows[name]["cpu_ratio"] = round(found.cpu / timings["ours"].cpu, 2)
-    return {"time": rows, "memory_mib": memory, "difference": apart}
+    return {"time": timing.rows(timings, _OURS), "memory_mib": memory, "difference": apart}
 
 
 def _child(flags: argparse.Namespace, name: str) -> dict[str, float]:

@@ -16,6 +16,7 @@ programs. `difference` is how far pictures, and R1, of the twins are from ours, 
 from __future__ import annotations
 
 import argparse
+import collections
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -140,10 +141,11 @@ def train(flags: argparse.Namespace) -> dict[str, Any]:
         if phase != AVERAGE:
             contenders |= {form: phases[phase] for form, phases in twins.items()}
         rows[phase] = _raced(contenders, flags)
-    share = {"d": 1.0, "g": 1.0, "d_reg": 1 / loss.r1_every, "g_reg": 1 / loss.path_length_every}
+    steps = loss.r1_every * loss.path_length_every
+    due = collections.Counter(phase for i in range(steps) for phase in ours.method.phases(i))
     whole = {}
     for name in ("ours", *twins):
-        parts = share | ({AVERAGE: 1 / 16} if name == "ours" else {})
+        parts = {phase: n / steps for phase, n in due.items() if name in rows[phase]}
         whole[name] = {
             key: round(sum(part * rows[phase][name][key] for phase, part in parts.items()), 2)
             for key in ("ms", "cpu_ms")
@@ -161,16 +163,8 @@ def _apart(theirs: np.ndarray, ours: np.ndarray) -> float:
 
 
 def _raced(contenders: dict[str, Callable], flags: argparse.Namespace) -> dict[str, dict]:
-    """Returns a row for each contender, of whose ratios ours is the measure."""
-    timings = timing.race(contenders, flags.rounds, flags.seconds)
-    rows = {}
-    for name, found in timings.items():
-        rows[name] = timing.row(name, {name: found})
-        del rows[name]["name"]
-        if name != "ours":
-            rows[name]["ratio"] = round(found.wall / timings["ours"].wall, 2)
-            rows[name]["cpu_ratio"] = round(found.cpu / timings["ours"].cpu, 2)
-    return rows
+    """Returns a row for each contender."""
+    return timing.rows(timing.race(contenders, flags.rounds, flags.seconds))
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import pathlib
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 
@@ -91,6 +91,21 @@ def row(name: str, timings: Mapping[str, Timing]) -> dict:
         figures["ratio"] = round(timings["torch"].wall / own.wall, 2)
         figures["cpu_ratio"] = round(timings["torch"].cpu / own.cpu, 2)
     return figures
+
+
+def rows(timings: Mapping[str, Timing], ours: Sequence[str] = ("ours",)) -> dict[str, dict]:
+    """Returns name -> figures of all contenders; those that are not ours, with both ratios.
+
+    `ratio` is a contender's time over that of the first of ours: above 1 where ours is faster.
+    """
+    found = {}
+    for name, own in timings.items():
+        found[name] = row(name, {name: own})
+        del found[name]["name"]
+        if name not in ours:
+            found[name]["ratio"] = round(own.wall / timings[ours[0]].wall, 2)
+            found[name]["cpu_ratio"] = round(own.cpu / timings[ours[0]].cpu, 2)
+    return found
 
 
 def prepare_torch() -> bool:

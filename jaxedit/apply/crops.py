@@ -192,12 +192,11 @@ def _fill_part(
 
 def _without_seam(filling: np.ndarray, image: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Returns the filling (h, w, 3) with what it lacks of the image at the hole's edge added."""
+    (box,) = ndimage.find_objects(hole.astype(np.int8))
+    box = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)  # with its edge
     result = filling.copy()
-    for box in ndimage.find_objects(hole.astype(np.int8)):
-        box = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)
-        if not hole[box].all():
-            lacking = membrane.continued(image[box] - filling[box], hole[box])
-            result[box] = np.clip(filling[box] + lacking, -1, 1)
+    lacking = membrane.continued(image[box] - filling[box], hole[box])
+    result[box] = np.clip(filling[box] + lacking, -1, 1)
     return result
 
 

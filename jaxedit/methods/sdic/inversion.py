@@ -173,25 +173,23 @@ class Inversion:
         return picture, feature
 
     def edit_before(
-        self, variables: Mapping[str, PyTree], codes: jax.Array, discrepancy: jax.Array,
-        noise: Noise = None,
-    ) -> tuple[jax.Array, jax.Array]:
+        self, variables: Mapping[str, PyTree], codes: jax.Array, discrepancy: jax.Array
+    ) -> jax.Array:
         """Compensates what was moved, where `edit` moves what was compensated: an ablation.
 
         Args:
           variables: see the class.
           codes: (B, n, W): the encoder's, moved.
           discrepancy: (B, height, width, 3), of the inversion.
-          noise: of both passes.
 
         Returns:
-          The picture and the compensated codes.
+          Pictures (B, s, s, 3), of the stored noise.
         """
-        _, feature = self.generate(variables, codes, noise)
+        _, feature = self.generate(variables, codes)
         feature, codes = self.dicn.apply(
             variables["dicn"], self.squared(discrepancy), feature, codes, train=False
         )
-        return self.generate(variables, codes, noise, feature)[0], codes
+        return self.generate(variables, codes, feature=feature)[0]
 
     def seen(self, picture: jax.Array) -> jax.Array:
         """Returns generated pictures as DIPN sees them: bounded, without a low-pass filter."""

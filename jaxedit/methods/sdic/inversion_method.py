@@ -132,7 +132,7 @@ class InversionMethod(Inverting):
         compensated; `found` is what `found` returns."""
         variables = _variables(state.params, state.stats, state.frozen)
         inversion = self._of(state.params)
-        return inversion.edit_before(variables, found["codes"] + move, found["discrepancy"])[0]
+        return inversion.edit_before(variables, found["codes"] + move, found["discrepancy"])
 
     def _of(self, params: Mapping[str, PyTree]) -> Inversion:
         """Returns the networks that parameters are of: `evaluate.compare` brings those of stages
