@@ -6,6 +6,8 @@ paper's own tables could not be read; "ours" marks what the publication does not
 
   demo      embedded photographs at 64 pixels; a few minutes on two CPU cores
   small     the network of the demo, wider, on photographs of one's own: L1 alone, to be begun with
+  seamless  goes on from there with predictions that meet the picture at the hole's edge: by L1,
+            then by all of the method's losses; what `scat-small` is
   finetune  goes on from `scat-small`, which comes with jaxedit, on photographs of one's own
   paper     the published recipe: 256 pixels, batch 8 per GPU, pconv masks
   paper512  the published recipe at 512 pixels (ours: the publication stops at 256)
@@ -49,6 +51,8 @@ def paper() -> ConfigDict:
     config.generator.init = "published"  # published: N(0, 0.02) | he (ours, for narrow networks)
     config.generator.initial = ""  # weights to begin with, by name: `jaxedit weights list`
     config.generator.upsample = "nearest"  # nearest | bilinear_ac (the original AOT-GAN)
+    # as_is: published | membrane: what a prediction lacks at the hole's edge is spread over it
+    config.generator.seam = "as_is"
 
     config.discriminator = ConfigDict()
     config.discriminator.kind = "unet"  # unet | resunet | v1 (first release)
@@ -181,6 +185,30 @@ def small() -> ConfigDict:
     return config
 
 
+def seamless() -> ConfigDict:
+    """Returns both stages that `scat-small` comes from, each beginning where the one before ended.
+
+    Everything is ours. The method's losses come last and light: from the beginning, and weighing
+    what they do in `demo`, they cost half a dB and more.
+    """
+    config = small()
+    config.generator.update(initial="scat-small", seam="membrane")
+    config.train.update(steps=7_000, evaluate_every=1_000, checkpoint_every=500)
+    config.optim.update(lr=6e-4, schedule="cosine")
+    config.stages = (
+        {"name": "smooth", "overrides": {}},
+        {"name": "confused", "start": (("smooth:ema/generator", "params/generator"),),
+         "overrides": {
+             "loss": {"global_adversarial": 0.05, "segmentation": 0.05, "textural": 0.5,
+                      "semantic": 0.05},
+             "train": {"steps": 2_500, "evaluate_every": 500},
+             "optim": {"lr": 2e-4},
+             "evaluate": {"metrics": demo().evaluate.metrics, "compare": ("smooth",)},
+         }},
+    )
+    return config
+
+
 def finetune() -> ConfigDict:
     """Returns a short training that begins with `scat-small`. Everything is ours.
 
@@ -196,8 +224,8 @@ def finetune() -> ConfigDict:
 
 
 PRESETS = {
-    "demo": demo, "small": small, "finetune": finetune, "paper": paper, "paper512": paper512,
-    "aotgan": aotgan,
+    "demo": demo, "small": small, "seamless": seamless, "finetune": finetune, "paper": paper,
+    "paper512": paper512, "aotgan": aotgan,
 }
 
 

@@ -65,7 +65,7 @@ def inpaint(
       run: a run directory.
       weights: published weights, see `jaxedit weights list`; where nothing is named, those that
         come with jaxedit.
-      classical: "telea" or "biharmonic", which have learned nothing.
+      classical: "telea", "membrane" or "biharmonic", which have learned nothing.
       step: of the run, or "last" or "best".
       context: pixels around each part of the hole that the network sees, or "whole".
       resolution: longest side of what it sees at once, in pixels.

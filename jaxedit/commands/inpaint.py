@@ -24,7 +24,7 @@ from jaxedit.data import own_files
 from jaxedit.errors import UserError
 from jaxedit.host import levels
 
-CLASSICAL = ("telea", "biharmonic")
+CLASSICAL = ("telea", "membrane", "biharmonic")
 WHOLE = "whole"
 _SMALLEST_RESOLUTION = 64
 
@@ -187,7 +187,10 @@ def solver(name: str) -> Callable:
     """Returns a classical method of filling, called like the applier of an "inpaint" task."""
     from jaxedit.methods.scat import baselines
 
-    estimate = {"telea": baselines.telea, "biharmonic": baselines.biharmonic}[name]
+    estimate = {
+        "telea": baselines.telea, "membrane": baselines.membrane,
+        "biharmonic": baselines.biharmonic,
+    }[name]
 
     def fill_one(**inputs: np.ndarray) -> dict[str, np.ndarray]:
         hole = inputs["mask"][..., 0] > 0.5
@@ -254,7 +257,7 @@ def run(
             columns |= {name: _shown(other) for name, other in others.items()}
             where = job.place(compare)
             contact_sheet.write(where, columns, hole)
-            beside[where] = f"the result beside {' and '.join(CLASSICAL)}"
+            beside[where] = f"the result beside {', '.join(CLASSICAL)}"
         height, width = photo.size
         line = f"{job.output}: {width} x {height} pixels, {hole.mean():.1%} filled"
         return batch_files.told(line, beside)

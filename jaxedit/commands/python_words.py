@@ -13,7 +13,7 @@ from jaxedit.errors import UserError
 _OTHERWISE = {"negative-prompt": "negative", "edit": "edits", "keep-colors": "keep_colours"}
 # Those that are set by being there.
 _SWITCHES = ("whole", "alpha_only", "premultiplied", "keep_colours", "round_trimap")
-_CHOICES = "ddim|noise|whole|telea|biharmonic|closed-form|knn|last|best"
+_CHOICES = "ddim|noise|whole|telea|membrane|biharmonic|closed-form|knn|last|best"
 _QUOTED = "`[^`]*`"  # a command for the shell
 _OPTION = (
     r"(?<![\w-])--(?P<flag>[a-z][a-z-]*[a-z])(?![\w-]|\.\w)"

@@ -250,7 +250,7 @@ def test_classical_methods(files, tmp_path, name):
     result = np.asarray(Image.open(tmp_path / "out.png"))
     np.testing.assert_array_equal(result[~hole], pixels[~hole])
     image = pixels[None] / np.float32(127.5) - 1
-    baseline = baselines.telea if name == "telea" else baselines.biharmonic
+    baseline = getattr(baselines, name)
     expected = baseline({"image": image, "mask": hole[None, ..., None].astype(np.float32)})[0]
     # scikit-image keeps to the range of the known pixels that it sees, which differs a little.
     assert np.abs((expected + 1) * 127.5 - result)[hole].max() <= 2
@@ -261,9 +261,9 @@ def test_a_sheet_of_all_methods(files, tmp_path, capsys):
     start = ["inpaint", str(folder / "photo.png"), str(folder / "mask.png"), "--classical", "telea"]
     out, sheet = str(tmp_path / "out.png"), tmp_path / "sheet.png"
     assert cli.main([*start, "--output", out, "--compare", str(sheet)]) == 0
-    assert f"\n  {sheet}: the result beside telea and biharmonic\n" in capsys.readouterr().err
+    assert f"\n  {sheet}: the result beside telea, membrane, biharmonic\n" in capsys.readouterr().err
     width, height = Image.open(sheet).size
-    assert width > 4 * 120 and height > 120  # four columns of a view enlarged to be seen
+    assert width > 5 * 120 and height > 120  # five columns of a view enlarged to be seen
     for words, message in (
         (("--compare", str(sheet), "--output", str(tmp_path / "2.png")), "already exists"),
         (("--compare", str(tmp_path / "3.png"), "--output", str(tmp_path / "3.png")), "are both"),

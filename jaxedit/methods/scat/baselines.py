@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxedit.data.mask_files import HOLE_BINS
 from jaxedit.host import levels
+from jaxedit.layers import membrane as smooth
 
 LABELS = tuple(f"{round(100 * low)}-{round(100 * high)}%" for low, high in HOLE_BINS)
 
@@ -77,8 +78,23 @@ def telea(batch: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.stack(filled).astype(np.float32)
 
 
+def membrane(batch: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Fills each hole with the harmonic continuation of its surroundings, see `layers.membrane`.
+
+    Arguments and result as in `mean_fill`. An image without a valid pixel is filled with grey, 0.
+    """
+    filled = []
+    for image, mask in zip(batch["image"], batch["mask"], strict=True):
+        hole = mask[..., 0] > 0.5
+        filled.append(np.zeros_like(image) if hole.all() else smooth.continued(image, hole))
+    return np.stack(filled).astype(np.float32)
+
+
 # Pixels around a hole's pixel that decide it: of Telea's method, and of the biharmonic equation
-# (whose values scikit-image also keeps within the range of all known pixels).
+# (whose values scikit-image also keeps within the range of all known pixels). A membrane hangs on
+# the hole's edge alone, but its solution begins with means over pixels further away.
 TELEA_RADIUS = 3
-REACH = {"telea": TELEA_RADIUS + 2, "biharmonic": 3}
-BASELINES = {"mean fill": mean_fill, "Telea": telea, "biharmonic": biharmonic}
+REACH = {"telea": TELEA_RADIUS + 2, "biharmonic": 3, "membrane": 32}
+BASELINES = {
+    "mean fill": mean_fill, "Telea": telea, "membrane": membrane, "biharmonic": biharmonic,
+}

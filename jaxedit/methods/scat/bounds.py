@@ -36,6 +36,7 @@ BOUNDS = {
     "generator.init": one_of("published", "he"),
     "generator.initial": text("scat-places2"),
     "generator.upsample": one_of("nearest", "bilinear_ac"),
+    "generator.seam": one_of("as_is", "membrane"),
     "discriminator.kind": one_of("unet", "resunet", "v1"),
     "discriminator.channels": _CHANNELS,
     "discriminator.attention": flag(),

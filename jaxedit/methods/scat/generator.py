@@ -13,12 +13,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.errors import UserError
-from jaxedit.layers import repeated
+from jaxedit.layers import membrane, repeated
 from jaxedit.layers.convolution import Conv, formulation
 from jaxedit.layers.convolution.trilinear import Geometry
 from jaxedit.layers.resampling import upsample_bilinear, upsample_nearest
 
 UPSAMPLING = ("nearest", "bilinear_ac")
+SEAMS = ("as_is", "membrane")
 # The published N(0, 0.02) keeps the signal's scale at the published width; a narrower network
 # would fade from layer to layer, and He's initialisation follows the width.
 INITIALISERS = {"published": nn.initializers.normal(0.02), "he": nn.initializers.he_normal()}
@@ -99,6 +100,20 @@ def normalise_gate(x: jax.Array) -> jax.Array:
     return 5 * (2 * centred / (deviation + 1e-9) - 1)
 
 
+def meeting(prediction: jax.Array, image: jax.Array, mask: jax.Array) -> jax.Array:
+    """Returns a prediction that meets the picture at the edge of the hole, see `layers.membrane`.
+
+    Outside of the hole it stays as it is; a constant prediction becomes the membrane itself.
+
+    Args:
+      prediction: (B, H, W, 3) in [-1, 1].
+      image: (B, H, W, 3) in [-1, 1]; what lies under the mask has no influence.
+      mask: (B, H, W, 1), 1 = hole.
+    """
+    lacking = membrane.continued_batch(image.astype(jnp.float32) - prediction, mask)
+    return prediction + mask * (jnp.clip(prediction + lacking, -1, 1) - prediction)
+
+
 class Generator(nn.Module):
     """Predicts a whole image from its valid part. 15,200,835 parameters as published.
 
@@ -110,6 +125,8 @@ class Generator(nn.Module):
       remat: whether activations inside AOT blocks are recomputed in the backward pass.
       dtype: dtype of the computation; parameters and result are float32.
       init_scheme: "published", N(0, 0.02), or "he", of the scale that the width wants.
+      seam: "as_is", as published; or "membrane", ours: what the prediction lacks at the edge of
+        the hole is continued smoothly over it and added, so that it meets the picture there.
     """
 
     channels: int = 64
@@ -119,6 +136,7 @@ class Generator(nn.Module):
     remat: bool = False
     dtype: jnp.dtype = jnp.float32
     init_scheme: str = "published"
+    seam: str = "as_is"
 
     @nn.compact
     def __call__(self, image: jax.Array, mask: jax.Array) -> jax.Array:
@@ -148,7 +166,8 @@ class Generator(nn.Module):
             x = nn.relu(conv(features, padding=1, name=name)(self._upsample(x)))
         # Always small: a larger start would saturate the tanh before anything is learnt.
         x = Conv(3, padding=1, dtype=self.dtype, name="decoder_4")(x)
-        return jnp.tanh(x.astype(jnp.float32))
+        prediction = jnp.tanh(x.astype(jnp.float32))
+        return prediction if self.seam == "as_is" else meeting(prediction, image, mask)
 
     def _middle(self, x: jax.Array) -> jax.Array:
         block = functools.partial(
@@ -193,6 +212,10 @@ class Generator(nn.Module):
             raise UserError(
                 f"The generator's upsample is {self.upsample!r}; it must be one of "
                 f"{', '.join(UPSAMPLING)}."
+            )
+        if self.seam not in SEAMS:
+            raise UserError(
+                f"The generator's seam is {self.seam!r}; it must be one of {', '.join(SEAMS)}."
             )
         if self.init_scheme not in INITIALISERS:
             raise UserError(

@@ -58,6 +58,7 @@ class SCAT(Method):
                 rates=tuple(config.generator.rates),
                 upsample=config.generator.upsample,
                 init_scheme=config.generator.init,
+                seam=config.generator.get("seam", "as_is"),  # runs of before the key lack it
                 remat=config.remat,
                 dtype=dtype,
             )

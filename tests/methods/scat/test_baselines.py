@@ -23,16 +23,17 @@ def test_only_the_hole_is_filled(name):
     hole = inputs["mask"][0, ..., 0] > 0
     np.testing.assert_array_equal(found[0][~hole], image[~hole])
     error = np.abs(found[0] - image)[hole].mean()
-    assert error < {"mean fill": 0.35, "Telea": 0.05, "biharmonic": 0.01}[name]
+    assert error < {"mean fill": 0.35, "Telea": 0.05, "membrane": 0.05, "biharmonic": 0.01}[name]
     nothing = {"image": inputs["image"], "mask": np.ones_like(inputs["mask"])}
     assert np.isfinite(baselines.BASELINES[name](nothing)).all()
 
 
-@pytest.mark.parametrize(("name", "solve"), [
-    ("telea", baselines.telea), ("biharmonic", baselines.biharmonic)
+@pytest.mark.parametrize(("name", "solve", "off"), [
+    ("telea", baselines.telea, 1e-6), ("biharmonic", baselines.biharmonic, 1e-6),
+    ("membrane", baselines.membrane, 2e-3),  # of where its sweeps begin, a trace is left
 ])
 @pytest.mark.parametrize("corner", [(9, 11), (0, 26), (20, 0)])
-def test_the_box_around_a_hole_is_all_that_matters(name, solve, corner):
+def test_the_box_around_a_hole_is_all_that_matters(name, solve, off, corner):
     inputs, _ = batch()
     inputs["mask"] = np.zeros_like(inputs["mask"])
     inputs["mask"][0, corner[0] : corner[0] + 4, corner[1] : corner[1] + 4] = 1
@@ -40,4 +41,4 @@ def test_the_box_around_a_hole_is_all_that_matters(name, solve, corner):
     found = classical.within(
         solve, {n: a[0] for n, a in inputs.items()}, hole, baselines.REACH[name]
     )
-    np.testing.assert_allclose(found[hole], solve(inputs)[0][hole], atol=1e-6)
+    np.testing.assert_allclose(found[hole], solve(inputs)[0][hole], atol=off)

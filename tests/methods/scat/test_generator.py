@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from jaxedit.errors import UserError
-from jaxedit.methods.scat.generator import Generator, composite, corrupt, normalise_gate
+from jaxedit.layers import membrane
+from jaxedit.methods.scat.generator import (
+    Generator,
+    composite,
+    corrupt,
+    meeting,
+    normalise_gate,
+)
 
 RNG = np.random.default_rng(0)
 IMAGE = np.tanh(RNG.standard_normal((2, 16, 20, 3))).astype(np.float32)
@@ -113,6 +120,26 @@ def test_upsampling_is_an_option_of_the_same_parameters(params):
     assert np.abs(nearest - bilinear).max() > 1e-4
 
 
+def test_a_prediction_can_meet_the_picture(params):
+    """A constant one becomes the membrane; one that is right but for its level becomes right."""
+    hole = np.zeros_like(MASK)
+    hole[:, 4:11, 5:14] = 1
+    picture = 0.5 * IMAGE
+    flat, known = np.full_like(IMAGE, 0.3), picture * (1 - hole) + hole
+    expected = [membrane.continued(one, h[..., 0] > 0)
+                for one, h in zip(picture, hole, strict=True)]
+    np.testing.assert_allclose(meeting(flat, known, hole), np.where(hole, expected, flat),
+                               atol=2e-3)
+    found = meeting(picture - np.float32([0.2, -0.1, 0.05]), known, hole)
+    np.testing.assert_allclose(found * hole, picture * hole, atol=1e-5)
+    # Nothing beyond the range of pictures, and outside of the hole the prediction as it is.
+    found = apply(SMALL.clone(seam="membrane"), jax.tree.map(lambda x: 9 * x, params))
+    plain = apply(SMALL, jax.tree.map(lambda x: 9 * x, params))
+    assert np.abs(found).max() <= 1
+    np.testing.assert_array_equal(found * (1 - MASK), plain * (1 - MASK))
+    assert np.abs(found - plain).max() > 0.1
+
+
 @pytest.mark.parametrize(
     ("module", "size", "message"),
     [
@@ -120,6 +147,7 @@ def test_upsampling_is_an_option_of_the_same_parameters(params):
         (Generator(4, 1, rates=(1,)), (18, 16), "multiples of 4"),
         (Generator(4, 1, rates=(1, 2, 3)), (64, 64), "16 middle channels do not divide among 3"),
         (Generator(4, 1, upsample="bicubic"), (64, 64), "'bicubic'; it must be one of nearest"),
+        (Generator(4, 1, seam="sewn"), (64, 64), "'sewn'; it must be one of as_is, membrane"),
     ],
 )
 def test_what_cannot_be_computed_is_refused(module, size, message):

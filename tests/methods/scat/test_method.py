@@ -33,7 +33,7 @@ def test_demo_trains_and_is_measured(tmp_path):
     _, _, state = readers.load_run(run)
     assert int(state.step) == 4
     result = reading.read_evaluation(run / "evaluation.json")
-    assert set(result["table"]) == {"model", "mean fill", "Telea", "biharmonic"}
+    assert set(result["table"]) == {"model", "mean fill", "Telea", "membrane", "biharmonic"}
     assert result["counts"]["all"] == 8
     assert np.isfinite(result["table"]["model"]["all"]["psnr"])
     assert 0 <= result["table"]["model"]["all"]["suspicion_auc"] <= 1
