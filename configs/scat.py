@@ -4,11 +4,13 @@ Zuo et al., AAAI 2023 (arXiv 2303.13133). Numbers of the `paper` presets come fr
 published code (github.com/zzw-zjgsu/Generative-Image-Inpainting, revision 83be9e8), because the
 paper's own tables could not be read; "ours" marks what the publication does not fix. Presets:
 
-  demo      embedded photographs at 64 pixels; a few minutes on two CPU cores
-  small     the network of the demo, wider, on photographs of one's own: L1 alone, to be begun with
+  demo      a short fine-tuning of `scat-small`, which comes with jaxedit, on embedded photographs
+            at 64 pixels; minutes on two CPU cores
+  from_scratch  a narrower network on the same, from nothing
+  small     the network of `scat-small`, on photographs of one's own: L1 alone, to be begun with
   seamless  goes on from there with predictions that meet the picture at the hole's edge: by L1,
             then by all of the method's losses; what `scat-small` is
-  finetune  goes on from `scat-small`, which comes with jaxedit, on photographs of one's own
+  finetune  goes on from `scat-small` on photographs of one's own
   paper     the published recipe: 256 pixels, batch 8 per GPU, pconv masks
   paper512  the published recipe at 512 pixels (ours: the publication stops at 256)
   aotgan    the baseline whose generator SCAT builds on, with its own losses, at 512 pixels
@@ -136,8 +138,8 @@ def aotgan() -> ConfigDict:
     return config
 
 
-def demo() -> ConfigDict:
-    """Returns a small instance of the same method that shows its worth in minutes on a laptop.
+def from_scratch() -> ConfigDict:
+    """Returns a small instance of the same method, trained from nothing in minutes on a laptop.
 
     Everything below is ours: 2,000 steps of a narrow network need a faster start than the
     published 300,000. So the rate is higher, with momentum and warm-up, and the adversarial and
@@ -164,13 +166,16 @@ def demo() -> ConfigDict:
     return config
 
 
-def small() -> ConfigDict:
-    """Returns the beginning of a small network of use: the demo's, wider, by L1 alone.
+# The method's own losses where L1 has the last word.
+_LIGHT = {"global_adversarial": 0.05, "segmentation": 0.05, "textural": 0.5, "semantic": 0.05}
 
-    Everything is ours. The adversarial and contrastive terms are to follow in a training of their
-    own that starts from its result. `experiments/by_subject.py` makes both folders.
+
+def small() -> ConfigDict:
+    """Returns the beginning of a small network of use, by L1 alone; `seamless` goes on from it.
+
+    Everything is ours. `experiments/by_subject.py` makes both folders.
     """
-    config = demo()
+    config = from_scratch()
     config.data.source = "folder:data/free-train"
     config.evaluate.source = "folder:data/free-held"
     config.train.update(
@@ -189,7 +194,7 @@ def seamless() -> ConfigDict:
     """Returns both stages that `scat-small` comes from, each beginning where the one before ended.
 
     Everything is ours. The method's losses come last and light: from the beginning, and weighing
-    what they do in `demo`, they cost half a dB and more.
+    what they do in `from_scratch`, they cost half a dB and more.
     """
     config = small()
     config.generator.update(initial="scat-small", seam="membrane")
@@ -199,11 +204,10 @@ def seamless() -> ConfigDict:
         {"name": "smooth", "overrides": {}},
         {"name": "confused", "start": (("smooth:ema/generator", "params/generator"),),
          "overrides": {
-             "loss": {"global_adversarial": 0.05, "segmentation": 0.05, "textural": 0.5,
-                      "semantic": 0.05},
+             "loss": _LIGHT,
              "train": {"steps": 2_500, "evaluate_every": 500},
              "optim": {"lr": 2e-4},
-             "evaluate": {"metrics": demo().evaluate.metrics, "compare": ("smooth",)},
+             "evaluate": {"metrics": from_scratch().evaluate.metrics, "compare": ("smooth",)},
          }},
     )
     return config
@@ -215,17 +219,26 @@ def finetune() -> ConfigDict:
     The embedded photographs stand for one's own: --config.data.source=folder:PHOTOS.
     """
     config = small()
-    config.generator.initial = "scat-small"
+    config.generator.update(initial="scat-small", seam="membrane")
     config.data.source = "photos"
     config.evaluate.source = ""
     config.train.update(steps=1_000, log_every=50, evaluate_every=500, checkpoint_every=500)
+    config.loss.update(_LIGHT)
     config.optim.update(lr=2e-4, schedule="cosine", warmup=50, ema=0.995)
+    config.evaluate.metrics = from_scratch().evaluate.metrics
+    return config
+
+
+def demo() -> ConfigDict:
+    """Returns `finetune` on embedded photographs, as long as patience lasts. Everything is ours."""
+    config = finetune()
+    config.train.update(steps=400, evaluate_every=200, checkpoint_every=200)
     return config
 
 
 PRESETS = {
-    "demo": demo, "small": small, "seamless": seamless, "finetune": finetune, "paper": paper,
-    "paper512": paper512, "aotgan": aotgan,
+    "demo": demo, "from_scratch": from_scratch, "small": small, "seamless": seamless,
+    "finetune": finetune, "paper": paper, "paper512": paper512, "aotgan": aotgan,
 }
 
 

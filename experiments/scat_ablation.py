@@ -8,7 +8,7 @@ For the published size give a configuration of your own, or override: the runs t
 --config.KEY=VALUE, for example --config.image_size=256 --config.data.source=folder:/data/places2.
 """
 
-CONFIG = "configs/scat.py"
+CONFIG = "configs/scat.py:from_scratch"
 SEEDS = (0, 1, 2)
 TABLE = """
 Mirrors the components that the SCAT paper argues for (Zuo et al., AAAI 2023): the

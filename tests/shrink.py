@@ -36,6 +36,7 @@ SCAT_VARIANTS = {
 
 _TINY = {
     "image_size": "64",
+    "generator.initial": "",
     "generator.channels": "4",
     "generator.blocks": "1",
     "discriminator.channels": "4",

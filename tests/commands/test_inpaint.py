@@ -261,7 +261,8 @@ def test_a_sheet_of_all_methods(files, tmp_path, capsys):
     start = ["inpaint", str(folder / "photo.png"), str(folder / "mask.png"), "--classical", "telea"]
     out, sheet = str(tmp_path / "out.png"), tmp_path / "sheet.png"
     assert cli.main([*start, "--output", out, "--compare", str(sheet)]) == 0
-    assert f"\n  {sheet}: the result beside telea, membrane, biharmonic\n" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"\n  {sheet}: the result beside telea, membrane, biharmonic\n" in told
     width, height = Image.open(sheet).size
     assert width > 5 * 120 and height > 120  # five columns of a view enlarged to be seen
     for words, message in (

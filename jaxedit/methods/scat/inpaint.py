@@ -6,14 +6,17 @@ differ in how the decoder doubles its maps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxedit.methods.scat.generator import Generator, composite, corrupt
+from jaxedit.state import find
 from jaxedit.task import Image, Mask, Task
-from jaxedit.weights import convert
+from jaxedit.weights import convert, shipped
 
 # Side in pixels of the pictures that the publishers trained on.
 _PUBLISHED_SIDES = {"scat": 256, "aotgan": 512}
@@ -42,6 +45,35 @@ def fill(
     """
     prediction = generator.apply(variables, corrupt(image, mask), mask)
     return {"prediction": prediction, "composite": composite(image, prediction, mask)}
+
+
+def beginning(name: str) -> tuple[str, str]:
+    """Returns the (from, to) pair by which a state begins with the generator of some weights.
+
+    Args:
+      name: of weights that hold this paper's generator, published or come with jaxedit.
+    """
+    # What comes with jaxedit holds fields of a state, published weights one network.
+    inside = "params/generator" if name in shipped.names() else "params"
+    return f"weights:{name}:{inside}", "params/generator"
+
+
+def as_it_came(
+    generator: Generator, name: str
+) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
+    """Returns batch -> what `generator` fills with weights that come by name, as a baseline.
+
+    They are read, and a program compiled, when it is first called.
+    """
+
+    @functools.cache
+    def ready():
+        params = find(convert.load(name), beginning(name)[0].split(":")[2])
+        return jax.jit(
+            lambda image, mask: fill(generator, {"params": params}, image, mask)["composite"]
+        )
+
+    return lambda batch: np.asarray(ready()(batch["image"], batch["mask"]))
 
 
 def published(name: str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -33,7 +33,6 @@ from jaxedit.methods.scat.objectives import Settings
 from jaxedit.methods.scat.patch_discriminator import PatchDiscriminator
 from jaxedit.models.vgg import VGG, random_features
 from jaxedit.optim import schedules
-from jaxedit.weights import shipped
 
 PyTree = Any
 BOUNDS = bounds.BOUNDS
@@ -126,11 +125,7 @@ class SCAT(Method):
 
         VGG-19 is needed where perceptual or style losses are on.
         """
-        pairs = ()
-        if name := self.config.generator.get("initial"):  # runs of before the key lack it
-            # What comes with jaxedit holds fields of a state, published weights one network.
-            inside = "params/generator" if name in shipped.names() else "params"
-            pairs = ((f"weights:{name}:{inside}", "params/generator"),)
+        pairs = (inpaint.beginning(self._initial),) if self._initial else ()
         if self.settings.uses_vgg and self.config.loss.features == "vgg19":
             pairs = (*pairs, ("weights:vgg19", "frozen/vgg19"))
         return pairs
@@ -196,7 +191,7 @@ class SCAT(Method):
             own=metrics.OWN | suspicion.OWN,
             groups=baselines.LABELS,
             group=baselines.bin_labels,
-            baselines=baselines.BASELINES,
+            baselines={**self._beginning(), **baselines.BASELINES},
             best=("psnr", "max"),
         )}
 
@@ -210,6 +205,17 @@ class SCAT(Method):
             "raw output": levels.of_picture(outputs["prediction"]),
             "truth": levels.of_picture(batch["image"]),
         }
+
+    @property
+    def _initial(self) -> str:
+        return self.config.generator.get("initial", "")  # runs of before the key lack it
+
+    def _beginning(self) -> dict[str, Callable[[Batch], np.ndarray]]:
+        """Returns the weights that training began with, to be measured beside what it made."""
+        if not self._initial:
+            return {}
+        generator = self.networks()["generator"]
+        return {self._initial: inpaint.as_it_came(generator, self._initial)}
 
     def _suspicion(self, state: State, image: jax.Array) -> jax.Array:
         variables = {

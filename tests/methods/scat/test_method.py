@@ -118,6 +118,12 @@ def test_a_generator_begins_with_weights_by_name(name, monkeypatch, tmp_path):
     # Stored as float16.
     found = jax.jit(lambda: method.init(jax.random.key(0), SPEC, start).params)()
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-6), found, ours)
+    # They are measured beside what is made of them, by their name.
+    batch = draw_batch()
+    filled = method.evaluations()["inpainting"].baselines[name](batch)
+    state = fake_run.begun(method, start)
+    expected = jax.jit(lambda s, b: method.predict(s, b, None, task="inpaint"))(state, batch)
+    np.testing.assert_allclose(filled, expected["composite"], atol=1e-5)
 
 
 def test_the_fine_tuning_begins_with_what_comes_with_jaxedit():
