@@ -42,7 +42,7 @@ Path = str | pathlib.Path
 # Names that the functions below have for what the verbs have options for.
 _ARGUMENTS = frozenset((
     "run", "weights", "classical", "step", "mask", "trimap", "box", "context", "resolution", "grow",
-    "shrink", "feather", "background", "alpha_only", "premultiplied", "keep_colours",
+    "shrink", "feather", "seamless", "background", "alpha_only", "premultiplied", "keep_colours",
     "trimap_width", "tile", "round_trimap", "bank", "seed", "donor", "licence", "prompt", "region",
     "segmenter", "tokenizer", "negative", "caption", "strength", "guidance", "steps", "start",
     "whole", "edits", "directions", "refine", "side",
@@ -55,7 +55,7 @@ def inpaint(
     image: Picture, mask: Picture, *, run: Path | None = None, weights: str | None = None,
     classical: str | None = None, step: int | str | None = None,
     context: int | str | None = None, resolution: int | None = None, grow: int = 0,
-    shrink: int = 0, feather: int = 0,
+    shrink: int = 0, feather: int = 0, seamless: bool = False,
 ) -> Picture:
     """Returns the picture with its hole filled; every other pixel stays as it was.
 
@@ -71,13 +71,14 @@ def inpaint(
       resolution: longest side of what it sees at once, in pixels.
       grow, shrink: pixels by which the hole is widened or narrowed.
       feather: pixels around the hole over which the filling fades to the picture.
+      seamless: whether a network's filling is made to meet the picture at the hole's edge.
 
     Raises:
       UserError: sizes that differ, a mask that marks nothing or everything, no such network.
     """
     inpaint_verb.check_cutting(context, resolution)
     _heed("inpaint", context=context, resolution=resolution, classical=classical, run=run,
-          step=step)
+          step=step, seamless=seamless)
     edge = holes.Edge(grow, shrink, feather)
     edge.check()
     photo, hole = in_memory.photograph_of(image), in_memory.mask_of(mask, "mask")
@@ -86,7 +87,8 @@ def inpaint(
         raise UserError(f"The mask marks {'everything' if hole.any() else 'nothing'} as a hole.")
     applier = _applier("inpaint", _text(run), weights, classical, _text(step))
     filled = inpaint_verb.fill(
-        applier, photo, edge.shape(hole), context=context, resolution=resolution, feather=feather
+        applier, photo, edge.shape(hole), context=context, resolution=resolution, feather=feather,
+        seamless=seamless,
     )
     return in_memory.like(image, filled)
 

@@ -172,6 +172,7 @@ def test_a_trimap_and_a_background(pair):
     (lambda p, m: jaxedit.inpaint(p, m, run="x", context=0), "from 1, or 'whole'"),
     (lambda p, m: jaxedit.inpaint(p, m, run="x", context=True), "from 1, or 'whole'"),
     (lambda p, m: jaxedit.inpaint(p, m, classical="telea", context=5), "is for networks"),
+    (lambda p, m: jaxedit.inpaint(p, m, classical="telea", seamless=True), "is for networks"),
     (lambda p, m: jaxedit.inpaint(Image.fromarray(p).convert("F"), m, run="x"), "mode F"),
     (lambda p, m: jaxedit.inpaint(p, Image.fromarray(p).convert("HSV"), run="x"), "mode HSV"),
     (lambda p, m: jaxedit.inpaint(p, np.repeat(m[..., None], 3, 2), run="x"), "expected bool"),

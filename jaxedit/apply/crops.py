@@ -107,6 +107,28 @@ class _Group:
     crop: Box
 
 
+def seamless(tool: Tool) -> Tool:
+    """Returns a tool whose fillings meet the picture at the edge of the hole; the rest is as it is.
+
+    What the network's whole picture lacks there is continued smoothly over the hole and added.
+
+    Args:
+      tool: of an "inpaint" task, like `apply.applier.Applier`: with `prediction` beside
+        `composite`.
+    """
+
+    def fill_one(**inputs: np.ndarray) -> Mapping[str, np.ndarray]:
+        outputs, hole = tool(**inputs), inputs["mask"][..., 0] > 0.5
+        if not hole.any() or hole.all():
+            return outputs
+        prediction = outputs["prediction"]
+        met = prediction + membrane.continued(inputs["image"] - prediction, hole)
+        met = np.where(hole[..., None], np.clip(met, -1, 1), outputs["composite"])
+        return {**outputs, "composite": met}
+
+    return fill_one
+
+
 def fill(tool: Tool, photo: Photograph, hole: np.ndarray, cutting: Cutting) -> Photograph:
     """Returns the photograph with its hole filled, every other pixel as it was.
 

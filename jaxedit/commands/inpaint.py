@@ -74,6 +74,10 @@ def add(commands) -> None:
                         f"hole is filled in tiles (default: four times what the "
                         f"network was trained on, at most {crops.RESOLUTION}; at least "
                         f"{_SMALLEST_RESOLUTION}); less takes less memory")
+    parser.add_argument("--seamless", action="store_true",
+                        help="spread over the hole what the network's picture lacks at its edge, "
+                        "so that it meets the photo there; published networks are not made so, "
+                        "and have it in their results as it is")
     parser.add_argument("--save-suspicion", type=pathlib.Path, metavar="PATH",
                         help="also write what the network's own discriminator takes for filled "
                         "in, a grey .png, white where it is sure; a folder where PHOTO is one. Of "
@@ -81,7 +85,7 @@ def add(commands) -> None:
     network.add_common_options(parser)
     counting.only(parser, "--invert-mask --resize-mask", lambda a: a.mask_from is None,
                   "is about a MASK; leave it out with --mask-from.")
-    counting.only(parser, "--context --resolution", lambda a: a.classical is None,
+    counting.only(parser, "--context --resolution --seamless", lambda a: a.classical is None,
                   "is for networks; a classical method needs no choice.")
     counting.only(parser, "--save-suspicion", lambda a: a.classical is None,
                   "asks a network's discriminator; a classical method has none.")
@@ -110,8 +114,8 @@ def main(arguments: argparse.Namespace) -> int:
     failures = run(jobs, lambda: network.load_applier(arguments, "inpaint", solver),
                    invert=arguments.invert_mask, by_alpha=by_alpha, edge=edge,
                    context=arguments.context, resolution=arguments.resolution,
-                   compare=arguments.compare, suspected=arguments.save_suspicion,
-                   say=command.tell)
+                   seamless=arguments.seamless, compare=arguments.compare,
+                   suspected=arguments.save_suspicion, say=command.tell)
     return network.exit_code(failures, jobs)
 
 
@@ -152,7 +156,7 @@ def collect(
 
 def fill(
     applier: Callable, photo: Photograph, hole: np.ndarray, *, context: int | str | None = None,
-    resolution: int | None = None, feather: int = 0,
+    resolution: int | None = None, feather: int = 0, seamless: bool = False,
 ) -> Photograph:
     """Returns `photo` with its hole filled.
 
@@ -163,15 +167,18 @@ def fill(
       context: "whole" shows the network the whole photo; else as in `crops.Cutting`.
       resolution: as in `crops.Cutting`; None is its default.
       feather: pixels around the hole over which the filling fades to the photograph.
+      seamless: whether a network's filling is made to meet the photograph, see `crops.seamless`.
     """
     if feather:
         wider = hole_shapes.grown(hole, feather)
-        filled = fill(applier, photo, wider, context=context, resolution=resolution)
+        filled = fill(applier, photo, wider, context=context, resolution=resolution,
+                      seamless=seamless)
         return hole_shapes.softened(photo, filled, hole, feather)
     trained_on = getattr(getattr(applier, "task", None), "trained_on", None)
+    tool = crops.seamless(applier) if seamless else applier
     if trained_on is not None and context != WHOLE:
-        return crops.fill(applier, photo, hole, _cutting(trained_on, context, resolution))
-    outputs = applier(image=photo.for_network(), mask=hole[..., None].astype(np.float32))
+        return crops.fill(tool, photo, hole, _cutting(trained_on, context, resolution))
+    outputs = tool(image=photo.for_network(), mask=hole[..., None].astype(np.float32))
     return photo.filled(outputs["composite"], hole)
 
 
@@ -209,6 +216,7 @@ def run(
     edge: Edge = AS_DRAWN,
     context: int | str | None = None,
     resolution: int | None = None,
+    seamless: bool = False,
     compare: pathlib.Path | None = None,
     suspected: pathlib.Path | None = None,
     say: Callable[[str], None] = print,
@@ -239,7 +247,7 @@ def run(
     ) -> str:
         (applier, suspect), (photo, hole) = tools, content
         options = {"context": context, "resolution": resolution, "feather": edge.feather}
-        filled = fill(applier, photo, hole, **options)
+        filled = fill(applier, photo, hole, seamless=seamless, **options)
         beside = {}
         if job.output not in job.kept:
             photograph.write(job.output, filled)

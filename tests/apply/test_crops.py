@@ -95,6 +95,35 @@ def test_a_wide_part_is_filled_from_coarse_to_fine():
     assert np.abs(results[0].astype(int) - photo.pixels).max() <= 1
 
 
+@pytest.mark.parametrize("box", [((30, 60), (40, 90)), ((100, 400), (100, 500))])
+def test_a_filling_that_is_right_but_for_its_level_becomes_right(box):
+    """Seen whole, in a crop, and from coarse to fine."""
+    ramp = np.add.outer(np.arange(500) / 5, np.arange(600) / 6)
+    photo = Photograph(np.repeat(np.uint8(ramp)[..., None], 3, axis=2))
+    hole = with_holes(500, 600, box)
+    damaged = Photograph(np.where(hole[..., None], np.uint8(255), photo.pixels))
+
+    class Darker:
+        """Sees what nobody told it, at a level of its own, and leaves the known pixels alone."""
+
+        def __call__(self, image, mask):
+            y, x = np.nonzero(mask[..., 0] == 0)
+            level = np.stack([np.ones(len(y)), y, x], 1)
+            plane = np.linalg.lstsq(level, image[y, x].astype(np.float64), rcond=None)[0]
+            y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+            prediction = np.float32(np.stack([np.ones_like(y), y, x], -1) @ plane) - 0.25
+            return {"prediction": prediction, "composite": np.where(mask > 0, prediction, image)}
+
+    cutting = Cutting(reach=128)
+    off = lambda tool: np.abs(
+        crops.fill(tool, damaged, hole, cutting).pixels.astype(float) - photo.pixels
+    )[hole].mean()
+    assert off(crops.seamless(Darker())) < 1.5
+    nothing = np.zeros((20, 20, 1), np.float32)
+    inputs = {"image": np.zeros((20, 20, 3), np.float32), "mask": nothing}
+    assert not crops.seamless(Darker())(**inputs)["composite"].any()
+
+
 def test_what_is_enlarged_has_no_seam():
     """A slope of brightness, which the network fills with one level, goes on through the hole."""
     photo = Photograph(np.broadcast_to(

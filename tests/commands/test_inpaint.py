@@ -342,6 +342,7 @@ def test_transparency_marks_the_hole(files, tmp_path, capsys):
         (("--resolution", "10"), "at least 64 pixels"),
         (("--resolution", "512", "--context", "whole"), "--context whole asks for none"),
         (("--context", "9", "--classical", "telea"), "--context is for networks"),
+        (("--seamless", "--classical", "telea"), "--seamless is for networks"),
     ],
 )
 def test_what_the_network_shall_see_is_checked_first(files, tmp_path, capsys, words, message):
@@ -353,3 +354,23 @@ def test_what_the_network_shall_see_is_checked_first(files, tmp_path, capsys, wo
     except SystemExit as stop:  # argparse's own refusal
         assert stop.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_filling_is_made_to_meet_the_photograph_only_where_it_is_asked_for():
+    rng = np.random.default_rng(3)
+    pixels = np.repeat(rng.integers(90, 110, (40, 50, 1), np.uint8), 3, axis=2)
+    hole = np.zeros((40, 50), bool)
+    hole[10:30, 15:35] = True
+    photo = photograph.Photograph(pixels)
+
+    def dark(image, mask):
+        prediction = np.full_like(image, -0.9)
+        return {"prediction": prediction, "composite": np.where(mask > 0, prediction, image)}
+
+    plain = inpaint.fill(dark, photo, hole).pixels
+    met = inpaint.fill(dark, photo, hole, seamless=True).pixels
+    assert (plain[hole] == round(0.05 * 255)).all()
+    assert 85 < met[hole].min() and met[hole].max() < 115
+    np.testing.assert_array_equal(met[~hole], pixels[~hole])
+    soft = inpaint.fill(dark, photo, hole, seamless=True, feather=3).pixels
+    assert 85 < soft[hole].min() and soft[hole].max() < 115
