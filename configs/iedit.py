@@ -15,6 +15,7 @@ Presets:
                 on pairs that a machine has found: what perfect pairs give [R]
   scenes        all of iEdit from nothing on the small world: its parts, pairs as `pairs` builds
                 them, fine-tuning on those, judged by true edits; hours on two cores [R]
+  world         the diffusion stage of `edits` alone, on the autoencoder that comes with jaxedit [R]
   demo          that in minutes: all parts but the fine-tuning come with jaxedit [R]
   paper         iEdit: pairs to latents, then fine-tuning of Stable Diffusion v1.4; its numbers are
                 not the paper's, which could not be read, but ours [R]
@@ -144,8 +145,9 @@ def edits() -> ConfigDict:
     config.data.source = "scenes:world:64"
     config.evaluate.source = "scenes:world:64"
     config.evaluate.split = "eval"
-    # The small world is simpler: half the pictures a step, and fewer steps, are enough for it.
-    shorter = ({"batch_size": 8}, {"batch_size": 16, "steps": 15_000})
+    # The small world is simpler: half the pictures a step, and fewer steps, must do for it.
+    shorter = ({"batch_size": 8}, {"batch_size": 8, "steps": 5_000, "evaluate_every": 1_000,
+                                   "checkpoint_every": 500})
     config.stages = tuple(
         common.merged(stage, {"overrides": {"train": train}})
         for stage, train in zip(config.stages, shorter, strict=True)
@@ -178,6 +180,14 @@ def edits() -> ConfigDict:
             "start": (*frozen, ("diffusion:ema/unet", "params/unet")),
         },
     )
+    return config
+
+
+def world() -> ConfigDict:
+    """Returns the text-to-image model of `edits`, for the autoencoder that comes with jaxedit."""
+    config = edits()
+    stages = common.with_weights(config.stages, {"autoencoder": "world-autoencoder"})
+    config.stages = tuple(stage for stage in stages if stage["name"] == "diffusion")
     return config
 
 
@@ -255,6 +265,7 @@ PRESETS = {
     "pairs": pairs,
     "edits": edits,
     "scenes": scenes,
+    "world": world,
     "demo": demo,
     "paper": paper,
 }
