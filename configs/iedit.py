@@ -146,7 +146,7 @@ def edits() -> ConfigDict:
     config.evaluate.source = "scenes:world:64"
     config.evaluate.split = "eval"
     # The small world is simpler: half the pictures a step, and fewer steps, must do for it.
-    shorter = ({"batch_size": 8}, {"batch_size": 8, "steps": 5_000, "evaluate_every": 1_000,
+    shorter = ({"batch_size": 8}, {"batch_size": 8, "steps": 4_000, "evaluate_every": 1_000,
                                    "checkpoint_every": 500})
     config.stages = tuple(
         common.merged(stage, {"overrides": {"train": train}})
