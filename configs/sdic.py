@@ -13,8 +13,8 @@ Presets:
   judge        reads the attributes off `portraits`, to judge edits by
   chain        every part from nothing on `portraits`, and DIPN and DICN beside their variants
   encoder      of that the encoder alone, for the generator that comes with jaxedit
-  demo         that in minutes: judge, generator and encoder come with jaxedit
-  compensation  of the demo, directions and the whole method alone: what ablations vary
+  compensation  of that DIPN and DICN alone, on parts that come with jaxedit: what ablations vary
+  demo         the end of it in minutes: what comes with jaxedit trained on, beside its variants
 """
 
 from ml_collections import ConfigDict
@@ -320,29 +320,57 @@ def encoder() -> ConfigDict:
     return config
 
 
-def demo() -> ConfigDict:
-    """Returns the end of `chain`, short, on parts that come with jaxedit; lengths are ours [R].
+def compensation() -> ConfigDict:
+    """Returns directions and DIPN with DICN, from nothing, on parts that come with jaxedit [R].
 
-    DIPN and DICN are trained, and what they are compared with, for minutes on two cores.
+    What `portraits-inversion` comes from, and what experiments/sdic_ablation.py varies.
     """
     config = chain()
     ours = {name: f"portraits-{name}" for name in ("generator", "encoder", "judge")}
-    config.stages = common.with_weights(config.stages, ours)
+    first, *_, last = common.with_weights(config.stages, ours)
+    config.stages = (first, {**last, "overrides": {}})
     config.train.update(
-        steps=80, batch_size=2, log_every=10, evaluate_every=0, checkpoint_every=40
+        steps=1_200, batch_size=2, log_every=10, evaluate_every=0, checkpoint_every=100
     )
     config.directions.update(codes=4_000, components=8, closed=5)
-    config.evaluate.update(limit=32, shares=(0.5, 1.0))
+    config.evaluate.update(limit=32, shares=(0.5, 1.0), move_before=True)
     return config
 
 
-def compensation() -> ConfigDict:
-    """Returns the demo without what it is compared with, as experiments/sdic_ablation.py varies it.
+# What of the trained networks the stages of `demo` begin with: DICN's paths are apart.
+_CODES = ("aff1d", "condition_shift3_0", "condition_shift3_2")
+_FEATURE = ("att_0", "att_1", "conv_layer1_0", "conv_layer1_1", "conv_layer1_2", "semantic_0",
+            "semantic_1", "semantic_2", "semantic_3")
+_AVERAGING = ("aff1d", "att_0", "conv_layer1_1", "semantic_0", "semantic_2")  # have statistics
+
+
+def _trained(dipn: bool, dicn: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Returns the starting values of a stage that goes on from `portraits-inversion`."""
+    places = [f"{field}/dipn" for field in ("params", "stats") if dipn]
+    places += [f"params/dicn/{name}" for name in dicn]
+    places += [f"stats/dicn/{name}" for name in dicn if name in _AVERAGING]
+    return tuple((f"weights:portraits-inversion:{place}", place) for place in places)
+
+
+def demo() -> ConfigDict:
+    """Returns the end of `chain` on parts that come with jaxedit, in minutes; lengths are ours [R].
+
+    DIPN and DICN are trained on, and what they are compared with goes on from the same: the raw
+    residual in DIPN's place, and each path of DICN alone.
     """
-    config = demo()
-    config.evaluate.move_before = True
-    first, *_, last = config.stages
-    config.stages = (first, {**last, "overrides": {}})
+    config, stages = compensation(), chain().stages
+    begun = {
+        "raw-residual": _trained(False, _CODES + _FEATURE), "codes-only": _trained(True, _CODES),
+        "feature-only": _trained(True, _FEATURE), "inversion": _trained(True, _CODES + _FEATURE),
+    }
+    ours = {name: f"portraits-{name}" for name in ("generator", "encoder", "judge")}
+    config.stages = tuple(
+        {**stage, "start": stage["start"] + begun.get(stage["name"], ())}
+        for stage in common.with_weights(stages, ours)
+    )
+    config.train.update(steps=80, checkpoint_every=40)
+    config.evaluate.move_before = False
+    config.layers.convolution = "xla"  # compiled in half the time, which is most of it here
     return config
 
 

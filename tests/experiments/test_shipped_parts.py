@@ -1,5 +1,7 @@
 """Trained parts that come with jaxedit take the place of the stages that trained them."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -14,9 +16,10 @@ from jaxedit.weights import shipped
 from tests import fake_run, shrink
 
 CARD = dict.fromkeys(shipped.REQUIRED, "")
+TRAINED_ON = "inversion"  # a demo goes on from it, under the same name
 # Stage -> what of it ships, as the commands of `experiments/ship.py` name it: networks, extra.
 PORTRAITS = {"generator": (["generator"], ["average"]), "encoder": (["encoder"], []),
-             "judge": (["judge"], [])}
+             "judge": (["judge"], []), "inversion": (["dipn", "dicn"], [])}
 WORLD = {"autoencoder": (["autoencoder"], ["latent_scale"]), "diffusion": (["unet", "text"], []),
          "towers": (["clip"], []), "segmenter": (["segmenter"], [])}
 PAPERS = {
@@ -51,20 +54,22 @@ def paper(request, tmp_path_factory):
     return place, every, earlier, stages.read(make("demo"))
 
 
-def without_artefacts(pairs):
-    return [pair for pair in pairs if not pair[0].startswith("artifact:")]
+def of_other_stages(pairs):
+    """Returns pairs without artefacts, and without what a stage goes on from."""
+    return [pair for pair in pairs
+            if not pair[0].startswith("artifact:") and f"-{TRAINED_ON}:" not in pair[0]]
 
 
 def test_a_stage_begins_with_weights_as_with_the_stage_before(paper, monkeypatch):
     """Bit for bit, as they are stored: numbers of float16."""
     place, every, earlier, demo = paper
     monkeypatch.setattr(shipped, "folder", lambda: place)
-    assert set(every) - set(earlier) == {stage.name for stage in demo}
+    assert set(every) - {*earlier} | {*earlier} & {TRAINED_ON} == {stage.name for stage in demo}
     begun = 0
     for stage in demo:
         method = method_lib.create(stage.config)
         one, other = (
-            starting.filled(State(np.int32(0)), method, without_artefacts(pairs), earlier)
+            starting.filled(State(np.int32(0)), method, of_other_stages(pairs), earlier)
             for pairs in (stage.start, every[stage.name].start)
         )
         halves = jax.tree.map(lambda x: shipped.stored(x).astype(np.float32), other)
@@ -89,7 +94,7 @@ def test_what_does_not_fit_is_found_before_the_first_stage(paper, monkeypatch, t
 
 @pytest.mark.parametrize("preset, names, command", [
     ("sdic.py:encoder", ("generator",), "configs/sdic.py:chain"),
-    ("sdic.py:demo", ("generator", "judge", "encoder"), "configs/sdic.py:chain"),
+    ("sdic.py:demo", ("generator", "judge", "encoder", "inversion"), "configs/sdic.py:chain"),
     ("sdic.py:compensation", ("generator", "judge", "encoder"), "configs/sdic.py:chain"),
     ("iedit.py:demo", ("towers", "segmenter", "autoencoder", "diffusion"),
      "configs/iedit.py:scenes"),
@@ -139,3 +144,34 @@ def test_a_part_goes_on_from_weights_of_its_own(paper, monkeypatch):
             value, = starting.read([(f"weights:{weights}:params/{name}", f"params/{name}")], {})
             begun = put(state, value, lambda value, fresh: value.tree)
             jax.tree.map(np.testing.assert_array_equal, begun.params[name], tree)
+
+
+@pytest.mark.parametrize("paper", ["portraits"], indirect=True)
+def test_the_demo_goes_on_from_every_number_of_what_ships(paper, monkeypatch):
+    """Of the stages that a shrunk demo has."""
+    place, _, earlier, demo = paper
+    monkeypatch.setattr(shipped, "folder", lambda: place)
+    for stage in demo:
+        pairs = [pair for pair in stage.start if f"-{TRAINED_ON}:" in pair[0]]
+        if not pairs:
+            continue
+        method = method_lib.create(stage.config)
+        fresh = fake_run.drawn(jax.eval_shape(
+            lambda rng, method=method: method.variables(rng, method.spec(1)), jax.random.key(0)
+        ))
+        for value in starting.read(pairs, {}):
+            fresh = put(fresh, value, method.fit)
+        for field, trees in (("params", fresh.params), ("stats", fresh.stats)):
+            for name, tree in trees.items():
+                there = getattr(earlier[TRAINED_ON], field)[name]
+                same = functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4)
+                jax.tree.map(same, tree, {key: there[key] for key in tree})
+
+
+def test_each_path_alone_goes_on_from_its_part_of_both():
+    demo = stages.read(config_lib.load(str(shrink.ROOT / "configs/sdic.py:demo")))
+    of_dicn = {stage.name: {target for _, target in stage.start if "/dicn/" in target}
+               for stage in demo}
+    codes, feature, both = (of_dicn[n] for n in ("codes-only", "feature-only", "inversion"))
+    assert codes and feature and not codes & feature
+    assert codes | feature == both == of_dicn["raw-residual"]
