@@ -198,14 +198,14 @@ def seamless() -> ConfigDict:
     """
     config = small()
     config.generator.update(initial="scat-small", seam="membrane")
-    config.train.update(steps=6_000, evaluate_every=1_000, checkpoint_every=500)
+    config.train.update(steps=3_000, evaluate_every=1_000, checkpoint_every=500)
     config.optim.update(lr=6e-4, schedule="cosine")
     config.stages = (
         {"name": "smooth", "overrides": {}},
         {"name": "confused", "start": (("smooth:ema/generator", "params/generator"),),
          "overrides": {
              "loss": _LIGHT,
-             "train": {"steps": 2_000, "evaluate_every": 500},
+             "train": {"steps": 1_000, "evaluate_every": 500},
              "optim": {"lr": 2e-4},
              "evaluate": {"metrics": from_scratch().evaluate.metrics, "compare": ("smooth",)},
          }},
