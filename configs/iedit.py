@@ -16,6 +16,7 @@ Presets:
   scenes        all of iEdit from nothing on the small world: its parts, pairs as `pairs` builds
                 them, fine-tuning on those, judged by true edits; hours on two cores [R]
   world         the diffusion stage of `edits` alone, on the autoencoder that comes with jaxedit [R]
+  world_further  the same, going on from the model that comes with jaxedit [R]
   demo          that in minutes: all parts but the fine-tuning come with jaxedit [R]
   paper         iEdit: pairs to latents, then fine-tuning of Stable Diffusion v1.4; its numbers are
                 not the paper's, which could not be read, but ours [R]
@@ -191,6 +192,16 @@ def world() -> ConfigDict:
     return config
 
 
+def world_further() -> ConfigDict:
+    """Returns `world`, beginning with what came of it before: `world-diffusion`."""
+    config = world()
+    (stage,) = config.stages
+    trained = tuple((f"weights:world-diffusion:params/{name}", f"params/{name}")
+                    for name in ("unet", "text"))
+    config.stages = ({**stage, "start": stage["start"] + trained},)
+    return config
+
+
 def scenes() -> ConfigDict:
     """Returns every stage of `edits` and of `pairs`, fine-tuning on the pairs that are found."""
     config, others = pairs(), edits()
@@ -266,6 +277,7 @@ PRESETS = {
     "edits": edits,
     "scenes": scenes,
     "world": world,
+    "world_further": world_further,
     "demo": demo,
     "paper": paper,
 }

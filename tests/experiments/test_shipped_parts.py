@@ -96,6 +96,8 @@ def test_what_does_not_fit_is_found_before_the_first_stage(paper, monkeypatch, t
     ("sdic.py:encoder", ("generator",), "configs/sdic.py:chain"),
     ("sdic.py:demo", ("generator", "judge", "encoder", "inversion"), "configs/sdic.py:chain"),
     ("sdic.py:compensation", ("generator", "judge", "encoder"), "configs/sdic.py:chain"),
+    ("iedit.py:world", ("autoencoder",), "configs/iedit.py:scenes"),
+    ("iedit.py:world_further", ("autoencoder", "diffusion"), "configs/iedit.py:scenes"),
     ("iedit.py:demo", ("towers", "segmenter", "autoencoder", "diffusion"),
      "configs/iedit.py:scenes"),
 ])
