@@ -24,7 +24,7 @@ from jaxedit.apply import hole as holes
 from jaxedit.apply import tiles
 from jaxedit.apply.photograph import Photograph
 from jaxedit.data import padding
-from jaxedit.layers import membrane
+from jaxedit.host import membrane
 
 SMALLEST = 256  # side of the smallest crop, in pixels
 CONTEXT = 64  # pixels around a part of the hole that the network sees, at least

@@ -162,7 +162,12 @@ def test_weights_of_the_package_where_none_are_named(run, files, tmp_path, monke
         ("inpaint", ["mask.png"], "--classical METHOD. No weights that come with jaxedit"),
     ],
 )
-def test_where_nothing_is_named_the_message_says_what_could_be(tmp_path, capsys, verb, words, said):
+def test_where_nothing_is_named_the_message_says_what_could_be(
+    tmp_path, capsys, monkeypatch, verb, words, said
+):
+    """Where nothing that comes with jaxedit is for it."""
+    (tmp_path / "shipped").mkdir()
+    monkeypatch.setattr(shipped, "folder", lambda: tmp_path / "shipped")
     photo = tmp_path / "photo.png"
     Image.new("RGB", (64, 64)).save(photo)
     assert go(verb, photo, *words, "--output", tmp_path / "out.png") == 2

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxedit.data.mask_files import HOLE_BINS
 from jaxedit.host import levels
-from jaxedit.layers import membrane as smooth
+from jaxedit.host import membrane as smooth
 
 LABELS = tuple(f"{round(100 * low)}-{round(100 * high)}%" for low, high in HOLE_BINS)
 
@@ -79,7 +79,7 @@ def telea(batch: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def membrane(batch: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Fills each hole with the harmonic continuation of its surroundings, see `layers.membrane`.
+    """Fills each hole with the harmonic continuation of its surroundings, see `host.membrane`.
 
     Arguments and result as in `mean_fill`. An image without a valid pixel is filled with grey, 0.
     """

@@ -101,7 +101,7 @@ def normalise_gate(x: jax.Array) -> jax.Array:
 
 
 def meeting(prediction: jax.Array, image: jax.Array, mask: jax.Array) -> jax.Array:
-    """Returns a prediction that meets the picture at the edge of the hole, see `layers.membrane`.
+    """Returns a prediction that meets the picture at the edge of the hole, see `host.membrane`.
 
     Outside of the hole it stays as it is; a constant prediction becomes the membrane itself.
 
@@ -110,7 +110,7 @@ def meeting(prediction: jax.Array, image: jax.Array, mask: jax.Array) -> jax.Arr
       image: (B, H, W, 3) in [-1, 1]; what lies under the mask has no influence.
       mask: (B, H, W, 1), 1 = hole.
     """
-    lacking = membrane.continued_batch(image.astype(jnp.float32) - prediction, mask)
+    lacking = membrane.continued(image.astype(jnp.float32) - prediction, mask)
     return prediction + mask * (jnp.clip(prediction + lacking, -1, 1) - prediction)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxedit.errors import UserError
-from jaxedit.layers import membrane
+from jaxedit.host import membrane
 from jaxedit.methods.scat.generator import (
     Generator,
     composite,
