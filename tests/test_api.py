@@ -186,7 +186,7 @@ def test_a_trimap_and_a_background(pair):
     (lambda p, m: jaxedit.edit(p, "", run="x"), 'example prompt="a red hat on a table"'),
     (lambda p, m: jaxedit.edit(p, "a hat", caption="a cat", run="x"), "add start='ddim'"),
     (lambda p, m: jaxedit.edit(p, "a hat", negative="x", guidance=1, run="x"), "^`negative` "),
-    (lambda p, m: jaxedit.inpaint(p, m), "run=DIRECTORY, weights=NAME or classical=METHOD"),
+    (lambda p, m: jaxedit.matte(p, mask=m), "run=DIRECTORY, weights=NAME or classical=METHOD"),
     (lambda p, m: jaxedit.inpaint(p, m, weights="x", step=3), "^`step` chooses .* of `run`;"),
     (lambda p, m: jaxedit.inpaint(p, m, run="x", context="whole", resolution=9**3), "='whole' "),
     (lambda p, m: jaxedit.invert(p, directions="x", run="x"), "^`directions` is for `edits`, and"),
