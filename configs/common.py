@@ -81,6 +81,13 @@ def merged(base: dict, over: dict) -> dict:
     return both
 
 
+def one_stage(config: ConfigDict, name: str, ours: Mapping[str, str]) -> ConfigDict:
+    """Returns `config` with one of its stages alone; `ours` as of `with_weights`."""
+    stages = with_weights(config.stages, ours)
+    config.stages = tuple(stage for stage in stages if stage["name"] == name)
+    return config
+
+
 def with_weights(stages: Sequence[dict], ours: Mapping[str, str]) -> tuple[dict, ...]:
     """Returns the stages that are left where the results of some come with jaxedit.
 

@@ -186,10 +186,7 @@ def edits() -> ConfigDict:
 
 def world() -> ConfigDict:
     """Returns the text-to-image model of `edits`, for the autoencoder that comes with jaxedit."""
-    config = edits()
-    stages = common.with_weights(config.stages, {"autoencoder": "world-autoencoder"})
-    config.stages = tuple(stage for stage in stages if stage["name"] == "diffusion")
-    return config
+    return common.one_stage(edits(), "diffusion", {"autoencoder": "world-autoencoder"})
 
 
 def world_further() -> ConfigDict:

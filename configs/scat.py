@@ -9,7 +9,7 @@ paper's own tables could not be read; "ours" marks what the publication does not
   from_scratch  a narrower network on the same, from nothing
   small     the network of `scat-small`, on photographs of one's own: L1 alone, to be begun with
   seamless  goes on from there with predictions that meet the picture at the hole's edge: by L1,
-            then by all of the method's losses; what `scat-small` is
+            which `scat-small` is, then by all of the method's losses
   finetune  goes on from `scat-small` on photographs of one's own
   paper     the published recipe: 256 pixels, batch 8 per GPU, pconv masks
   paper512  the published recipe at 512 pixels (ours: the publication stops at 256)
@@ -191,10 +191,10 @@ def small() -> ConfigDict:
 
 
 def seamless() -> ConfigDict:
-    """Returns both stages that `scat-small` comes from, each beginning where the one before ended.
+    """Returns what `scat-small` comes from, its first stage, and what is to follow it.
 
-    Everything is ours. The method's losses come last and light: from the beginning, and weighing
-    what they do in `from_scratch`, they cost half a dB and more.
+    Everything is ours. The method's losses come last and light: they are after texture, and cost
+    PSNR.
     """
     config = small()
     config.generator.update(initial="scat-small", seam="membrane")
@@ -230,7 +230,7 @@ def finetune() -> ConfigDict:
 
 
 def demo() -> ConfigDict:
-    """Returns `finetune` on embedded photographs, as long as patience lasts. Everything is ours."""
+    """Returns `finetune`, shortened to minutes on two CPU cores. Everything is ours."""
     config = finetune()
     config.train.update(steps=400, evaluate_every=200, checkpoint_every=200)
     return config

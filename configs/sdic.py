@@ -312,12 +312,13 @@ def _stages(small: ConfigDict) -> tuple:
     )
 
 
+# Stages of `chain` whose results come with jaxedit.
+_OURS = {name: f"portraits-{name}" for name in ("generator", "encoder", "judge")}
+
+
 def encoder() -> ConfigDict:
     """Returns the encoder's stage of `chain`, for the generator that comes with jaxedit."""
-    config = chain()
-    stages = common.with_weights(config.stages, {"generator": "portraits-generator"})
-    config.stages = tuple(stage for stage in stages if stage["name"] == "encoder")
-    return config
+    return common.one_stage(chain(), "encoder", {"generator": _OURS["generator"]})
 
 
 def compensation() -> ConfigDict:
@@ -326,8 +327,7 @@ def compensation() -> ConfigDict:
     What `portraits-inversion` comes from, and what experiments/sdic_ablation.py varies.
     """
     config = chain()
-    ours = {name: f"portraits-{name}" for name in ("generator", "encoder", "judge")}
-    first, *_, last = common.with_weights(config.stages, ours)
+    first, *_, last = common.with_weights(config.stages, _OURS)
     config.stages = (first, {**last, "overrides": {}})
     config.train.update(
         steps=1_200, batch_size=2, log_every=10, evaluate_every=0, checkpoint_every=100
@@ -363,10 +363,9 @@ def demo() -> ConfigDict:
         "raw-residual": _trained(False, _CODES + _FEATURE), "codes-only": _trained(True, _CODES),
         "feature-only": _trained(True, _FEATURE), "inversion": _trained(True, _CODES + _FEATURE),
     }
-    ours = {name: f"portraits-{name}" for name in ("generator", "encoder", "judge")}
     config.stages = tuple(
         {**stage, "start": stage["start"] + begun.get(stage["name"], ())}
-        for stage in common.with_weights(stages, ours)
+        for stage in common.with_weights(stages, _OURS)
     )
     config.train.update(steps=80, checkpoint_every=40)
     config.evaluate.move_before = False

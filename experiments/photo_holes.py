@@ -24,12 +24,12 @@ import numpy as np
 from PIL import Image
 
 import jaxedit
+from jaxedit.commands import inpaint
 from jaxedit.data import images
 from jaxedit.errors import UserError
 from jaxedit.report import pictures
 
 KINDS = ("spot", "box", "strokes")
-CLASSICAL = ("telea", "membrane", "biharmonic")
 _SHOWN = 480  # longer side of a picture of the sheet, in pixels
 
 
@@ -54,7 +54,7 @@ def hole(kind: str, height: int, width: int, seed: int) -> np.ndarray:
 
 def system(name: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Returns (photograph, mask) -> the filled photograph."""
-    if name in CLASSICAL:
+    if name in inpaint.CLASSICAL:
         return lambda photo, mask: jaxedit.inpaint(photo, mask, classical=name)
     chosen = {"run": name} if pathlib.Path(name).is_dir() else {"weights": name}
     return lambda photo, mask: jaxedit.inpaint(photo, mask, **chosen)

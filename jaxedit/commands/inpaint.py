@@ -194,10 +194,7 @@ def solver(name: str) -> Callable:
     """Returns a classical method of filling, called like the applier of an "inpaint" task."""
     from jaxedit.methods.scat import baselines
 
-    estimate = {
-        "telea": baselines.telea, "membrane": baselines.membrane,
-        "biharmonic": baselines.biharmonic,
-    }[name]
+    estimate = getattr(baselines, name)
 
     def fill_one(**inputs: np.ndarray) -> dict[str, np.ndarray]:
         hole = inputs["mask"][..., 0] > 0.5

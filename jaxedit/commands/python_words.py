@@ -12,7 +12,8 @@ from jaxedit.errors import UserError
 # Options whose arguments are called otherwise.
 _OTHERWISE = {"negative-prompt": "negative", "edit": "edits", "keep-colors": "keep_colours"}
 # Those that are set by being there.
-_SWITCHES = ("whole", "alpha_only", "premultiplied", "keep_colours", "round_trimap")
+_SWITCHES = ("whole", "alpha_only", "premultiplied", "keep_colours", "round_trimap",
+             "seamless")
 _CHOICES = "ddim|noise|whole|telea|membrane|biharmonic|closed-form|knn|last|best"
 _QUOTED = "`[^`]*`"  # a command for the shell
 _OPTION = (
