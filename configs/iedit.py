@@ -195,7 +195,10 @@ def world_further() -> ConfigDict:
     (stage,) = config.stages
     trained = tuple((f"weights:world-diffusion:params/{name}", f"params/{name}")
                     for name in ("unet", "text"))
-    config.stages = ({**stage, "start": stage["start"] + trained},)
+    longer = {"train": {"steps": 9_000, "evaluate_every": 1_500}}
+    config.stages = (
+        {**common.merged(stage, {"overrides": longer}), "start": stage["start"] + trained},
+    )
     return config
 
 
