@@ -1,5 +1,6 @@
 """Options and set-up that every test shares."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -62,6 +63,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.dist = "loadfile"
         config.option.loadscopereorder = False
     sharding.enable_compilation_cache()
+    # Tracing makes objects by the million that live on: looking through them all, again and again,
+    # took a sixteenth of the suite. What dies is collected after each module, see `memory`.
+    gc.set_threshold(100_000, 50, 100)
     path = config.getoption("--goldens")
     if path is not None:
         if not Path(path).is_dir():

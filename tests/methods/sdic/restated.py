@@ -1,7 +1,7 @@
 """SDIC once more, in double precision and PyTorch's layout, by published names and plain operators.
 
-Nothing of `jaxedit` is used: 3-D convolutions are XLA's own, transposed ones dilate their input,
-modulated ones have a kernel per sample.
+Nothing of `jaxedit` is used: transposed convolutions dilate their input, modulated ones have a
+kernel per sample.
 """
 
 import math
@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from tests import plain
+
 
 def conv(x, kernel, stride=1, bias=None, pad=None):
     rank = kernel.ndim - 2
-    pads = [(k // 2, k // 2) if pad is None else (pad, pad) for k in kernel.shape[2:]]
-    y = lax.conv_general_dilated(x, kernel, (stride,) * rank, pads)
+    y = plain.convolution(x, kernel, stride, None if pad is None else [(pad, pad)] * rank)
     return y if bias is None else y + bias.reshape(-1, *[1] * rank)
 
 
@@ -23,10 +24,9 @@ def transposed(x, kernel, pad):
     """Stride 2; `kernel` is (I, O, ...)."""
     axes = tuple(range(2, kernel.ndim))
     width = kernel.shape[2] - 1 - pad
-    return lax.conv_general_dilated(
-        x, jnp.flip(kernel, axes).swapaxes(0, 1), (1,) * len(axes), [(width, width)] * len(axes),
-        lhs_dilation=(2,) * len(axes),
-    )
+    none, between = (0, 0, 0), (0, 0, 1)
+    x = lax.pad(x, jnp.zeros((), x.dtype), (none, none, *[between] * len(axes)))
+    return conv(x, jnp.flip(kernel, axes).swapaxes(0, 1), pad=width)
 
 
 def leaky(x, slope=0.01):
