@@ -15,12 +15,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
-
 from jaxedit.host import json_text
 from jaxedit.host.atomic import atomic_file
 from jaxedit.report import course, curves, lead, reading, tables, trends, wording
 from jaxedit.report.comparison import compare
+from jaxedit.report.filling import filled
 from jaxedit.report.reading import flatten, read_json
 from jaxedit.report.tables import as_text as text_table
 
@@ -79,10 +78,6 @@ def is_page(output: str | os.PathLike | None) -> bool:
 
 def page(runs: Sequence[reading.Run]) -> str:
     """Returns the HTML page of one or two runs."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jaxedit.report"), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )
     sections = trends.sections(runs)
     evaluations = _evaluations(runs)
     courses, left_out = course.of_runs([run.folder / "pictures" for run in runs])
@@ -92,7 +87,8 @@ def page(runs: Sequence[reading.Run]) -> str:
     ]
     for number, chart in enumerate(charts):
         chart["number"] = number
-    return environment.get_template("page.html").render(
+    return filled(
+        "page.html",
         title=" beside ".join(run.name for run in runs),
         runs=[_facts_of(run) for run in runs],
         differences=_differences(runs),

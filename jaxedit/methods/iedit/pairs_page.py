@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
 from PIL import Image
 
 from jaxedit.data import array_record
 from jaxedit.data.sources import EmptySplit
 from jaxedit.host import atomic
+from jaxedit.report.filling import address_of, filled
 
 _SIDE = 192  # pixels of a picture on the page
 _TINT = np.float32((255, 40, 120))
@@ -34,13 +32,9 @@ def write(
       shown: so many pairs, spread evenly over the training ones.
     """
     told = {line["id"]: line for line in lines}
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jaxedit.report"), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )
     tables = {**before, "pairs": facts}
-    text = environment.get_template("pairs.html").render(
-        title=folder.name, pairs=facts["pairs"],
+    text = filled(
+        "pairs.html", __package__, title=folder.name, pairs=facts["pairs"],
         tables=[(name, _flat(values)) for name, values in tables.items()],
         triplets=[_triplet(record, told[record["id"]]) for record in _samples(folder, shown)],
     )
@@ -89,6 +83,4 @@ def _picture(image: np.ndarray, mask: np.ndarray) -> str:
     both = Image.new("RGB", (2 * _SIDE, _SIDE))
     for place, one in enumerate((plain, pixels)):
         both.paste(one.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), (place * _SIDE, 0))
-    buffer = io.BytesIO()
-    both.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return address_of(both, "jpeg", quality=85)
