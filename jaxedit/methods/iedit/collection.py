@@ -26,7 +26,7 @@ from jaxedit.data.sources import BadRecord, Record, Source
 from jaxedit.errors import UserError
 from jaxedit.host import atomic
 from jaxedit.host.names import did_you_mean
-from jaxedit.host_stage import HostStage
+from jaxedit.methods.host_stage import HostStage
 from jaxedit.methods.iedit import duplicates, encoders, prompts, words
 from jaxedit.methods.iedit.prompts import Edit
 from jaxedit.state import Artifact, State

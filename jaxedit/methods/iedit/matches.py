@@ -25,8 +25,8 @@ import numpy as np
 from jaxedit.data.sources import Source
 from jaxedit.errors import UserError
 from jaxedit.host import atomic
-from jaxedit.host_stage import HostStage
 from jaxedit.layers import top_k_search
+from jaxedit.methods.host_stage import HostStage
 from jaxedit.methods.iedit import collection as collection_lib
 from jaxedit.methods.iedit.collection import Collection, named
 from jaxedit.state import Artifact, State

@@ -26,7 +26,7 @@ from jaxedit.data import array_record, record_shards, transforms
 from jaxedit.data.sources import BadRecord, Record, Source, hashed_share
 from jaxedit.errors import UserError
 from jaxedit.host import atomic
-from jaxedit.host_stage import HostStage
+from jaxedit.methods.host_stage import HostStage
 from jaxedit.methods.iedit import collection as collection_lib
 from jaxedit.methods.iedit import encoders, matches, pairs_page, prompts
 from jaxedit.methods.iedit.collection import named
