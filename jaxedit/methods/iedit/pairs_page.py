@@ -11,7 +11,7 @@ from PIL import Image
 
 from jaxedit.data import array_record
 from jaxedit.data.sources import EmptySplit
-from jaxedit.host import atomic
+from jaxedit.host import atomic, nested
 from jaxedit.report.filling import address_of, filled
 
 _SIDE = 192  # pixels of a picture on the page
@@ -35,7 +35,7 @@ def write(
     tables = {**before, "pairs": facts}
     text = filled(
         "pairs.html", __package__, title=folder.name, pairs=facts["pairs"],
-        tables=[(name, _flat(values)) for name, values in tables.items()],
+        tables=[(name, nested.flatten(values, ": ").items()) for name, values in tables.items()],
         triplets=[_triplet(record, told[record["id"]]) for record in _samples(folder, shown)],
     )
     atomic.write_text(folder / "page.html", text)
@@ -48,16 +48,6 @@ def _samples(folder: pathlib.Path, count: int) -> list[dict[str, Any]]:
         return []
     places = np.unique(np.linspace(0, len(source) - 1, min(count, len(source))).round().astype(int))
     return [source[int(place)] for place in places]
-
-
-def _flat(values: Mapping[str, Any], ahead: str = "") -> list[tuple[str, Any]]:
-    rows = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{ahead}{name}: ")
-        else:
-            rows.append((f"{ahead}{name}", value))
-    return rows
 
 
 def _triplet(record: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]:
