@@ -30,7 +30,7 @@ from jaxedit import config as config_lib
 from jaxedit.commands import command, counting
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, modules, parent
-from jaxedit.host.names import did_you_mean
+from jaxedit.host.names import check_choice
 from jaxedit.report import changes, comparison, tables
 
 
@@ -203,10 +203,7 @@ def runs_of(
 def _named(sweep: Sweep, only: Sequence[str]) -> list[str]:
     """Returns the variants that `only` names, in the sweep's order; all where it names none."""
     for name in only:
-        if name not in sweep.variants:
-            raise UserError(f"There is no variant {name!r} in {sweep.name}. There are: "
-                            f"{', '.join(sweep.variants)}."
-                            + did_you_mean(name, sweep.variants))
+        check_choice(f"The variant of {sweep.name}", name, sweep.variants)
     return [name for name in sweep.variants if not only or name in only]
 
 
