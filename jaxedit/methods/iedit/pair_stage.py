@@ -29,8 +29,7 @@ from jaxedit.host import atomic
 from jaxedit.methods.host_stage import HostStage
 from jaxedit.methods.iedit import collection as collection_lib
 from jaxedit.methods.iedit import encoders, matches, pairs_page, prompts
-from jaxedit.methods.iedit.collection import named
-from jaxedit.state import State
+from jaxedit.state import State, among
 
 PAIRS = 16  # of a piece: what a killed build must do again at most
 MANIFEST, PAGE, TEST = "manifest.jsonl", "page.html", "test"
@@ -66,8 +65,8 @@ class PairStage(HostStage):
             return _Given(source, size)
         return _Matched(
             source, size,
-            collection_lib.opened(named(self.artifacts, "pairs.collection", pairs.collection)),
-            matches.opened(named(self.artifacts, "pairs.matches", pairs.matches)),
+            collection_lib.opened(among(self.artifacts, pairs.collection, "pairs.collection")),
+            matches.opened(among(self.artifacts, pairs.matches, "pairs.matches")),
         )
 
     def _write(
