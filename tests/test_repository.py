@@ -183,6 +183,22 @@ def test_a_named_paper_is_found(monkeypatch, tmp_path):
         assert names_a_paper(file) == found
 
 
+# Who makes levels of numbers alone, and why.
+OWN_LEVELS = {
+    "host/levels.py": "this is the place",
+    "data/images.py": "whole numbers, which are rounded by whole numbers",
+    "methods/matting/inference.py": "the published inference cuts off",
+}
+
+
+def test_levels_are_rounded_in_one_place():
+    """What casts by itself cuts off, and is one level too dark."""
+    own = re.compile(r"(?:255 \*|\* (?:np\.float32\()?255|rint|round\().*astype\((?:np.uint|dtype)")
+    found = {p.relative_to(ROOT / "jaxedit").as_posix() for p in FILES
+             if p.is_relative_to(ROOT / "jaxedit") and own.search(p.read_text())}
+    assert found == set(OWN_LEVELS)
+
+
 def test_every_room_has_a_level():
     """A new folder or file at the top level must be given its place."""
     rooms = {p.stem for p in (ROOT / "jaxedit").iterdir() if p.name[0] != "_" and

@@ -11,7 +11,7 @@ from PIL import Image
 
 from jaxedit.data import array_record
 from jaxedit.data.sources import EmptySplit
-from jaxedit.host import atomic, nested
+from jaxedit.host import atomic, levels, nested
 from jaxedit.report.filling import address_of, filled
 
 _SIDE = 192  # pixels of a picture on the page
@@ -68,7 +68,7 @@ def _triplet(record: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, An
 def _picture(image: np.ndarray, mask: np.ndarray) -> str:
     """Returns a picture with its masked part tinted, as a data URL."""
     share = 0.45 * mask[..., None].astype(np.float32)
-    pixels = Image.fromarray((image * (1 - share) + _TINT * share).astype(np.uint8))
+    pixels = Image.fromarray(levels.rounded(image * (1 - share) + _TINT * share))
     plain = Image.fromarray(image)
     both = Image.new("RGB", (2 * _SIDE, _SIDE))
     for place, one in enumerate((plain, pixels)):
