@@ -71,7 +71,7 @@ class PairStage(HostStage):
 
     def _write(
         self, path: pathlib.Path, number: int, drafts: Sequence[Draft | str],
-        segmenter: encoders.Segmenter,
+        segmenter: encoders.RegionFinder,
     ) -> None:
         """Writes a piece: the records of each split, then the lines, whose file says all is there.
         """
@@ -92,7 +92,7 @@ class PairStage(HostStage):
         text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
         atomic.write_text(path, text)
 
-    def _masked(self, drafts: Sequence[Draft], segmenter: encoders.Segmenter) -> list[str]:
+    def _masked(self, drafts: Sequence[Draft], segmenter: encoders.RegionFinder) -> list[str]:
         """Adds to each record the masks that it lacks; returns why it is rejected, or ""."""
         keys = (("image", "mask_source"), ("target", "mask_target"))
         asked = [

@@ -95,7 +95,7 @@ class Order(Part):
 
         `lower edge` takes the segment that reaches further down; `objects first` the one of
         `data.objects` where exactly one of the two is of them, else the lower edge. The truth is
-        what the depth says (`pairs.Rule`).
+        what the depth says (`pairs.DepthRule`).
         """
         objects = tuple(self.config.data.objects)
         return {"ordering": Evaluation(
