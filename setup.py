@@ -17,7 +17,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["jaxedit", "jaxedit.*"]),
-    package_data={"jaxedit": ["**/*.json", "report/templates/*", "shipped/*.safetensors"]},
+    package_data={"jaxedit": [
+        "**/*.json", "methods/*/*.html", "report/templates/*", "shipped/*.safetensors",
+    ]},
     install_requires=[
         "absl-py>=2.1",
         "array_record>=0.8; platform_system != 'Windows'",

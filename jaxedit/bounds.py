@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from jaxedit.errors import UserError
-from jaxedit.host.names import did_you_mean
+from jaxedit.host.names import not_one_of
 
 _LARGEST = 2**31 - 2  # steps are counted in int32
 _LARGEST_FLOAT32 = 3.4028234e38
@@ -154,10 +154,7 @@ def faults(
         if not found or rule.holds(value):
             continue
         if rule.known:
-            line = (
-                f"{where}{key}={value!r} is unknown: use one of "
-                f"{', '.join(map(repr, rule.known))}.{did_you_mean(str(value), rule.known)}"
-            )
+            line = not_one_of(f"{where}{key}", value, rule.known)
         else:
             line = f"{where}{key}={value!r}: expected {rule.says}, for example {rule.example!r}."
         found_faults.append(line)

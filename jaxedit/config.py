@@ -20,7 +20,7 @@ from typing import Any
 import ml_collections
 
 from jaxedit.errors import UserError
-from jaxedit.host import json_text, modules
+from jaxedit.host import json_text, modules, nested
 from jaxedit.host.names import did_you_mean
 
 ConfigDict = ml_collections.ConfigDict
@@ -138,7 +138,7 @@ def _override_stage(config: ConfigDict, key: str, text: str) -> None:
     for stage in config.stages:
         if stage["name"] == name:
             values = {**flatten(stage.get("overrides", {})), own: value}
-            stage = {**stage, "overrides": _nested(values)}
+            stage = {**stage, "overrides": nested.unflatten(values)}
         changed.append(stage)
     with config.unlocked(), config.ignore_type():
         config.stages = tuple(changed)
@@ -181,10 +181,7 @@ def unheeded(config: ConfigDict, overrides: Iterable[tuple[str, str]]) -> list[s
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns dotted key -> value of every leaf of a configuration or of nested dicts."""
-    from flax import traverse_util  # slow to import: not for a mistyped flag
-
-    nested = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
-    return traverse_util.flatten_dict(nested, sep=".")
+    return nested.flatten(config.to_dict() if isinstance(config, ConfigDict) else config)
 
 
 def to_json(config: ConfigDict) -> str:
@@ -253,13 +250,6 @@ def load_module(path: pathlib.Path):
         if str(root) not in sys.path:
             sys.path.insert(0, str(root))
     return modules.load(path, f"jaxedit_config_{path.stem}")
-
-
-def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns dotted key -> value as nested dicts: the inverse of `flatten`."""
-    from flax import traverse_util
-
-    return traverse_util.unflatten_dict(dict(values), sep=".")
 
 
 def _tuples(value: Any) -> Any:

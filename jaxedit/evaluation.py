@@ -55,8 +55,8 @@ class Evaluation:
       ceilings: names of baselines that were given the truth: they stand in the table, and nobody is
         told that the model is behind them.
       curves: figures over a number that `predict` takes, measured at the end of a run.
-      prepare: batch -> batch that `predict` gets; None pads pictures as the task needs, and cuts
-        and finishes the outputs, as commands do.
+      prepare: batch -> the inputs of the task, where they are not called as in the batch. They are
+        padded as the task needs, and outputs cut and finished, as commands do.
       finish: (outputs, batch) -> outputs that are measured, beyond what the task's own does.
       picture: arrays like `prediction` -> uint8 (N, H, W, 1 or 3), for the picture grid.
       absent: lines that say which baselines are missing, and how to get them.

@@ -32,7 +32,7 @@ from jaxedit import bounds as bounds_lib
 from jaxedit.data.sources import Opened, Source
 from jaxedit.errors import UserError
 from jaxedit.evaluation import Evaluation
-from jaxedit.host.names import did_you_mean
+from jaxedit.host.names import check_choice, did_you_mean
 from jaxedit.layers.convolution import formulation
 from jaxedit.state import Artifact, StartingValue, State, put
 from jaxedit.task import Task
@@ -74,7 +74,7 @@ class Method(abc.ABC):
         self.config = config
         self.axis_name = axis_name
         self.artifacts = dict(artifacts or {})
-        formulation.check(self.convolution, "config.layers.convolution")
+        check_choice("layers.convolution", self.convolution, formulation.MODES)
 
     @property
     def convolution(self) -> str:

@@ -106,6 +106,25 @@ class Artifact:
         return read_arrays(self.path(name))
 
 
+def among(artifacts: Mapping[str, Artifact], stage: str, asked: str) -> Artifact:
+    """Returns the artefact of `stage`.
+
+    Args:
+      artifacts: stage -> artefact, of the earlier stages.
+      stage: whose artefact is wanted.
+      asked: how the configuration asks for it, for the message.
+
+    Raises:
+      UserError: no earlier stage has made it.
+    """
+    if stage not in artifacts:
+        raise UserError(
+            f"{asked}: no earlier stage has built an artefact {stage!r}. There are: "
+            f"{', '.join(artifacts) or 'none'}.{did_you_mean(stage, artifacts)}"
+        )
+    return artifacts[stage]
+
+
 def read_arrays(file: pathlib.Path) -> PyTree:
     """Returns a nested dict of the arrays of a .safetensors or .npz file, the array of a .npy one.
 

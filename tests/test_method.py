@@ -36,7 +36,7 @@ def test_methods_are_traced_with_their_own_convolutions(monkeypatch):
     with formulation.using("xla"):  # as tests of parity do
         methods["auto"].predict(None, {}, None, task="inpaint")
     assert methods["auto"].seen == "xla"
-    with pytest.raises(UserError, match="config.layers.convolution is 'fast'.*auto, xla"):
+    with pytest.raises(UserError, match="layers.convolution='fast' is unknown.*'auto', 'xla'"):
         observed("fast")
 
 

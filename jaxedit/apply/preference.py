@@ -10,10 +10,8 @@ confidence interval.
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import hashlib
-import io
 import itertools
 import json
 import pathlib
@@ -22,7 +20,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
 from PIL import Image
 from scipy import stats
@@ -31,6 +28,7 @@ from jaxedit.apply import photo_folders
 from jaxedit.data import images
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, json_text
+from jaxedit.report.filling import address_of, filled
 
 _RESAMPLINGS = 10_000
 _LEVEL = 0.95
@@ -120,12 +118,8 @@ def write_sheet(
     embedded = [_embedded(path) for path in pictures]
     shown_digest = hashlib.sha256("".join(embedded).encode()).hexdigest()
     sheet = _digest(key, shown_digest)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jaxedit.report"), autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    page = environment.get_template("preference.html").render(
-        question=question, sheet=sheet, pairs=pairs, pictures=embedded
+    page = filled(
+        "preference.html", question=question, sheet=sheet, pairs=pairs, pictures=embedded
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     where = key_of(output)
@@ -242,9 +236,7 @@ def _common(files: Mapping[str, Mapping[str, pathlib.Path]]) -> list[str]:
 
 def _embedded(path: pathlib.Path) -> str:
     """Returns a picture as a PNG in a data address: no metadata that could name its system."""
-    buffer = io.BytesIO()
-    Image.fromarray(images.read_image(path)).save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return address_of(Image.fromarray(images.read_image(path)))
 
 
 def _read(path: pathlib.Path, fields: Sequence[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxedit.apply import crops, tiles
 from jaxedit.apply.photograph import Photograph
 from jaxedit.errors import UserError
+from jaxedit.host import levels
 
 if TYPE_CHECKING:  # it imports JAX, which a verb's help does without
     from jaxedit.apply.applier import Applier
@@ -57,4 +58,4 @@ def of_filled(
             tile=cutting.resolution, overlap=cutting.resolution // 2,
         )
         found[crop] = np.where(inside[..., None], seen, found[crop])
-    return np.rint(255 * np.clip(found[..., 0], 0, 1)).astype(np.uint8)
+    return levels.of_opacity(found[..., 0])

@@ -18,7 +18,7 @@ _RULES = "counting_rules"  # the key among a parser's defaults
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
+class Condition:
     """When an option counts.
 
     Attributes:
@@ -54,7 +54,8 @@ def only(parser: argparse.ArgumentParser, flags: str, holds: Holds, why: str) ->
     """
     actions = {flag: action for action in parser._actions for flag in action.option_strings}
     rules = [
-        Rule(flag, actions[flag].dest, actions[flag].default, holds, why) for flag in flags.split()
+        Condition(flag, actions[flag].dest, actions[flag].default, holds, why)
+        for flag in flags.split()
     ]
     parser.set_defaults(**{_RULES: (*(parser.get_default(_RULES) or ()), *rules)})
 

@@ -79,6 +79,7 @@ def main(arguments: argparse.Namespace) -> int:
     command.need_output(arguments)
     texts = check(arguments)
     network.check(arguments, "directions")
+    from jaxedit.layers.convolution import formulation
     from jaxedit.methods.sdic import directions_stage, finding
     from jaxedit.run import sharding
 
@@ -89,10 +90,11 @@ def main(arguments: argparse.Namespace) -> int:
     settings = finding.Settings(
         arguments.codes, arguments.components, arguments.closed, arguments.seed
     )
-    found, more = finding.find(made, settings, command.tell), {}
-    if arguments.styleclip is not None:
-        named, more = _of_texts(made, arguments, texts)
-        found |= named
+    with formulation.preferring("auto"):  # the networks are called without their method
+        found, more = finding.find(made, settings, command.tell), {}
+        if arguments.styleclip is not None:
+            named, more = _of_texts(made, arguments, texts)
+            found |= named
     directions_stage.write(arguments.output, made, found, more)
     print(finding.table(found))
     command.tell(f"written: {arguments.output} ({len(found)} directions)")

@@ -63,9 +63,11 @@ class Editor:
 
         `image` is uint8 (H, W, 3); the second is the largest probability of a pixel.
         """
+        from jaxedit.layers.convolution import formulation
         from jaxedit.methods.iedit import region as regions
 
-        (probabilities,) = self.finder.probabilities([image], [region])
+        with formulation.preferring("auto"):  # no method holds the segmenter
+            (probabilities,) = self.finder.probabilities([image], [region])
         return regions.binary(probabilities), float(probabilities.max())
 
 

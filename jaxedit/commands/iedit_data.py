@@ -139,7 +139,8 @@ def _configured(arguments: argparse.Namespace, ships: bool) -> tuple[Any, Any]:
     from jaxedit.state import State
 
     config = ConfigDict({"method": "iedit", "part": "pairs", "image_size": _SIDE,
-                         "train": {"seed": arguments.seed}, "pairs": pair_rules.DEFAULTS})
+                         "train": {"seed": arguments.seed}, "pairs": pair_rules.DEFAULTS,
+                         "layers": {"convolution": "auto"}})
     start = State(step=np.int32(0))
     if ships:
         towers, segmenter = (shipped.get(name) for name in _SHIPPED)

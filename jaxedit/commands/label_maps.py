@@ -15,7 +15,7 @@ STRETCH = 0.02  # that nobody sees
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class LabelMap:
     """A label map and where its results go, one for each variant."""
 
     labels: pathlib.Path
@@ -25,7 +25,7 @@ class Job:
 def collect(
     labels: pathlib.Path, output: pathlib.Path, variants: int, overwrite: bool,
     keeps_canvas: bool = False, say: Callable[[str], None] = print,
-) -> list[Job]:
+) -> list[LabelMap]:
     """Returns what to do for a label map or a folder of them.
 
     Args:
@@ -71,7 +71,7 @@ def collect(
                 if planned.setdefault(one, file) != file:
                     raise UserError(f"{planned[one]} and {file} would both lead to {one}. Rename "
                                     "one of them.")
-        jobs.append(Job(file, outputs))
+        jobs.append(LabelMap(file, outputs))
     return jobs
 
 

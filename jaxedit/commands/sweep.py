@@ -30,7 +30,7 @@ from jaxedit import config as config_lib
 from jaxedit.commands import command, counting
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, modules, parent
-from jaxedit.host.names import did_you_mean
+from jaxedit.host.names import check_choice
 from jaxedit.report import changes, comparison, tables
 
 
@@ -118,7 +118,7 @@ class Sweep:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class Planned:
     """One run of a sweep: its folder and its overrides, as (dotted key, text) pairs."""
 
     variant: str
@@ -176,7 +176,7 @@ def runs_of(
     only: Sequence[str] = (),
     seeds: int | None = None,
     common: Sequence[tuple[str, str]] = (),
-) -> list[Run]:
+) -> list[Planned]:
     """Returns the runs of a sweep, seed by seed, after checking every configuration.
 
     Args:
@@ -194,7 +194,7 @@ def runs_of(
         for name in chosen:
             own = [(key, as_text(value)) for key, value in sweep.variants[name].items()]
             overrides = (*common, *own, ("train.seed", str(seed)))
-            jobs.append(Run(name, seed, workdir / name / f"seed-{seed}", overrides))
+            jobs.append(Planned(name, seed, workdir / name / f"seed-{seed}", overrides))
     for job in jobs:
         _check_config(sweep, job)
     return jobs
@@ -203,16 +203,13 @@ def runs_of(
 def _named(sweep: Sweep, only: Sequence[str]) -> list[str]:
     """Returns the variants that `only` names, in the sweep's order; all where it names none."""
     for name in only:
-        if name not in sweep.variants:
-            raise UserError(f"There is no variant {name!r} in {sweep.name}. There are: "
-                            f"{', '.join(sweep.variants)}."
-                            + did_you_mean(name, sweep.variants))
+        check_choice(f"The variant of {sweep.name}", name, sweep.variants)
     return [name for name in sweep.variants if not only or name in only]
 
 
 def run(
     sweep: Sweep,
-    jobs: Sequence[Run],
+    jobs: Sequence[Planned],
     workdir: pathlib.Path,
     *,
     verbose: bool = False,
@@ -262,7 +259,7 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def command_of(sweep: Sweep, job: Run) -> list[str]:
+def command_of(sweep: Sweep, job: Planned) -> list[str]:
     """Returns the command line of one run."""
     return [
         sys.executable, "-m", "jaxedit.main", f"--config={sweep.config}",
@@ -270,7 +267,7 @@ def command_of(sweep: Sweep, job: Run) -> list[str]:
     ]
 
 
-def _run_one(sweep: Sweep, job: Run, verbose: bool) -> str | None:
+def _run_one(sweep: Sweep, job: Planned, verbose: bool) -> str | None:
     """Runs one job to its end; returns None, or why it failed.
 
     SIGTERM is passed on, so that the run can save before both end. If this process is killed, the
@@ -313,7 +310,7 @@ def _run_one(sweep: Sweep, job: Run, verbose: bool) -> str | None:
     return f"exit code {code}; from {job.log}:\n    " + "\n    ".join(last)
 
 
-def _figure(job: Run) -> str:
+def _figure(job: Planned) -> str:
     """Returns `, psnr 24.13` with the first figure of a finished run."""
     run = comparison.read_run(job.run_dir)
     if run is None:
@@ -354,7 +351,7 @@ def _seeds(named: tuple[int, ...], count: int | None) -> list[int]:
     return [*dict.fromkeys(named), *range(start, start + count)][:count]
 
 
-def _check_config(sweep: Sweep, job: Run) -> None:
+def _check_config(sweep: Sweep, job: Planned) -> None:
     """Raises UserError unless the run can start, before hours are spent on the ones before it."""
     from jaxedit.run import directory, stages
 

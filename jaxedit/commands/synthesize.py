@@ -289,7 +289,7 @@ def _check_bank(arguments: argparse.Namespace) -> None:
 
 
 def _synthesise(
-    chain: Chain, job: label_maps.Job, allowed: np.ndarray, arguments: argparse.Namespace
+    chain: Chain, job: label_maps.LabelMap, allowed: np.ndarray, arguments: argparse.Namespace
 ) -> list[str]:
     from jaxedit.methods.sims import composition, scaling
 

@@ -343,12 +343,12 @@ def _mask_levels(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image).astype(np.float64)
         if np.isin(values, (0, 1)).all():
-            return (values * 255).astype(np.uint8)
+            return levels.of_opacity(values)
         return _eight_bits(image)
     if image.has_transparency_data:
         rgb = _rgb(image).astype(np.float32)
         grey = np.where(_is_coloured(rgb), 127, rgb.mean(axis=2))
-        grey = np.round(grey * (_alpha(image) / 255.0)).astype(np.uint8)
+        grey = levels.rounded(grey * (_alpha(image) / 255.0))
     elif image.mode in ("1", "L"):
         grey = np.asarray(image.convert("L"))
     else:  # whole numbers: a mask of a large photograph is read several times as fast

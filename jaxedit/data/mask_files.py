@@ -20,6 +20,7 @@ from jaxedit.data.items import find_images
 from jaxedit.data.masks import Random, Range
 from jaxedit.data.sources import Record, Source
 from jaxedit.errors import UserError
+from jaxedit.host.names import check_choice
 
 MaskGenerator = Callable[[Random], np.ndarray]
 
@@ -136,10 +137,7 @@ class EvaluationMasks:
     bins: tuple[Range, ...] = HOLE_BINS
 
     def __post_init__(self):
-        if self.kind not in EVALUATION_KINDS:
-            raise UserError(
-                f"Unknown kind {self.kind!r} of evaluation masks: {', '.join(EVALUATION_KINDS)}."
-            )
+        check_choice("The kind of evaluation masks", self.kind, EVALUATION_KINDS)
         for hole_range in self.bins:
             masks.check_range(hole_range, (self.height, self.width))
 
@@ -195,8 +193,7 @@ def create(
     Raises:
       UserError: unknown type, impossible range or size, no folder or no masks in it.
     """
-    if mask_type not in MASK_TYPES:
-        raise UserError(f"Unknown mask type {mask_type!r}. Known: {', '.join(MASK_TYPES)}.")
+    check_choice("The type of masks", mask_type, MASK_TYPES)
     masks.check_size(height, width)
     hole_range = (float(hole_range[0]), float(hole_range[1]))
     masks.check_range(hole_range, (height, width))

@@ -26,11 +26,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.util
 import io
 import os
 import pathlib
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -40,6 +38,7 @@ from PIL import Image
 from jaxedit.data import annotations, images
 from jaxedit.data.images import MAX_PIXELS, File
 from jaxedit.errors import UserError
+from jaxedit.host import modules
 from jaxedit.host.names import check_choice, did_you_mean
 
 NPY = ".npy"
@@ -223,11 +222,8 @@ declare("attributes", "attributes")
 @functools.cache
 def _load_papers() -> None:
     """Imports the module `records` of every paper that has one."""
-    methods = importlib.import_module("jaxedit.methods")
-    for paper in pkgutil.iter_modules(methods.__path__):
-        name = f"{methods.__name__}.{paper.name}.records"
-        if importlib.util.find_spec(name) is not None:
-            importlib.import_module(name)
+    for _ in modules.of_each("jaxedit.methods", "records"):
+        pass  # each declares its keys when it is imported
 
 
 def declared() -> dict[str, Key]:

@@ -44,7 +44,7 @@ from typing import Any
 
 from jaxedit.data import skipped
 from jaxedit.errors import UserError
-from jaxedit.host.names import did_you_mean
+from jaxedit.host.names import check_choice, did_you_mean
 
 Record = dict[str, Any]
 
@@ -278,8 +278,7 @@ def _create(source: str, split: str, **options: Any) -> Source:
             f"Unknown data source {name + separator + argument!r}. Known: {', '.join(_FORMS)}."
             + did_you_mean(name, (*_MODULES, ARTIFACT))
         )
-    if split not in SPLITS:
-        raise UserError(f"Unknown split {split!r} of {source}. Known: {', '.join(SPLITS)}.")
+    check_choice(f"The split of {source}", split, SPLITS)
     if not argument and (separator or name in _NEEDS_ARGUMENT) and name in _TAKES_ARGUMENT:
         raise UserError(f"Data source {source!r} is incomplete; write {_TAKES_ARGUMENT[name]}.")
     if name not in _TAKES_ARGUMENT and separator:

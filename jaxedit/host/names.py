@@ -17,6 +17,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def not_one_of(what: str, value: object, known: Iterable) -> str:
+    """Returns the line that says of `value` that it is none of `known`, and lists them all."""
+    known = list(known)
+    return (
+        f"{what}={value!r} is unknown: use one of {', '.join(map(repr, known))}."
+        + did_you_mean(str(value), known)
+    )
+
+
 def check_choice(what: str, value: object, known: Iterable) -> None:
     """Raises UserError unless `value` is one of `known`; the message lists them all.
 
@@ -27,7 +36,4 @@ def check_choice(what: str, value: object, known: Iterable) -> None:
     """
     known = list(known)
     if value not in known:
-        raise UserError(
-            f"{what}={value!r} is unknown: use one of {', '.join(map(repr, known))}."
-            + did_you_mean(str(value), known)
-        )
+        raise UserError(not_one_of(what, value, known))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jaxedit.errors import UserError
+from jaxedit.host.names import check_choice
 from jaxedit.layers.blur import gaussian_blur
 from jaxedit.layers.resampling import resize_bilinear
 
@@ -20,24 +20,22 @@ REGIONS = ("hole", "all")
 
 def _real(kind: str, logits: jax.Array) -> jax.Array:
     """What it costs the discriminator, element by element, that these logits are of real data."""
+    check_choice("The adversarial loss", kind, KINDS)
     if kind == "hinge":
         return jax.nn.relu(1 - logits)
     if kind == "nsgan":
         return jax.nn.softplus(-logits)
-    if kind == "lsgan":
-        return jnp.square(logits - 1)
-    raise UserError(f"The adversarial loss is {kind!r}; it must be one of {', '.join(KINDS)}.")
+    return jnp.square(logits - 1)
 
 
 def _fake(kind: str, logits: jax.Array) -> jax.Array:
     """The same for generated data."""
+    check_choice("The adversarial loss", kind, KINDS)
     if kind == "hinge":
         return jax.nn.relu(1 + logits)
     if kind == "nsgan":
         return jax.nn.softplus(logits)
-    if kind == "lsgan":
-        return jnp.square(logits)
-    raise UserError(f"The adversarial loss is {kind!r}; it must be one of {', '.join(KINDS)}.")
+    return jnp.square(logits)
 
 
 def discriminator_loss(kind: str, real: jax.Array, fake: jax.Array) -> jax.Array:
@@ -89,8 +87,7 @@ def segmentation_generator_loss(
       mask: (B, H, W, 1) in {0, 1}, 1 = hole.
       region: "hole" counts hole pixels only, and still divides by all; "all" counts every pixel.
     """
-    if region not in REGIONS:
-        raise UserError(f"region is {region!r}; it must be one of {', '.join(REGIONS)}.")
+    check_choice("region", region, REGIONS)
     cost = _deceive(kind, fake)
     return jnp.mean(mask * cost if region == "hole" else cost)
 

@@ -26,7 +26,7 @@ OVERALL = "all"  # the group of every sample
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class Compared:
     """A finished run: where it is, what it was, and its evaluation.
 
     `group` is the folder of all runs of its variant; of a run of no sweep, its own.
@@ -117,7 +117,7 @@ def is_sweep(folder: pathlib.Path) -> bool:
     return (folder / "sweep.json").is_file()
 
 
-def read_run(folder: pathlib.Path) -> Run | None:
+def read_run(folder: pathlib.Path) -> Compared | None:
     """Returns the run in `folder`, or None if it has not been evaluated.
 
     Raises:
@@ -135,7 +135,7 @@ def read_run(folder: pathlib.Path) -> Run | None:
     config = reading.read_object(folder / "config.json")
     with reading.understood(folder / "config.json"):
         seed = int(config.get("train", {}).get("seed", 0))
-    return Run(
+    return Compared(
         path=folder,
         variant=json_text.shown(place.parent.name if of_sweep else place.name),
         group=place.parent if of_sweep else place,
@@ -154,7 +154,7 @@ def _once(folders: Sequence[pathlib.Path]) -> list[pathlib.Path]:
     return list(found.values())
 
 
-def _told_apart(runs: Sequence[Run]) -> list[Run]:
+def _told_apart(runs: Sequence[Compared]) -> list[Compared]:
     """Returns the runs; variants of one name that lie in different folders get these before it."""
     places: dict[str, set[pathlib.Path]] = {}
     for run in runs:
@@ -170,7 +170,7 @@ def _told_apart(runs: Sequence[Run]) -> list[Run]:
     return found
 
 
-def frame(runs: Sequence[Run]) -> pandas.DataFrame:
+def frame(runs: Sequence[Compared]) -> pandas.DataFrame:
     """Returns one row per finite figure of a trained system: variant, seed, metric, group, value.
 
     The trained system comes first in an evaluation; the others are baselines. Variants stand in
@@ -219,7 +219,7 @@ def winner(mean: pandas.Series, deviation: pandas.Series, higher: bool | None) -
     return best if bool(((others - best).abs() > room).all()) else None  # no room is never less
 
 
-def markdown(runs: Sequence[Run], about: dict[str, Any], lacking: Sequence[str]) -> str:
+def markdown(runs: Sequence[Compared], about: dict[str, Any], lacking: Sequence[str]) -> str:
     """Returns the comparison as Markdown: a table per metric, cost, and what is missing."""
     first = runs[0].evaluation
     figures = frame(runs)
@@ -264,7 +264,7 @@ def markdown(runs: Sequence[Run], about: dict[str, Any], lacking: Sequence[str])
     return "\n".join(lines).rstrip() + "\n"
 
 
-def plot(runs: Sequence[Run]) -> bytes:
+def plot(runs: Sequence[Compared]) -> bytes:
     """Returns a PNG: per metric, each variant's mean, spread and runs, over all and per group.
 
     Raises:
@@ -335,7 +335,7 @@ def _plot_differences(axis, variants: list[str], metric: str, summary: pandas.Da
     axis.grid(alpha=0.3)
 
 
-def _seeds(runs: Sequence[Run]) -> dict[str, int]:
+def _seeds(runs: Sequence[Compared]) -> dict[str, int]:
     """Returns variant -> number of its runs."""
     found: dict[str, int] = {}
     for run in runs:
@@ -348,7 +348,7 @@ def _cell(mean: float, deviation: float, leading: float | None = None) -> str:
     return f"**{text}**" if mean == leading else text
 
 
-def _cost(runs: Sequence[Run]) -> list[str]:
+def _cost(runs: Sequence[Compared]) -> list[str]:
     keys = (("train_seconds", "training s", 1.0), ("peak_memory_bytes", "peak memory MiB", 2**20))
     found = pandas.DataFrame([
         {"variant": run.variant} | {
@@ -366,7 +366,7 @@ def _cost(runs: Sequence[Run]) -> list[str]:
     return ["## Cost", "", tables.as_markdown(["variant", *mean.columns], rows), ""]
 
 
-def _warnings(runs: Sequence[Run], lacking: Sequence[str]) -> list[str]:
+def _warnings(runs: Sequence[Compared], lacking: Sequence[str]) -> list[str]:
     lines = []
     measured = {(str(r.evaluation["source"]), str(r.evaluation["count"])) for r in runs}
     # One name may be of two folders; evaluations of before there were places do not say.

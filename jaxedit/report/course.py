@@ -6,8 +6,6 @@ as WebP of a moderate size, which takes a tenth of the room or less.
 
 from __future__ import annotations
 
-import base64
-import io
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +15,7 @@ from PIL import Image
 from jaxedit.errors import UserError
 from jaxedit.host import json_text
 from jaxedit.report import pictures, wording
+from jaxedit.report.filling import address, address_of
 
 _MOST_NAMES = 12
 _LARGEST = 1600  # pixels of the longer side of an earlier picture
@@ -61,8 +60,8 @@ def _frames(folder: pathlib.Path, name: str) -> list[tuple[int | None, str, int]
     last, width = newest.read_bytes(), _open(newest).width
     kept = list(pictures.history(folder, name).items()) or [(None, newest)]
     # All take the width of the newest, so that the page stands still while they are leafed through.
-    frames = [(step, _address("webp", _small(_open(path))), width) for step, path in kept[:-1]]
-    return [*frames, (kept[-1][0], _address("png", last), width)]
+    frames = [(step, _small(_open(path)), width) for step, path in kept[:-1]]
+    return [*frames, (kept[-1][0], address(last, "png"), width)]
 
 
 def _open(path: pathlib.Path) -> Image.Image:
@@ -73,12 +72,6 @@ def _open(path: pathlib.Path) -> Image.Image:
         raise UserError(f"{path} is no picture ({error}). Restore or delete it.") from None
 
 
-def _small(image: Image.Image) -> bytes:
+def _small(image: Image.Image) -> str:
     image.thumbnail((_LARGEST, _LARGEST))
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=_QUALITY)
-    return buffer.getvalue()
-
-
-def _address(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    return address_of(image, "webp", quality=_QUALITY)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from jaxedit.host import nested
 from jaxedit.report import reading, tables, wording
 
 _MODEL = 0  # the trained network stands first in an evaluation
@@ -163,7 +164,7 @@ def networks(summary: Mapping[str, Any], stage: str) -> str:
 def _cost(run: reading.Run) -> str:
     spent = run.summary.get("stage_seconds") or {}
     built = [manifest.get("seconds") or 0 for manifest in run.artifacts.values()]
-    seconds = sum(v for _, v in reading.flatten(spent) if tables.is_number(v)) + sum(built)
+    seconds = sum(v for v in nested.flatten(spent).values() if tables.is_number(v)) + sum(built)
     count, backend = run.versions.get("device_count"), run.versions.get("backend")
     devices = f" on {count} {backend} device{'' if count == 1 else 's'}" if backend else ""
     return f"It took {wording.duration(seconds)}{devices}." if seconds else ""

@@ -15,13 +15,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
-
 from jaxedit.host import json_text
 from jaxedit.host.atomic import atomic_file
+from jaxedit.host.nested import flatten
 from jaxedit.report import course, curves, lead, reading, tables, trends, wording
 from jaxedit.report.comparison import compare
-from jaxedit.report.reading import flatten, read_json
+from jaxedit.report.filling import filled
+from jaxedit.report.reading import read_json
 from jaxedit.report.tables import as_text as text_table
 
 __all__ = ["compare", "read_json", "text_table", "write"]
@@ -79,10 +79,6 @@ def is_page(output: str | os.PathLike | None) -> bool:
 
 def page(runs: Sequence[reading.Run]) -> str:
     """Returns the HTML page of one or two runs."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jaxedit.report"), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )
     sections = trends.sections(runs)
     evaluations = _evaluations(runs)
     courses, left_out = course.of_runs([run.folder / "pictures" for run in runs])
@@ -92,7 +88,8 @@ def page(runs: Sequence[reading.Run]) -> str:
     ]
     for number, chart in enumerate(charts):
         chart["number"] = number
-    return environment.get_template("page.html").render(
+    return filled(
+        "page.html",
         title=" beside ".join(run.name for run in runs),
         runs=[_facts_of(run) for run in runs],
         differences=_differences(runs),
@@ -123,9 +120,9 @@ def _facts_of(run: reading.Run) -> dict[str, Any]:
         "artifacts": artifacts,
         "times": times,
         "networks": _networks(run.summary),
-        "versions": flatten(run.versions),
+        "versions": flatten(run.versions).items(),
         "costs": costs,
-        "config": flatten(run.config),
+        "config": flatten(run.config).items(),
     }
 
 
@@ -182,7 +179,8 @@ def _costs(summary: Mapping[str, Any]) -> list[tuple[str, Any]]:
     forms = (("_seconds", wording.duration), ("_bytes", wording.bytes_of))
     facts = []
     shown_elsewhere = ("stage_seconds", "networks")
-    for key, value in flatten({k: v for k, v in summary.items() if k not in shown_elsewhere}):
+    shown = {key: value for key, value in summary.items() if key not in shown_elsewhere}
+    for key, value in flatten(shown).items():
         kind = key.partition(".")[0]
         form = next((form for end, form in forms if kind.endswith(end)), None)
         form = wording.number if kind.startswith("flops") else form
@@ -226,7 +224,7 @@ def _times(run: reading.Run) -> tuple[list[str], list[list[str]]] | None:
 
 
 def _total(value: Any) -> float:
-    return sum(v for _, v in flatten(value) if tables.is_number(v))
+    return sum(v for v in flatten(value).values() if tables.is_number(v))
 
 
 def _of_last_stage(values: Mapping[str, float]) -> float:
@@ -248,7 +246,8 @@ def _artifact(stage: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     total = sum(facts["bytes"] for facts in manifest.get("files", {}).values())
     many = "file" if len(files) == 1 else "files"
     about.append(("size", f"{wording.bytes_of(total)} in {len(files)} {many}"))
-    return {"stage": stage, "facts": about + flatten(manifest.get("facts") or {}), "files": files}
+    about += flatten(manifest.get("facts") or {}).items()
+    return {"stage": stage, "facts": about, "files": files}
 
 
 def _evaluations(runs: Sequence[reading.Run]) -> list[dict[str, Any]]:
@@ -286,7 +285,7 @@ def _differences(runs: Sequence[reading.Run]) -> list[tuple[str, Any, Any]]:
     """Returns (key, value, other value) of every setting that two runs differ in."""
     if len(runs) < 2:
         return []
-    ours, theirs = (dict(flatten(run.config)) for run in runs)
+    ours, theirs = (flatten(run.config) for run in runs)
     return [
         (key, ours.get(key, "-"), theirs.get(key, "-"))
         for key in dict.fromkeys([*ours, *theirs])

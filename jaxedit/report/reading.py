@@ -144,17 +144,6 @@ def read_evaluations(folder: pathlib.Path) -> dict[pathlib.Path, tables.Evaluati
     return found
 
 
-def flatten(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    """Returns (dotted key, value) of every leaf of nested dicts."""
-    if not isinstance(tree, Mapping):
-        return [(prefix, tree)]
-    return [
-        pair
-        for key, value in tree.items()
-        for pair in flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    ]
-
-
 @contextlib.contextmanager
 def understood(path: pathlib.Path) -> Iterator[None]:
     """Turns what goes wrong with the content of a file into a UserError that names the file."""

@@ -35,13 +35,12 @@ from jaxedit.data import array_record, sources
 from jaxedit.data.sources import Source
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, json_text, manifests
-from jaxedit.host.names import did_you_mean
 from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method
 from jaxedit.report import wording
 from jaxedit.run import damage, sharding, stages
 from jaxedit.run.preemption import Preempted, StopRequest
-from jaxedit.state import Artifact, State
+from jaxedit.state import Artifact, State, among
 
 MANIFEST = manifests.NAME
 _PREFIX = f"{sources.ARTIFACT}:"
@@ -155,16 +154,6 @@ def of_stages(run_dir: pathlib.Path, stages: Iterable[str]) -> dict[str, Artifac
     return {stage: load(run_dir, stage) for stage in stages}
 
 
-def among(artifacts: Mapping[str, Artifact], stage: str) -> Artifact:
-    """Returns the artefact of `stage`; raises UserError where no earlier stage has made it."""
-    if stage not in artifacts:
-        raise UserError(
-            f"{_PREFIX}{stage}: no earlier stage has built an artefact {stage!r}. There are: "
-            f"{', '.join(artifacts) or 'none'}.{did_you_mean(stage, artifacts)}"
-        )
-    return artifacts[stage]
-
-
 def with_sources(
     config: config_lib.ConfigDict, artifacts: Mapping[str, Artifact]
 ) -> config_lib.ConfigDict:
@@ -205,7 +194,7 @@ def with_sources(
 
 def _source(value: str, artifacts: Mapping[str, Artifact]) -> str:
     stage, _, inside = value.removeprefix(_PREFIX).partition(":")
-    folder = among(artifacts, stage).folder / inside
+    folder = among(artifacts, stage, _PREFIX + stage).folder / inside
     if (folder / array_record.INDEX).is_file():
         return f"array_record:{folder}"
     if (folder / "images").is_dir():

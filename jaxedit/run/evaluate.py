@@ -208,7 +208,8 @@ class Evaluator:
     ) -> Outputs:
         """Returns what every system makes of the valid rows of a batch, ready to be measured."""
         prepare, finish, key = self.wanted.prepare, self.wanted.finish, self.wanted.prediction
-        given, frames = (prepare(batch), None) if prepare else self.task.pad(batch)
+        inputs = prepare(batch) if prepare else batch
+        given, frames = self.task.pad(inputs)
         placed = self.plan.place_batch(given)
         places = self.plan.place_batch({"index": index})["index"]
         found: Outputs = {}
@@ -218,8 +219,7 @@ class Evaluator:
                 outputs = self._predict(state, placed, places)
                 outputs = {k: sharding.local_rows(v) for k, v in outputs.items()}
             self._seconds.setdefault(name, []).append(time.perf_counter() - started)
-            if frames is not None:
-                outputs = self.task.finished(outputs, frames, batch)
+            outputs = self.task.finished(outputs, frames, inputs)
             outputs = finish(outputs, batch) if finish else outputs
             found[name] = {k: v[valid] for k, v in outputs.items()}
         for name, others in self.wanted.systems.items():

@@ -19,10 +19,9 @@ from jax.experimental import multihost_utils
 from jaxedit.errors import UserError
 from jaxedit.host.names import check_choice, did_you_mean
 from jaxedit.method import Method
-from jaxedit.run import artifacts as artifacts_lib
 from jaxedit.run import drawing, sharding
 from jaxedit.run.stages import Stage
-from jaxedit.state import Artifact, StartingValue, State, find, put, read_arrays
+from jaxedit.state import Artifact, StartingValue, State, among, find, put, read_arrays
 from jaxedit.weights import catalogue, convert, manifest, shipped
 from jaxedit.weights.entry import Bundle
 
@@ -272,7 +271,7 @@ def _read(
         tree = convert.load(name, networks=path.split("/")[:1] if bundle and path else None)
     elif kind == "artifact":
         stage, _, file = name.partition(":")
-        tree = artifacts_lib.among(artifacts, stage).arrays(file)
+        tree = among(artifacts, stage, source).arrays(file)
     else:
         tree = read_arrays(pathlib.Path(name))
     found = find(tree, path) if path else tree

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from jaxedit.errors import UserError
-from jaxedit.host.names import did_you_mean
+from jaxedit.host.names import check_choice
 
 KINDS = ("hair", "soft", "glass", "lace", "smoke", "solid")
 # Subject -> its kind, and the class that it has in the label map.
@@ -107,13 +107,7 @@ _CAMOUFLAGE = 0.45
 def check_fields(value: Any, what: str, known: Mapping[str, Any]) -> None:
     """Raises UserError unless every field has one of its values and the seed is not negative."""
     for field, values in known.items():
-        given = getattr(value, field)
-        if given not in values:
-            names = [str(name) for name in values]
-            raise UserError(
-                f"{what} has no {field} {given!r}. Known: {', '.join(names)}."
-                + did_you_mean(str(given), names)
-            )
+        check_choice(f"{what}: {field}", getattr(value, field), values)
     if value.seed < 0:
         raise UserError(f"The seed of {what.lower()} is {value.seed}; it must be 0 or more.")
 

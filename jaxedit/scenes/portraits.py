@@ -28,7 +28,7 @@ from jaxedit.data.records import check_keys
 from jaxedit.data.sources import Record
 from jaxedit.errors import UserError
 from jaxedit.host import levels
-from jaxedit.host.names import did_you_mean
+from jaxedit.host.names import check_choice
 from jaxedit.scenes import heads
 from jaxedit.scenes.source import SceneSource
 
@@ -110,11 +110,7 @@ def sample(seed: int, **replaced: float) -> Portrait:
       UserError: there is no such attribute, or its value is out of range.
     """
     for name in replaced:
-        if name not in ATTRIBUTES:
-            raise UserError(
-                f"A portrait has no attribute {name!r}. Known: {', '.join(ATTRIBUTES)}."
-                + did_you_mean(name, ATTRIBUTES)
-            )
+        check_choice("The attribute of a portrait", name, ATTRIBUTES)
     rng = Portrait(seed).rng("attributes")
     values = {
         "pose": float(rng.uniform(-20, 20)),

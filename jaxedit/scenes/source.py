@@ -208,11 +208,6 @@ class WorldSource(SceneSource):
         """Returns what record `index` shows."""
         return world.world_parameters(*self._places[range(len(self))[index]])
 
-    def parameters_of(self, name: str) -> Parameters:
-        """Returns what the record with the id `name` shows."""
-        _, _, part, number = name.split("-")
-        return world.world_parameters(part, int(number))
-
     def _finish(self, parameters: Parameters, layers: dict[str, np.ndarray]) -> Record:
         return finish(parameters, layers) | {"caption": world.caption(parameters)}
 

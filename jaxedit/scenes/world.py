@@ -13,8 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxedit.errors import UserError
-from jaxedit.host.names import did_you_mean
+from jaxedit.host.names import check_choice
 from jaxedit.scenes.parameters import Parameters
 
 SUBJECTS = ("vase", "mug", "ball", "star", "mushroom", "fish", "cushion", "kite")
@@ -56,13 +55,8 @@ def edited(parameters: Parameters, **changes: str) -> Parameters:
       UserError: no such attribute or value in this world.
     """
     for name, value in changes.items():
-        if name not in ATTRIBUTES:
-            raise UserError(f"A scene of the small world has no {name!r} that can be replaced. "
-                            f"Known: {', '.join(ATTRIBUTES)}.{did_you_mean(name, ATTRIBUTES)}")
-        if value not in ATTRIBUTES[name]:
-            known = ATTRIBUTES[name]
-            raise UserError(f"The small world has no {name} {value!r}. Known: {', '.join(known)}."
-                            + did_you_mean(str(value), known))
+        check_choice("In the small world, what is to be replaced", name, ATTRIBUTES)
+        check_choice(f"In the small world, the {name}", value, ATTRIBUTES[name])
     return dataclasses.replace(parameters, **changes)
 
 

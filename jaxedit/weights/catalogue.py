@@ -126,7 +126,7 @@ def list_rows(weights_dir: str | Path | None = None) -> list[dict[str, str]]:
             }
         )
     folder = Path(weights_dir or default_dir()).expanduser()
-    for one in manifest.AS_PUBLISHED:
+    for one in manifest.as_published():
         here = bool(one.place) and (folder / one.place).is_file()
         rows.append(
             {

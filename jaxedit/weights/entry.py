@@ -4,7 +4,7 @@
 networks in one file, in several files, or in a folder with their configurations.
 
 A paper's own entries stand in `methods/<paper>/published.py`, those of shared networks in
-`manifest`.
+`models/published.py`.
 """
 
 from __future__ import annotations

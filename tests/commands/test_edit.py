@@ -16,6 +16,7 @@ from jaxedit import method as method_lib
 from jaxedit.commands import edit, edit_network, network
 from jaxedit.commands.edit_options import Options
 from jaxedit.errors import UserError
+from jaxedit.layers.convolution import formulation
 from jaxedit.run import sharding, stages
 from jaxedit.task import Number, Task
 from jaxedit.weights import shipped
@@ -190,6 +191,7 @@ def test_regions_come_from_a_segmenter(photo, editor):
 
         def probabilities(self, images, phrases):
             assert [image.shape for image in images] == [pixels.shape] and phrases == ["hat"]
+            assert formulation.mode() == "auto"
             return [np.where(mask, self.certain, 0.2 * self.certain).astype(np.float32)]
 
     editor = dataclasses.replace(editor, finder=Finder())

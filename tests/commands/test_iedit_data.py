@@ -17,6 +17,7 @@ from jaxedit import cli
 from jaxedit.commands import iedit_data
 from jaxedit.data import sources
 from jaxedit.methods.iedit import collection, encoders
+from jaxedit.methods.iedit.pair_stage import PairStage
 from jaxedit.run import train
 from tests import shrink
 from tests.methods.iedit import worlds
@@ -202,6 +203,7 @@ def test_the_weights_that_come_with_jaxedit_serve_the_small_world():
     arguments = cli.build_parser(words).parse_args(words)
     assert iedit_data._is_ours(arguments)
     config, start = iedit_data._configured(arguments, True)
+    assert PairStage(config).convolution == "auto"
     towers, segmenter = encoders.towers(config, start), encoders.segmenter(config, start)
     world = sources.create("scenes:world:64", "eval")
     record = next(r for r in world if r["attributes"]["colour"] == "red")

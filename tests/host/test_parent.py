@@ -20,7 +20,7 @@ CHILD = (
 SWEEP = (
     "import pathlib, sys; from jaxedit.commands import sweep\n"
     "sweep.command_of = lambda *_: [sys.executable, '-c', sys.argv[1]]\n"
-    "sweep._run_one(None, sweep.Run('a', 0, pathlib.Path(sys.argv[2], 'run'), ()), True)"
+    "sweep._run_one(None, sweep.Planned('a', 0, pathlib.Path(sys.argv[2], 'run'), ()), True)"
 )
 # Two data workers, as a run has them.
 WORKERS = (

@@ -65,9 +65,9 @@ def test_large_logits_stay_finite():
 
 
 def test_unknown_names():
-    with pytest.raises(UserError, match="'wgan'; it must be one of hinge, nsgan, lsgan"):
+    with pytest.raises(UserError, match="'wgan' is unknown: use one of 'hinge', 'nsgan', 'lsgan'"):
         adversarial.discriminator_loss("wgan", REAL, FAKE)
-    with pytest.raises(UserError, match="'rim'; it must be one of hole, all"):
+    with pytest.raises(UserError, match="'rim' is unknown: use one of 'hole', 'all'"):
         adversarial.segmentation_generator_loss("hinge", FAKE, FAKE, region="rim")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from jaxedit.errors import UserError
 from jaxedit.metrics import lpips
+from jaxedit.models.lpips import distance
 from jaxedit.weights import manifest, table
 from tests.parity import fill
 from tests.parity.golden import Golden, name_of
@@ -41,8 +42,8 @@ def test_distances_match_the_reimplementation(path):
     a = golden.input("image")
     b = np.clip(a + np.float32(0.3) * golden.input("noise"), -1, 1)
     backbone = golden.info["backbone"]
-    distance = jax.jit(lpips.distance, static_argnums=0)(backbone, variables, a, b)
-    golden.compare("distance", distance)
+    found = jax.jit(distance, static_argnums=0)(backbone, variables, a, b)
+    golden.compare("distance", found)
 
 
 @pytest.fixture

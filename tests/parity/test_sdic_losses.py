@@ -7,8 +7,7 @@ import optax
 import pytest
 
 from jaxedit.methods.sdic import editing, losses
-from jaxedit.metrics import lpips
-from jaxedit.models import alexnet
+from jaxedit.models import alexnet, lpips
 from jaxedit.optim.ranger import ranger
 from jaxedit.weights import table
 from tests.parity import fill, golden

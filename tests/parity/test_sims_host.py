@@ -182,7 +182,7 @@ def test_training_canvas(path):
         for box, theirs in zip(boxes, colours, strict=True)
     ])
     donors = [
-        training_canvas.Donor(mask > 0, theirs if transferred else None)
+        training_canvas.OutlineDonor(mask > 0, theirs if transferred else None)
         for mask, theirs, transferred in zip(
             arrays["donor_mask"], colours, arrays["transfer"], strict=True
         )

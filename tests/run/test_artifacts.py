@@ -276,7 +276,7 @@ def test_artefact_is_a_source_of_records(tmp_path):
     assert found.data.source == f"array_record:{tmp_path / 'bank' / 'records'}"
     assert found.evaluate.source == f"photos+2*folder:{tmp_path / 'bank'}"
     assert found.stages == config.stages
-    for name, words in (("artifact:bnak", "Did you mean 'bank'"),
+    for name, words in (("artifact:bnak", "no earlier stage has built.*'bank'"),
                         ("artifact:bank:images", "holds no records")):
         with config.unlocked():
             config.data.source = name

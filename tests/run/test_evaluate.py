@@ -62,6 +62,7 @@ class Dreamer(Toy):
 
     def predict(self, state, inputs, rng, *, task):
         image = inputs["image"]
+        self.traced = image.shape[1:3]
         keys = sample_keys(rng, len(image))
         noise = jax.vmap(lambda key: jax.random.normal(key, image.shape[1:]))(keys)
         strength = inputs.get("strength", jnp.ones(len(image)))[:, None, None, None]
@@ -77,8 +78,10 @@ class Dreamer(Toy):
             groups=("dark", "bright"),
             group=lambda batch: ["dark" if x.mean() < -0.1 else "bright" for x in batch["image"]],
         )
-        return {"dreams": dream, "plainly": dataclasses.replace(dream, prediction="plain",
-                                                                systems={}, curves=())}
+        return {"dreams": dream, "plainly": dataclasses.replace(
+            dream, prediction="plain", systems={}, curves=(),
+            prepare=lambda batch: {"image": batch["image"]},
+        )}
 
     def pictures(self, batch, outputs):
         return {"dream": levels.of_picture(outputs["dream"])}
@@ -142,7 +145,9 @@ def test_outputs_are_systems_and_curves_are_measured(dreamer, tmp_path):
     assert [p[1] for p in curve["systems"]["plain"]] == pytest.approx([l1["plain"]] * 3)
     assert any("nothing: absent: it needs lpips_alex" in line for line in found["absent"])
     assert (tmp_path / "pictures/evaluations-dawn-samples.png").is_file()
+    method.traced = None
     other = evaluate.Evaluator(method, config, name="plainly").run(state, limit=5)
+    assert method.traced == (20, 20)  # padded where inputs are prepared, too, and cut again
     assert other.name == "plainly" and other.table["model"]["all"]["l1"] == l1["plain"]
     with pytest.raises(UserError, match="Did you mean 'dreams'"):
         evaluate.Evaluator(method, config, name="dream")

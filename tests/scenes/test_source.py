@@ -269,9 +269,9 @@ def test_impossible_counts_are_refused(count):
 
 
 def test_unknown_parameters_are_named():
-    with pytest.raises(UserError, match="no subject 'cap'.*Did you mean 'cat'"):
+    with pytest.raises(UserError, match="subject='cap' is unknown.*Did you mean 'cat'"):
         scene(subject="cap")
-    with pytest.raises(UserError, match="no setting 'beech'.*Did you mean 'beach'"):
+    with pytest.raises(UserError, match="setting='beech' is unknown.*Did you mean 'beach'"):
         scene(setting="beech")
     with pytest.raises(UserError, match="seed"):
         scene(seed=-1)

@@ -38,7 +38,7 @@ def test_list_rows(tmp_path, monkeypatch):
         "lpips-alex", published(tmp_path, heads()), weights_dir=tmp_path, verify=False
     )
     rows = {row["name"]: row for row in catalogue.list_rows(tmp_path)}
-    as_published = {one.name for one in manifest.AS_PUBLISHED}
+    as_published = {one.name for one in manifest.as_published()}
     assert set(rows) == {*manifest.entries(), *shipped.names(), *as_published}
     assert [name for name, row in rows.items() if row["state"] == "ready"] == ["lpips-alex"]
     assert rows["vgg19"]["digest"] == "SHA-256 begins with dcbb9e9d"

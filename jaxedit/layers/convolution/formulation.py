@@ -25,7 +25,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 
-from jaxedit.errors import UserError
+from jaxedit.host.names import check_choice
 from jaxedit.layers.convolution.cells import Cells, of_cells
 from jaxedit.layers.convolution.matrix_product import MatrixProduct
 from jaxedit.layers.convolution.padded import Padded
@@ -67,7 +67,8 @@ def using(name: str) -> Iterator[None]:
     Raises:
       UserError: there is no such mode.
     """
-    with _CONTEXT(check(name, "the formulation of convolutions")):
+    check_choice("The formulation of convolutions", name, MODES)
+    with _CONTEXT(name):
         yield
 
 
@@ -78,16 +79,9 @@ def preferring(name: str) -> Iterator[None]:
     Raises:
       UserError: there is no such mode.
     """
-    name = check(name, "the formulation of convolutions")
+    check_choice("The formulation of convolutions", name, MODES)
     with _CONTEXT(_CONTEXT.value or _variable() or name):
         yield
-
-
-def check(name: str, where: str) -> str:
-    """Returns `name`; raises UserError where there is no such mode."""
-    if name not in MODES:
-        raise UserError(f"{where} is {name!r}; it must be one of {', '.join(MODES)}.")
-    return name
 
 
 def choose(geometry: Geometry, dtype: jnp.dtype) -> Formulation | None:
@@ -174,4 +168,6 @@ def _padded_excess(geometry: Geometry) -> float:
 
 def _variable() -> str | None:
     name = os.environ.get(VARIABLE)
-    return check(name, f"the environment variable {VARIABLE}") if name else None
+    if name:
+        check_choice(f"The environment variable {VARIABLE}", name, MODES)
+    return name or None

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.layers.convolution import conv2d
-from jaxedit.metrics import lpips
+from jaxedit.models import lpips
 from jaxedit.models.vgg import VGG
 
 Distance = Callable[[jax.Array, jax.Array], jax.Array]

@@ -17,6 +17,7 @@ from jaxedit.data import transforms
 from jaxedit.errors import UserError
 from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
+from jaxedit.host.names import check_choice
 from jaxedit.layers.randomness import sample_keys
 from jaxedit.losses import adversarial
 from jaxedit.method import Batch, Method, State, Sums, Task
@@ -68,9 +69,9 @@ class Autoencoder(Method):
                 f"image_size={config.image_size}: it must be a multiple of {factor}, as "
                 f"autoencoder.channels has {len(config.autoencoder.channels)} levels."
             )
-        if config.loss.perceptual and config.loss.features not in FEATURES_OF_LOSS:
-            raise UserError(f"loss.features={config.loss.features!r}: an autoencoder's loss looks "
-                            f"with one of {', '.join(FEATURES_OF_LOSS)}.")
+        if config.loss.perceptual:
+            check_choice("For an autoencoder, loss.features", config.loss.features,
+                         FEATURES_OF_LOSS)
 
     @property
     def _adversarial(self) -> bool:

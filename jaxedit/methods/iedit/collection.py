@@ -25,8 +25,7 @@ import numpy as np
 from jaxedit.data.sources import BadRecord, Record, Source
 from jaxedit.errors import UserError
 from jaxedit.host import atomic
-from jaxedit.host.names import did_you_mean
-from jaxedit.host_stage import HostStage
+from jaxedit.methods.host_stage import HostStage
 from jaxedit.methods.iedit import duplicates, encoders, prompts, words
 from jaxedit.methods.iedit.prompts import Edit
 from jaxedit.state import Artifact, State
@@ -185,18 +184,6 @@ class CollectionStage(HostStage):
                 "that the table knows (pairs.words)."
             )
         return facts
-
-
-def named(artifacts: Mapping[str, Artifact], key: str, stage: str) -> Artifact:
-    """Returns the artefact of an earlier stage; `key` is what the configuration calls it.
-
-    Raises:
-      UserError: no earlier stage has made it.
-    """
-    if stage not in artifacts:
-        raise UserError(f"{key}={stage!r}: no earlier stage has built that. There are: "
-                        f"{', '.join(artifacts) or 'none'}.{did_you_mean(stage, artifacts)}")
-    return artifacts[stage]
 
 
 def opened(artifact: Artifact) -> Collection:

@@ -28,7 +28,7 @@ TOWERS, SEGMENTER = segmenter_method.TOWERS, segmenter_method.NETWORK
 _BATCH = 16
 
 
-class Towers:
+class TowerEncoder:
     """CLIP's embeddings, of length 1.
 
     Args:
@@ -62,7 +62,7 @@ class Towers:
         return _in_batches(self._texts, list(self.text.tokens(texts)), self.width)
 
 
-class Segmenter:
+class RegionFinder:
     """CLIPSeg's maps.
 
     Args:
@@ -122,7 +122,7 @@ def _in_batches(
     return np.concatenate(found)
 
 
-def towers_of_folder(path: str | pathlib.Path) -> Towers:
+def towers_of_folder(path: str | pathlib.Path) -> TowerEncoder:
     """Returns the towers of a published CLIP folder with its tokenizer.
 
     Raises:
@@ -133,11 +133,11 @@ def towers_of_folder(path: str | pathlib.Path) -> Towers:
     if not isinstance(config, CLIPConfig) or config.text is None or config.vision is None:
         raise UserError(f"{path} is not the folder of a CLIP with both towers, such as "
                         "openai/clip-vit-large-patch14.")
-    return Towers(config, loaded.variables,
-                  tokenizer.load(path, config.text.max_position_embeddings))
+    text = tokenizer.load(path, config.text.max_position_embeddings)
+    return TowerEncoder(config, loaded.variables, text)
 
 
-def segmenter_of_folder(path: str | pathlib.Path, batch: int = _BATCH) -> Segmenter:
+def segmenter_of_folder(path: str | pathlib.Path, batch: int = _BATCH) -> RegionFinder:
     """Returns the segmenter of a published CLIPSeg folder with its tokenizer.
 
     Args:
@@ -148,10 +148,10 @@ def segmenter_of_folder(path: str | pathlib.Path, batch: int = _BATCH) -> Segmen
       UserError: the folder is incomplete, or is not a CLIPSeg's.
     """
     loaded, text, side = region.read(path)
-    return Segmenter(loaded.config, loaded.variables, text, side, batch)
+    return RegionFinder(loaded.config, loaded.variables, text, side, batch)
 
 
-def towers(config: ml_collections.ConfigDict, start: State) -> Towers:
+def towers(config: ml_collections.ConfigDict, start: State) -> TowerEncoder:
     """Returns the towers of `pairs.towers`, a folder, or those that a stage starts from.
 
     Raises:
@@ -166,10 +166,11 @@ def towers(config: ml_collections.ConfigDict, start: State) -> Towers:
             "name the folder of a CLIP in pairs.towers."
         )
     variables = {"params": start.frozen[TOWERS]}
-    return Towers(towers_method.description(config), variables, towers_method.tokenizer(config))
+    text = towers_method.tokenizer(config)
+    return TowerEncoder(towers_method.description(config), variables, text)
 
 
-def segmenter(config: ml_collections.ConfigDict, start: State) -> Segmenter:
+def segmenter(config: ml_collections.ConfigDict, start: State) -> RegionFinder:
     """Returns the segmenter of `pairs.segmenter`, a folder, or what a stage starts from.
 
     Raises:
@@ -185,5 +186,7 @@ def segmenter(config: ml_collections.ConfigDict, start: State) -> Segmenter:
             "pairs.segmenter."
         )
     params = {"clip": start.frozen[TOWERS], "decoder": start.frozen[SEGMENTER]}
-    return Segmenter(segmenter_method.description(config), {"params": params},
-                     towers_method.tokenizer(config), config.segmenter.side)
+    text = towers_method.tokenizer(config)
+    return RegionFinder(
+        segmenter_method.description(config), {"params": params}, text, config.segmenter.side
+    )

@@ -22,6 +22,7 @@ from jax import lax
 from jaxedit.errors import UserError
 from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
+from jaxedit.host.names import check_choice
 from jaxedit.method import Batch, State, Sums, Task
 from jaxedit.methods.iedit import (
     autoencoder_method,
@@ -64,9 +65,7 @@ class FineTuning(Diffusion):
             None if loss.pair < 0 else loss.pair, loss.mask, loss.perceptual, loss.text_image
         )
         self.looker = features.Looker(loss.features, loss.feature_channels, loss.clip)
-        if loss.features not in features.KINDS:
-            raise UserError(f"loss.features={loss.features!r}: fine-tuning looks with one of "
-                            f"{', '.join(features.KINDS)}.")
+        check_choice("In fine-tuning, loss.features", loss.features, features.KINDS)
         if loss.text_image and self.text.trained:
             raise UserError("loss.text_image compares pictures with prompts in CLIP's space, whose "
                             "tokens text.encoder=bytes does not make. Set text.encoder=clip.")

@@ -25,11 +25,11 @@ import numpy as np
 from jaxedit.data.sources import Source
 from jaxedit.errors import UserError
 from jaxedit.host import atomic
-from jaxedit.host_stage import HostStage
 from jaxedit.layers import top_k_search
+from jaxedit.methods.host_stage import HostStage
 from jaxedit.methods.iedit import collection as collection_lib
-from jaxedit.methods.iedit.collection import Collection, named
-from jaxedit.state import Artifact, State
+from jaxedit.methods.iedit.collection import Collection
+from jaxedit.state import Artifact, State, among
 
 QUERIES = 1024  # of a piece, and of a search
 _PIECE, _LINES = "nearest-", "matches.jsonl"
@@ -68,7 +68,7 @@ class MatchStage(HostStage):
     ) -> Iterator[float]:
         del source, start
         pairs = self.config.pairs
-        found = collection_lib.opened(named(self.artifacts, "pairs.collection", pairs.collection))
+        found = collection_lib.opened(among(self.artifacts, pairs.collection, "pairs.collection"))
         asking = sources_of(found)
         mine = range(process_index, -(-len(asking) // QUERIES), process_count)
         for done, number in enumerate(mine, 1):
@@ -85,7 +85,7 @@ class MatchStage(HostStage):
     def merge(self, parts: Sequence[pathlib.Path], folder: pathlib.Path) -> dict[str, Any]:
         """Accepts matches, in the order of the collection; the facts count what was passed over."""
         pairs = self.config.pairs
-        found = collection_lib.opened(named(self.artifacts, "pairs.collection", pairs.collection))
+        found = collection_lib.opened(among(self.artifacts, pairs.collection, "pairs.collection"))
         pieces = sorted((path for part in parts for path in part.glob(f"{_PIECE}*.npz")),
                         key=lambda path: path.name)
         source, nearest = [], []

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import optax
 
-from jaxedit import one_network
+from jaxedit.methods import one_network
 from jaxedit.methods.iedit import optimization
 
 PyTree = Any

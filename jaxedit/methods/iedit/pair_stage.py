@@ -26,11 +26,10 @@ from jaxedit.data import array_record, record_shards, transforms
 from jaxedit.data.sources import BadRecord, Record, Source, hashed_share
 from jaxedit.errors import UserError
 from jaxedit.host import atomic
-from jaxedit.host_stage import HostStage
+from jaxedit.methods.host_stage import HostStage
 from jaxedit.methods.iedit import collection as collection_lib
 from jaxedit.methods.iedit import encoders, matches, pairs_page, prompts
-from jaxedit.methods.iedit.collection import named
-from jaxedit.state import State
+from jaxedit.state import State, among
 
 PAIRS = 16  # of a piece: what a killed build must do again at most
 MANIFEST, PAGE, TEST = "manifest.jsonl", "page.html", "test"
@@ -66,13 +65,13 @@ class PairStage(HostStage):
             return _Given(source, size)
         return _Matched(
             source, size,
-            collection_lib.opened(named(self.artifacts, "pairs.collection", pairs.collection)),
-            matches.opened(named(self.artifacts, "pairs.matches", pairs.matches)),
+            collection_lib.opened(among(self.artifacts, pairs.collection, "pairs.collection")),
+            matches.opened(among(self.artifacts, pairs.matches, "pairs.matches")),
         )
 
     def _write(
         self, path: pathlib.Path, number: int, drafts: Sequence[Draft | str],
-        segmenter: encoders.Segmenter,
+        segmenter: encoders.RegionFinder,
     ) -> None:
         """Writes a piece: the records of each split, then the lines, whose file says all is there.
         """
@@ -93,7 +92,7 @@ class PairStage(HostStage):
         text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
         atomic.write_text(path, text)
 
-    def _masked(self, drafts: Sequence[Draft], segmenter: encoders.Segmenter) -> list[str]:
+    def _masked(self, drafts: Sequence[Draft], segmenter: encoders.RegionFinder) -> list[str]:
         """Adds to each record the masks that it lacks; returns why it is rejected, or ""."""
         keys = (("image", "mask_source"), ("target", "mask_target"))
         asked = [

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
 from PIL import Image
 
 from jaxedit.data import array_record
 from jaxedit.data.sources import EmptySplit
-from jaxedit.host import atomic
+from jaxedit.host import atomic, levels, nested
+from jaxedit.report.filling import address_of, filled
 
 _SIDE = 192  # pixels of a picture on the page
 _TINT = np.float32((255, 40, 120))
@@ -34,14 +32,10 @@ def write(
       shown: so many pairs, spread evenly over the training ones.
     """
     told = {line["id"]: line for line in lines}
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jaxedit.report"), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )
     tables = {**before, "pairs": facts}
-    text = environment.get_template("pairs.html").render(
-        title=folder.name, pairs=facts["pairs"],
-        tables=[(name, _flat(values)) for name, values in tables.items()],
+    text = filled(
+        "pairs.html", __package__, title=folder.name, pairs=facts["pairs"],
+        tables=[(name, nested.flatten(values, ": ").items()) for name, values in tables.items()],
         triplets=[_triplet(record, told[record["id"]]) for record in _samples(folder, shown)],
     )
     atomic.write_text(folder / "page.html", text)
@@ -54,16 +48,6 @@ def _samples(folder: pathlib.Path, count: int) -> list[dict[str, Any]]:
         return []
     places = np.unique(np.linspace(0, len(source) - 1, min(count, len(source))).round().astype(int))
     return [source[int(place)] for place in places]
-
-
-def _flat(values: Mapping[str, Any], ahead: str = "") -> list[tuple[str, Any]]:
-    rows = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{ahead}{name}: ")
-        else:
-            rows.append((f"{ahead}{name}", value))
-    return rows
 
 
 def _triplet(record: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,11 +68,9 @@ def _triplet(record: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, An
 def _picture(image: np.ndarray, mask: np.ndarray) -> str:
     """Returns a picture with its masked part tinted, as a data URL."""
     share = 0.45 * mask[..., None].astype(np.float32)
-    pixels = Image.fromarray((image * (1 - share) + _TINT * share).astype(np.uint8))
+    pixels = Image.fromarray(levels.rounded(image * (1 - share) + _TINT * share))
     plain = Image.fromarray(image)
     both = Image.new("RGB", (2 * _SIDE, _SIDE))
     for place, one in enumerate((plain, pixels)):
         both.paste(one.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), (place * _SIDE, 0))
-    buffer = io.BytesIO()
-    both.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return address_of(both, "jpeg", quality=85)

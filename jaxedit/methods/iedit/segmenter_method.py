@@ -141,13 +141,13 @@ class Segmenter(OneNetwork):
             baselines={"everything": lambda batch: np.ones_like(batch["mask"])},
             best=("iou", "max"),
             prepare=lambda batch: {name: batch[name] for name in ("image", "tokens")},
-            picture=lambda maps: (255 * binary(maps)).astype(np.uint8)[..., None],
+            picture=lambda maps: levels.of_opacity(binary(maps))[..., None],
         )}
 
     def pictures(
         self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        grey = lambda maps: (255 * maps).astype(np.uint8)[..., None]
+        grey = lambda maps: levels.of_opacity(maps)[..., None]
         return {
             "picture": levels.of_picture(batch["image"]), "truth": grey(batch["mask"]),
             "probability": grey(outputs["probability"]),

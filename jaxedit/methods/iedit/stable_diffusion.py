@@ -137,11 +137,7 @@ def load_file(path: str | pathlib.Path, tokenizer: str | pathlib.Path) -> Publis
     """
     found = tokenizers.load(tokenizer)
     parts = single_file.load(path)
-    arrays = {
-        name.removeprefix(single_file.TEXT_PREFIX): array
-        for name, array in single_file.read(path).items()
-        if name.startswith(single_file.TEXT_PREFIX)
-    }
+    arrays = single_file.text_arrays(single_file.read(path))
     text = clip_folder.fill(text_encoder.CONFIG, text_encoder.prepare(arrays), str(path))
     return _whole(
         {name: part.config for name, part in parts.items()} | {"text_encoder": text_encoder.CONFIG},

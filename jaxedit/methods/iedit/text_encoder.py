@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 
 from jaxedit.models.clip import folder, names
-from jaxedit.models.clip.configs import CLIPConfig, TextConfig
+from jaxedit.models.clip.configs import L14, CLIPConfig
 from jaxedit.weights.table import Entry
 
-CONFIG = CLIPConfig(
-    text=TextConfig(hidden_size=768, intermediate_size=3072, num_attention_heads=12),
-    vision=None,
-    projection_dim=None,
-)
+# L/14's, without the projection.
+CONFIG = CLIPConfig(L14.text, vision=None, projection_dim=None)
 
 
 def options(published: Mapping[str, Any]) -> dict[str, Any]:

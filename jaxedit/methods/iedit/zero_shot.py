@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxedit.host import levels
 from jaxedit.metrics import base
 from jaxedit.models.clip.towers import unit
 from jaxedit.scenes import world
@@ -97,4 +98,4 @@ def picture(values: np.ndarray) -> np.ndarray:
     for row, part in enumerate(parts(values)):
         bars = part.repeat(4, -1)
         shown[:, row, : bars.shape[-1]] = bars
-    return (255 * np.clip(shown, 0, 1)).astype(np.uint8).repeat(8, 1)[..., None]
+    return levels.of_opacity(shown).repeat(8, 1)[..., None]

@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxedit.host.names import check_choice
 from jaxedit.methods.matting.decoder import Decoder
 from jaxedit.methods.matting.encoder import PriorEncoder
 from jaxedit.methods.matting.resnet import ResNetEncoder
@@ -83,6 +84,7 @@ class MattingNetwork(nn.Module):
         return decoder(features, train=train)
 
     def _encoder(self) -> nn.Module:
+        check_choice("backbone", self.backbone, BACKBONES)
         if self.backbone == "swin":
             return PriorEncoder(
                 self.embed_dim,
@@ -96,13 +98,11 @@ class MattingNetwork(nn.Module):
                 dtype=self.dtype,
                 name="encoder",
             )
-        if self.backbone == "resnet34":
-            return ResNetEncoder(
-                self.width,
-                guided_attention=self.guided_attention,
-                axis_name=self.axis_name,
-                remat=self.remat,
-                dtype=self.dtype,
-                name="encoder",
-            )
-        raise ValueError(f"backbone is {self.backbone!r}, not one of {', '.join(BACKBONES)}")
+        return ResNetEncoder(
+            self.width,
+            guided_attention=self.guided_attention,
+            axis_name=self.axis_name,
+            remat=self.remat,
+            dtype=self.dtype,
+            name="encoder",
+        )

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from jaxedit.host import levels
+from jaxedit.methods.matting import mixing
 
 # Standard deviation of the Gaussian blur, in pixels.
 BLUR = (0.3, 1.5)
@@ -42,4 +43,4 @@ def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     blue_first = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     _, encoded = cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    return decoded.astype(np.float32) * np.float32(1 / 127.5) - np.float32(1)
+    return mixing.unit_range(decoded)

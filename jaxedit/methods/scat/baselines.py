@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from jaxedit.data.mask_files import HOLE_BINS
+from jaxedit.data.transforms import to_unit_range
 from jaxedit.host import levels
 from jaxedit.host import membrane as smooth
 
@@ -74,7 +75,7 @@ def telea(batch: Mapping[str, np.ndarray]) -> np.ndarray:
         painted = cv2.inpaint(
             levels.of_picture(image), hole.astype(np.uint8), TELEA_RADIUS, cv2.INPAINT_TELEA
         )
-        filled.append(np.where(hole[..., None], painted.astype(np.float32) / 127.5 - 1, image))
+        filled.append(np.where(hole[..., None], to_unit_range(painted), image))
     return np.stack(filled).astype(np.float32)
 
 

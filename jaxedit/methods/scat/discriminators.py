@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.errors import UserError
+from jaxedit.host.names import check_choice
 from jaxedit.layers import initializers
 from jaxedit.layers.attention import SelfAttention
 from jaxedit.layers.convolution import Conv
@@ -213,8 +214,7 @@ def create(
     Raises:
       UserError: there is no such kind, or it has no attention.
     """
-    if kind not in KINDS:
-        raise UserError(f"The discriminator is {kind!r}; it must be one of {', '.join(KINDS)}.")
+    check_choice("The discriminator", kind, KINDS)
     if kind == "v1":
         if attention:
             raise UserError("The v1 discriminator has no attention: use unet or resunet with it.")

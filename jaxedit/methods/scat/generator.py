@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.errors import UserError
+from jaxedit.host.names import check_choice
 from jaxedit.layers import membrane, repeated
 from jaxedit.layers.convolution import Conv, formulation
 from jaxedit.layers.convolution.trilinear import Geometry
@@ -208,20 +209,9 @@ class Generator(nn.Module):
         return upsample_bilinear(x, align_corners=True)
 
     def _check(self, shape: tuple[int, ...]) -> None:
-        if self.upsample not in UPSAMPLING:
-            raise UserError(
-                f"The generator's upsample is {self.upsample!r}; it must be one of "
-                f"{', '.join(UPSAMPLING)}."
-            )
-        if self.seam not in SEAMS:
-            raise UserError(
-                f"The generator's seam is {self.seam!r}; it must be one of {', '.join(SEAMS)}."
-            )
-        if self.init_scheme not in INITIALISERS:
-            raise UserError(
-                f"The generator's init is {self.init_scheme!r}; it must be one of "
-                f"{', '.join(INITIALISERS)}."
-            )
+        check_choice("The generator's upsample", self.upsample, UPSAMPLING)
+        check_choice("The generator's seam", self.seam, SEAMS)
+        check_choice("The generator's init", self.init_scheme, INITIALISERS)
         reach = max((1, *self.rates))
         if shape[1] % 4 or shape[2] % 4 or min(shape[1:3]) <= 4 * reach:
             raise UserError(

@@ -150,24 +150,6 @@ def _with_vectors(expected: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tree for name, tree in expected.items() if tree}
 
 
-def split_discriminator_file(content: Mapping[str, Any]) -> tuple[dict, dict | None]:
-    """Returns (discriminator arrays, head arrays or None) of a published `D*.pt`.
-
-    The file holds `netD` and `MLP`, nested or joined by dots, or the bare discriminator where it
-    was trained without the MLP.
-    """
-    if "netD" in content:
-        return dict(content["netD"]), dict(content["MLP"]) if "MLP" in content else None
-    if any(name.startswith("netD.") for name in content):
-        part = lambda prefix: {
-            name.removeprefix(prefix): array
-            for name, array in content.items()
-            if name.startswith(prefix)
-        }
-        return part("netD."), part("MLP.") or None
-    return dict(content), None
-
-
 def describe_generator(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     """Returns `channels`, `blocks` and `rates` (how many) of a generator file.
 

@@ -21,9 +21,9 @@ import numpy as np
 
 from jaxedit.data.sources import Source
 from jaxedit.errors import UserError
-from jaxedit.host_stage import HostStage
 from jaxedit.layers.resampling import adaptive_average_pool
 from jaxedit.method import State
+from jaxedit.methods.host_stage import HostStage
 from jaxedit.methods.sdic import directions, finding, inversion_file, judge_method
 from jaxedit.methods.sdic.inversion import generator_of
 from jaxedit.models.judge import Judge

@@ -15,12 +15,12 @@ import optax
 from jaxedit.evaluation import Evaluation
 from jaxedit.host import levels
 from jaxedit.method import Batch, State, Task
+from jaxedit.methods.one_network import OneNetwork
 from jaxedit.methods.sdic import judge as judge_lib
 from jaxedit.methods.sdic.attributes import NAMES
 from jaxedit.methods.sdic.data import Transform
 from jaxedit.metrics import Keys
 from jaxedit.models.judge import Judge, check_channels
-from jaxedit.one_network import OneNetwork
 from jaxedit.task import Array, Image
 
 NETWORK = "judge"

@@ -18,8 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxedit.layers.normalization import unit_length
-from jaxedit.metrics import lpips
-from jaxedit.models import imagenet
+from jaxedit.models import imagenet, lpips
 from jaxedit.models.arcface import ArcFace, crop_face
 from jaxedit.models.resnet50 import ResNet50, moco_features
 from jaxedit.models.vgg import VGG

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxedit.host.names import check_choice
+
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 RULES = ("zero_padded", "released")
 
@@ -27,8 +29,7 @@ def warp(image: jax.Array, theta: jax.Array, rule: str = "zero_padded") -> jax.A
         formed, so that a sample on the last row or column is black too, and the identity blanks
         them.
     """
-    if rule not in RULES:
-        raise ValueError(f"rule is {rule!r}, not one of {RULES}")
+    check_choice("rule", rule, RULES)
     height, width, channels = image.shape[1:]
     x, y = _sources(theta, height, width)
     columns, rows = _neighbours(x, width, rule), _neighbours(y, height, rule)

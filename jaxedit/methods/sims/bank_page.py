@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import pathlib
 from collections import Counter
 from typing import Any
 
-import jinja2
 import numpy as np
 from PIL import Image
 
 from jaxedit.host import atomic
 from jaxedit.methods.sims.bank import Bank
+from jaxedit.report.filling import address_of, filled
 
 _THUMBNAIL = 112  # pixels of the longer side
 
@@ -51,10 +49,6 @@ def write(bank: Bank, output: pathlib.Path, per_class: int = 12) -> None:
       per_class: so many segments of each class, from the largest on, in steps that grow: most
         segments are specks.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jaxedit.report"), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )
     shown = [
         {
             "name": name, "segments": segments, "pictures": pictures, "share": f"{share:.2%}",
@@ -64,8 +58,9 @@ def write(bank: Bank, output: pathlib.Path, per_class: int = 12) -> None:
     ]
     counts = Counter(bank.image.tolist())
     donors = [{**image, "segments": counts[number]} for number, image in enumerate(bank.images)]
-    text = environment.get_template("bank.html").render(
-        title=bank.folder.name, facts=facts(bank), classes=shown, donors=donors
+    text = filled(
+        "bank.html", __package__, title=bank.folder.name, facts=facts(bank), classes=shown,
+        donors=donors,
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_text(output, text)
@@ -86,10 +81,8 @@ def _sample(bank: Bank, number: int) -> dict[str, Any]:
     opacity = bank.enlarged(bank.segment(number).mask).astype(np.uint8) * 255
     picture = Image.fromarray(np.dstack([bank.colours(number), opacity]), "RGBA")
     picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
     return {
-        "picture": "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode(),
+        "picture": address_of(picture),
         "number": number, "image": donor.image, "licence": donor.licence or "licence unknown",
         "area": int(bank.area[number]),
     }

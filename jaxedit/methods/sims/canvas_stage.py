@@ -40,7 +40,7 @@ from jaxedit.methods.sims import (
 )
 from jaxedit.methods.sims.host_stage import HostStage
 from jaxedit.methods.sims.segments import Segment
-from jaxedit.methods.sims.training_canvas import Donor
+from jaxedit.methods.sims.training_canvas import OutlineDonor
 from jaxedit.state import State
 
 # (record, its number, what messages call its source) -> the records of its canvases.
@@ -185,7 +185,7 @@ class Simulator:
 
     def _donor(
         self, query: retrieval.Query, one: Segment, allowed: np.ndarray, rng: np.random.Generator
-    ) -> Donor | None:
+    ) -> OutlineDonor | None:
         recoloured = rng.random() < self.config.canvases.transfer
         (best,) = self.searcher.top([query], 1, allowed)
         if not best:
@@ -196,7 +196,7 @@ class Simulator:
             outline = self.bank.segment(number).placed(self.bank.size)
             mask = outline.repeat(self.factor, 0).repeat(self.factor, 1)
         colours = self._colours(int(self.bank.image[number]), query.segment) if recoloured else None
-        return Donor(mask, colours)
+        return OutlineDonor(mask, colours)
 
     def _colours(self, picture: int, one: Segment) -> np.ndarray | None:
         """Returns a donor picture's colours in the box of a segment, in [0, 1]."""

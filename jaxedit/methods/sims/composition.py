@@ -29,7 +29,8 @@ _PAIRS = 8  # that the ordering network is asked for at a time
 
 # What is pasted over what: as the network says where there is one, and the classes' prior where it
 # says nothing; by that prior alone; as the network would say were it never wrong, from the true
-# depth along seams (`pairs.Rule`); as segments happen to be numbered, which is by class; or drawn.
+# depth along seams (`pairs.DepthRule`); as segments happen to be numbered, which is by class; or
+# drawn.
 ORDERS = ("network", "prior", "depth", "none", "random")
 
 
@@ -67,12 +68,12 @@ class Settings:
     context_classes: tuple[int, ...] = ()
     erased_classes: tuple[int, ...] = ()
     right_by_height: bool = False
-    flaws: flaws.Rule = flaws.Rule()
+    flaws: flaws.LeftOut = flaws.LeftOut()
     keep_unfilled: bool = True
     rewrite: bool = True
     prior: tuple[int, ...] = ()
     order: str = "network"
-    front: pairs_lib.Rule = pairs_lib.Rule()
+    front: pairs_lib.DepthRule = pairs_lib.DepthRule()
 
     def __post_init__(self) -> None:
         check_choice("canvas.erase", self.erase, (*canvas_lib.RULES, "none"))
@@ -80,7 +81,7 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pasted:
+class PastedSegment:
     """A segment of the bank in a canvas.
 
     Attributes:
@@ -113,7 +114,7 @@ class Composition:
 
     canvas: np.ndarray
     layout: np.ndarray
-    pasted: tuple[Pasted, ...]
+    pasted: tuple[PastedSegment, ...]
     empty: tuple[Segment, ...]
 
     @property
@@ -207,8 +208,8 @@ class Composer:
             )
         seen = np.bincount(canvas.owner[canvas.owner >= 0], minlength=len(wanted))
         pasted = tuple(
-            Pasted(wanted[n].label, found[n].number, self.bank.donor(found[n].number),
-                   found[n].score, wanted[n].box, int(seen[n]))
+            PastedSegment(wanted[n].label, found[n].number, self.bank.donor(found[n].number),
+                          found[n].score, wanted[n].box, int(seen[n]))
             for n in sequence
         )
         return Composition(canvas.colour, label, pasted, empty)
@@ -325,7 +326,7 @@ def settings_of(config: Any, bank: Bank) -> Settings:
         objects=tuple(compose.get("objects") or data.objects), context_classes=context,
         erased_classes=tuple(compose.get("erased_classes") or context),
         right_by_height=compose.get("right_by_height", False),
-        flaws=flaws.Rule(
+        flaws=flaws.LeftOut(
             compose.get("shadows", 0.0), tuple(compose.get("ground", ())),
             tuple(compose.get("casters", ())), compose.get("borders", 0.0),
             tuple(compose.get("leaky", ())),
@@ -333,7 +334,7 @@ def settings_of(config: Any, bank: Bank) -> Settings:
         keep_unfilled=compose.get("keep_unfilled", True), rewrite=compose.rewrite,
         prior=tuple(bank.classes.names.index(name) for name in compose.prior),
         order=compose.get("order", "network"),
-        front=pairs_lib.Rule(data.depth, tuple(data.flat), tuple(data.objects)),
+        front=pairs_lib.DepthRule(data.depth, tuple(data.flat), tuple(data.objects)),
     )
 
 

@@ -21,7 +21,6 @@ LAYERS = ("relu1_2", "relu2_2", "relu3_2", "relu4_2", "relu5_2")
 # Weights of the picture and of LAYERS in the released code. According to the authors of cascaded
 # refinement networks they are inverses of each term's mean at epoch 100.
 WEIGHTS = (1.0, 1 / 2.6, 1 / 4.8, 1 / 3.7, 1 / 5.6, 10 / 1.5)
-CRN_WEIGHTS = (1.0, 1 / 1.6, 1 / 2.3, 1 / 1.8, 1 / 2.8, 10 / 0.8)  # of their 256 x 512 demo
 MEAN = (123.68, 116.779, 103.939)  # of RGB in 0..255: what the published VGG-19 had taken off
 # torchvision's VGG-19 takes colours that are divided by 255 and by their deviation. Its features
 # are multiplied by both again, so that they are in units of 0..255, as the weights expect (ours).

@@ -16,7 +16,7 @@ from jaxedit.methods.sims import canvas
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
+class LeftOut:
     """Which pixels of donors are left out.
 
     Attributes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from jaxedit import host_stage
 from jaxedit.data import classes as classes_lib
 from jaxedit.data.classes import Classes
 from jaxedit.data.sources import Source
 from jaxedit.errors import UserError
+from jaxedit.methods import host_stage
 
 
 class HostStage(host_stage.HostStage):

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxedit.data.layouts import cityscapes
 from jaxedit.errors import UserError
+from jaxedit.host import levels
 from jaxedit.task import Labels
 
 PALETTES = ("hues", "cityscapes")
@@ -61,7 +62,7 @@ def colours(classes: int, palette: str = "hues") -> np.ndarray:
 
 def palette(classes: int) -> np.ndarray:
     """Returns `colours` for pictures, uint8 (classes + 1, 3)."""
-    return np.rint(255 * colours(classes)).astype(np.uint8)
+    return levels.of_opacity(colours(classes))
 
 
 def coloured(label: np.ndarray, palette: np.ndarray) -> np.ndarray:

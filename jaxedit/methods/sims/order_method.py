@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxedit.evaluation import Evaluation
+from jaxedit.host import levels
 from jaxedit.method import Batch, State, Task
 from jaxedit.methods.sims import layout, ordering_network
 from jaxedit.methods.sims.ordering_network import OrderingNetwork
@@ -94,7 +95,7 @@ class Order(Part):
 
         `lower edge` takes the segment that reaches further down; `objects first` the one of
         `data.objects` where exactly one of the two is of them, else the lower edge. The truth is
-        what the depth says (`pairs.Rule`).
+        what the depth says (`pairs.DepthRule`).
         """
         objects = tuple(self.config.data.objects)
         return {"ordering": Evaluation(
@@ -147,8 +148,7 @@ class Order(Part):
 def _bars(probabilities: np.ndarray) -> np.ndarray:
     """Returns pictures of probabilities (N, P, C): a row for each pair, white is 1; 8 pixels each.
     """
-    grey = (255 * np.clip(probabilities, 0, 1)).astype(np.uint8)
-    return grey.repeat(8, 1).repeat(8, 2)[..., None]
+    return levels.of_opacity(probabilities).repeat(8, 1).repeat(8, 2)[..., None]
 
 
 class FrontAccuracy(MeanMetric):

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxedit.host.names import check_choice
 from jaxedit.layers.convolution import Conv
 from jaxedit.methods.sims.trunk import XAVIER, Block, Trunk
 
@@ -43,8 +44,7 @@ class OrderingNetwork(nn.Module):
 
         With `train`, the random stream `dropout` is needed.
         """
-        if self.pool not in POOLS:
-            raise ValueError(f"pool is {self.pool!r}, not one of {POOLS}")
+        check_choice("pool", self.pool, POOLS)
         x = Trunk(self.width, self.remat, self.dtype, name="trunk")(x)
         if self.pool == "released":
             x = x[:, : _RELEASED_WINDOW[0], : _RELEASED_WINDOW[1]]

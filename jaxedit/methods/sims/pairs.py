@@ -23,7 +23,7 @@ _REACH = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
+class DepthRule:
     """Decides pairs by depth.
 
     Attributes:

@@ -49,11 +49,11 @@ class Placer:
 
     def __init__(
         self, bank: Bank, size: tuple[int, int], align: Applier | None = None,
-        align_size: tuple[int, int] | None = None, left_out: flaws.Rule | None = None,
+        align_size: tuple[int, int] | None = None, left_out: flaws.LeftOut | None = None,
     ):
         self.bank, self.size = bank, tuple(size)
         self._align, self._align_size = align, tuple(align_size or size)
-        self._flaws = left_out or flaws.Rule()
+        self._flaws = left_out or flaws.LeftOut()
 
     def enlarged(self, mask: np.ndarray) -> np.ndarray:
         """Returns a mask or map of the bank's frame at the size of canvases."""

@@ -158,7 +158,7 @@ class OrderSamples(Samples):
         super().__init__(config)
         data = config.data
         self.count = data.pairs
-        self.rule = pairs.Rule(data.depth, tuple(data.flat), tuple(data.objects))
+        self.rule = pairs.DepthRule(data.depth, tuple(data.flat), tuple(data.objects))
 
     def __call__(self, record: Record, rng: np.random.Generator) -> dict[str, Any]:
         label = self.label(record)

@@ -20,7 +20,6 @@ UNLABELLED = -1
 # The published code looks for donors of segments above 1000 pixels of 256 x 512.
 AREA_SHARE = 1000 / (256 * 512)
 CONTEXT_SHARE = 0.125  # on each side: a box enlarged by a quarter
-CITYSCAPES_THIN = ("pole", "traffic light", "traffic sign")
 _EIGHT = np.ones((3, 3), bool)
 
 

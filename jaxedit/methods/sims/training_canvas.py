@@ -26,7 +26,7 @@ def released_elision(height: int) -> Elision:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Donor:
+class OutlineDonor:
     """The segment of another picture that lends its outline to a segment of this one.
 
     Attributes:
@@ -55,7 +55,7 @@ class TrainingCanvas:
 def simulate(
     image: np.ndarray,
     found: Sequence[Segment],
-    donors: Sequence[Donor | None],
+    donors: Sequence[OutlineDonor | None],
     elision: Elision,
     noise: Iterable[np.ndarray],
     *,

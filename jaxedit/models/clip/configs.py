@@ -252,8 +252,3 @@ L14 = CLIPConfig(
     768,
 )
 B32 = CLIPConfig()
-B16 = CLIPConfig(vision=VisionConfig(patch_size=16))
-# The text encoder of Stable Diffusion 1.x: L/14's, without the projection.
-STABLE_DIFFUSION_TEXT = CLIPConfig(
-    dataclasses.replace(L14.text, eos_token_id=_FIRST_END), None, None
-)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
+from jaxedit.errors import UserError
 from jaxedit.layers import spectral
 from jaxedit.methods.matting.network import MattingNetwork
 from tests.methods.matting import networks
@@ -147,5 +148,5 @@ def test_mistakes():
         init(networks.tiny(), (1, 64, 40, 3), (1, 64, 40, 3))
     with pytest.raises(ValueError, match=r"must be \(B, H, W, 3\)"):
         init(networks.tiny(), (1, 64, 64, 3), (1, 64, 64, 1))
-    with pytest.raises(ValueError, match="'swim', not one of swin, resnet34"):
+    with pytest.raises(UserError, match="backbone='swim' is unknown.*Did you mean 'swin'"):
         init(networks.tiny(backbone="swim"), (1, 64, 64, 3), (1, 64, 64, 3))

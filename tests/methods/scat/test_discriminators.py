@@ -124,7 +124,7 @@ def test_bfloat16_gives_float32_heads():
 
 
 def test_what_does_not_exist_is_refused():
-    with pytest.raises(UserError, match="'dcgan'; it must be one of unet, resunet, v1"):
+    with pytest.raises(UserError, match="'dcgan' is unknown: use one of 'unet', 'resunet', 'v1'"):
         discriminators.create("dcgan")
     with pytest.raises(UserError, match="v1 discriminator has no attention"):
         discriminators.create("v1", attention=True)

@@ -125,14 +125,3 @@ def test_another_network_is_refused():
         weights.describe_generator({name: a.shape for name, a in published.items()})
     with pytest.raises(UserError, match="no discriminator file"):
         weights.describe_discriminator({"encoder.1.weight": (64, 4, 7, 7)})
-
-
-@pytest.mark.parametrize("nested", [True, False])
-def test_file_of_discriminator_and_head(nested):
-    discriminator, head = {"fc.weight": np.zeros(1)}, {"0.weight": np.ones(1)}
-    if nested:
-        content = {"netD": discriminator, "MLP": head}
-    else:
-        content = {"netD.fc.weight": discriminator["fc.weight"], "MLP.0.weight": head["0.weight"]}
-    assert weights.split_discriminator_file(content) == (discriminator, head)
-    assert weights.split_discriminator_file(discriminator) == (discriminator, None)

@@ -9,6 +9,7 @@ import pytest
 
 from jaxedit import cli
 from jaxedit.errors import UserError
+from jaxedit.layers.convolution import formulation
 from jaxedit.methods.sdic import directions, directions_stage, editing, finding, styleclip
 from jaxedit.models.stylegan2.generator import Generator
 from tests import fake_run, shrink
@@ -68,8 +69,12 @@ def test_directions_change_what_they_are_named_for(tmp_path):
         directions.read(path, (4, 16), widths)
 
 
-def test_a_run_finds_its_directions(tmp_path, capsys):
-    """With the judge of another run, and without one."""
+def test_a_run_finds_its_directions(tmp_path, capsys, monkeypatch):
+    """With the judge of another run, and without one; with the fast convolutions."""
+    modes, find = set(), finding.find
+    monkeypatch.setattr(
+        finding, "find", lambda *given: modes.add(formulation.mode()) or find(*given)
+    )
     run = fake_run.untrained(tmp_path / "run", shrink.sdic(**{"network.discrepancy": "residual"}))
     judge = fake_run.untrained(tmp_path / "judge", shrink.sdic("judge"))
     out = tmp_path / "found.safetensors"
@@ -80,6 +85,7 @@ def test_a_run_finds_its_directions(tmp_path, capsys):
     assert "no judge" in said.err and "pc1" in said.out and "smile" not in said.out
     assert cli.main([*words, "--overwrite", "--judge", str(judge)]) == 0
     assert "| smile | linear |" in capsys.readouterr().out
+    assert modes == {"auto"}
     assert cli.main(words) == 2
     assert "already exists" in capsys.readouterr().err
     assert cli.main([*words, "--overwrite", "--judge", str(run)]) == 2

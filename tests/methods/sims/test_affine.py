@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxedit.methods.sims import affine, placing
+from jaxedit.errors import UserError
+from jaxedit.methods.sims import affine, ordering_network, placing
 
 IMAGE = jnp.asarray(np.random.default_rng(0).random((2, 9, 7, 3)), jnp.float32)
 SHIFT = jnp.asarray([[1, 0, 2.4, 0, 1, -1.2]], jnp.float32)
@@ -66,6 +67,14 @@ def test_a_warp_that_does_not_help_is_dropped():
         assert bool((mask == place).all()) == kept and bool((moved == colour).all()) == kept
     np.testing.assert_allclose(affine.overlap(jnp.roll(place, 1, 1), place), [6 / 12])
     np.testing.assert_allclose(affine.overlap(0 * place, 0 * place), [0])
+
+
+def test_a_choice_that_is_none_is_refused():
+    with pytest.raises(UserError, match="rule='release' is unknown.*Did you mean 'released'"):
+        affine.warp(jnp.zeros((1, 4, 4, 1)), jnp.zeros((1, 6)), "release")
+    network = ordering_network.OrderingNetwork(width=1, pool="all")
+    with pytest.raises(UserError, match="pool='all' is unknown: use one of 'whole', 'released'"):
+        jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 32, 32, 6)))
 
 
 def test_moments_bring_a_moved_and_scaled_segment_back():

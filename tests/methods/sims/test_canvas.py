@@ -55,7 +55,7 @@ def test_training_canvas_options():
     outline = np.zeros((8, 8), bool)
     outline[2:6, 1:7] = True
     rng = np.random.default_rng(0)
-    donors = [training_canvas.Donor(outline, rng.random((20, 3))), None]
+    donors = [training_canvas.OutlineDonor(outline, rng.random((20, 3))), None]
     none = canvas.Elision(0, 0.0, 0)
     noise = np.ones((2, 8, 8))
     made = training_canvas.simulate(image, found, donors, none, noise)

@@ -7,7 +7,7 @@ from jaxedit.errors import UserError
 from jaxedit.methods.sims import composition, pairs
 from jaxedit.methods.sims.affine import IDENTITY
 from jaxedit.methods.sims.composition import Composer, Settings
-from jaxedit.methods.sims.flaws import Rule
+from jaxedit.methods.sims.flaws import LeftOut
 from tests.methods.sims import banks
 
 
@@ -120,8 +120,8 @@ def test_canvases_of_another_size_than_the_banks(bank):
 
 def test_flaws_of_donors_are_pasted_black(bank):
     record = banks.Layouts(12)[3]
-    rule = Rule(shadows=0.2, ground=(1,), casters=(2,), borders=0.1, leaky=(3,))
-    plain, made = (compose(bank, record, settings={"flaws": r}) for r in (Rule(), rule))
+    rule = LeftOut(shadows=0.2, ground=(1,), casters=(2,), borders=0.1, leaky=(3,))
+    plain, made = (compose(bank, record, settings={"flaws": r}) for r in (LeftOut(), rule))
     changed = (made.canvas != plain.canvas).any(-1)
     assert not made.canvas[changed].any()
     np.testing.assert_array_equal(made.layout, plain.layout)  # only colours are missing
@@ -167,7 +167,7 @@ def test_the_true_depth_orders_segments(bank):
     allowed = bank.allowed(without=["picture-3"])  # so that segments overlap
 
     def labels(order, **front):
-        settings = {"order": order, "prior": (2, 0, 4, 1, 3), "front": pairs.Rule(**front)}
+        settings = {"order": order, "prior": (2, 0, 4, 1, 3), "front": pairs.DepthRule(**front)}
         made = compose(bank, record, settings=settings, depth=number, allowed=allowed)
         return np.asarray([one.label for one in made.pasted])
 

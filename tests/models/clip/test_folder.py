@@ -83,7 +83,8 @@ def test_old_descriptions():
 
 
 @pytest.mark.parametrize("config, tensors, parameters", [
-    (configs.STABLE_DIFFUSION_TEXT, 196, 123_060_480),
+    # The text encoder of Stable Diffusion 1.x: L/14's, without the projection.
+    (CLIPConfig(configs.L14.text, None, None), 196, 123_060_480),
     (configs.L14, 590, 427_616_513),
     (configs.B32, 398, 151_277_313),
     (CLIPSegConfig(), 462, 150_747_746),
