@@ -176,7 +176,7 @@ def _train_stage(
     if not sharding.is_first_process():
         record.skipped.clear()  # kept was the first one's share
     skipped.add(record.skipped, skipped.of(read))
-    batches = _open_batches(source, transform, config, position, record.skipped)
+    batches = opening.batches(source, transform, config, position, record.skipped)
     if restored:
         names = starting.frozen_names(method, stage.start, abstract)
         networks = frozen.load(run_dir, stage.name, plan.replicated, names)
@@ -287,22 +287,3 @@ def _train_stage(
     state = plan.global_state(state)
     _report(read, record.skipped)
     return state, record
-
-
-def _open_batches(
-    source: Any, transform: Any, config: config_lib.ConfigDict, position: int,
-    total: skipped.Skipped,
-):
-    return iter(pipeline.train_iterator(
-        source,
-        transform,
-        batch_size=config.train.batch_size,
-        # Stages draw different orders from the same seed.
-        seed=config.train.seed + 1_000_003 * position,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-        threads=config.data.threads,
-        workers=config.data.workers,
-        prefetch=config.data.prefetch,
-        total=total,
-    ))
