@@ -382,8 +382,4 @@ def abstract_state(method: Method, plan: sharding.Plan) -> State:
         spec = method.spec(1)
         with formulation.using("xla"):  # the shapes are the same, and sooner known
             _SHAPES[key] = jax.eval_shape(lambda rng: method.init(rng, spec), jax.random.key(0))
-    abstract = _SHAPES[key]
-    shardings = plan.state_shardings(abstract)
-    return jax.tree.map(
-        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings
-    )
+    return sharding.with_shardings(_SHAPES[key], plan.state_shardings)

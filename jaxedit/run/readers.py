@@ -59,7 +59,7 @@ def load_run(
     finally:
         checkpointer.close()
     names = starting.frozen_names(method, stage.start, abstract)
-    networks = frozen.load_for_reading(run_dir, stage.name, plan.replicated, names)
+    networks = frozen.load_for_reading(run_dir, stage.name, plan.state_shardings, names)
     return method.config, method, plan.place_state(state.replace(opt={}, frozen=networks))
 
 

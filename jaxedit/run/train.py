@@ -179,7 +179,7 @@ def _train_stage(
     batches = opening.batches(source, transform, config, position, record.skipped)
     if restored:
         names = starting.frozen_names(method, stage.start, abstract)
-        networks = frozen.load(run_dir, stage.name, plan.replicated, names)
+        networks = frozen.load(run_dir, stage.name, plan.state_shardings, names)
         state = state.replace(frozen=networks)
         pipeline.resume(batches, meta["data"], config.data.workers)
         sums.restore(meta["sums"])

@@ -219,7 +219,7 @@ def test_frozen_networks_load_on_other_devices_and_name_their_damage(tmp_path):
     frozen.save(tmp_path, "train", {"other": {"bias": placed["encoder"]["kernel"]}})
     frozen.save(tmp_path, "train", placed)  # a fresh start replaces what it finds
     one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    loaded = frozen.load(tmp_path, "train", one)
+    loaded = frozen.load(tmp_path, "train", lambda tree: jax.tree.map(lambda _: one, tree))
     assert_same(loaded, networks)
     assert loaded["encoder"]["kernel"].devices() == {jax.devices()[0]}
     assert len(frozen.load(tmp_path, "train")["encoder"]["kernel"].devices()) == 8
