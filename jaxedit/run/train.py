@@ -48,7 +48,8 @@ INIT, TRAIN = 0, 1
 
 
 def train(
-    config: config_lib.ConfigDict, run_dir: pathlib.Path, devices: list | None = None
+    config: config_lib.ConfigDict, run_dir: pathlib.Path, devices: list | None = None,
+    stop: StopRequest | None = None,
 ) -> State | None:
     """Runs every stage of `config` in `run_dir`, resuming what is there; returns the last state.
 
@@ -58,6 +59,7 @@ def train(
       config: the run configuration.
       run_dir: the run directory; created if need be.
       devices: the devices to train on; all of them by default.
+      stop: requests to stop, where the caller hears them already.
 
     Raises:
       UserError: the directory belongs to another configuration, or is in use by another process,
@@ -70,7 +72,7 @@ def train(
     with run_lock.hold(run_dir) as fresh:
         try:
             directory.prepare(config, run_dir)
-            return _train_stages(config, run_dir, devices)
+            return _train_stages(config, run_dir, devices, stop)
         except UserError:
             if fresh and sharding.is_first_process():
                 directory.remove_if_empty(run_dir)
@@ -78,7 +80,8 @@ def train(
 
 
 def _train_stages(
-    config: config_lib.ConfigDict, run_dir: pathlib.Path, devices: list | None
+    config: config_lib.ConfigDict, run_dir: pathlib.Path, devices: list | None,
+    heard: StopRequest | None,
 ) -> State | None:
     every = stages.read(config)
     output = writer.Writer(run_dir, stages=[stage.name for stage in every])
@@ -86,7 +89,8 @@ def _train_stages(
     records: dict[str, Any] = {}
     anything_new = False
     state = None
-    with StopRequest() as stop, contextlib.closing(output):
+    hearing = StopRequest() if heard is None else contextlib.nullcontext(heard)
+    with hearing as stop, contextlib.closing(output):
         context = _Context(run_dir, output, stop, finished)
         made: dict[str, Artifact] = {}
         opening.check_stages(every, run_dir)
