@@ -88,8 +88,7 @@ def build(arguments: argparse.Namespace) -> int:
     if not arguments.licence.strip():
         raise UserError('--licence is empty; name one, for example "CC-BY-4.0" or "own work".')
     output = arguments.output.resolve()
-    if output.exists():
-        raise UserError(f"{arguments.output} already exists. Choose another name or remove it.")
+    atomic.check_new(arguments.output)
     atomic.check_place(output.parent)
     is_folder = pathlib.Path(arguments.folder).is_dir() or ":" not in arguments.folder
     name = f"folder:{arguments.folder}" if is_folder else arguments.folder
@@ -125,16 +124,17 @@ def _build(output: pathlib.Path, config: Any, source: Any) -> Mapping[str, Any]:
     from jaxedit.state import State
 
     work = artifacts.work_folder(output)
-    try:
-        return artifacts.build_in(output, BankStage(config), source, State(0)).facts
-    except UserError as error:
-        if isinstance(error, EmptyBank) or not any(work.glob("part-*/*")):
-            shutil.rmtree(work, ignore_errors=True)
-            raise
-        raise UserError(
-            f"{error} What is cut so far is kept in {work}, and the same command goes on from "
-            "there; remove that folder to cut all anew, for example with other classes."
-        ) from error
+    with artifacts.hold(output):  # around the clearing away: those may be another's pieces
+        try:
+            return artifacts.build_in(output, BankStage(config), source, State(0)).facts
+        except UserError as error:
+            if isinstance(error, EmptyBank) or not any(work.glob("part-*/*")):
+                shutil.rmtree(work, ignore_errors=True)
+                raise
+            raise UserError(
+                f"{error} What is cut so far is kept in {work}, and the same command goes on from "
+                "there; remove that folder to cut all anew, for example with other classes."
+            ) from error
 
 
 def inspect(arguments: argparse.Namespace) -> int:
@@ -165,11 +165,14 @@ def remove(arguments: argparse.Namespace) -> int:
     """`jaxedit bank remove`."""
     from jaxedit.methods.sims import bank as bank_lib
     from jaxedit.methods.sims import bank_building
+    from jaxedit.run import artifacts
 
-    bank = bank_lib.opened(arguments.bank)
-    for image in arguments.images:
-        bank.picture_number(image)  # all are known before the first one goes
-    for image in dict.fromkeys(arguments.images):
-        lost = bank_building.remove(arguments.bank, image)
-        command.tell(f"removed: {image} ({lost} segments)")
+    bank_lib.opened(arguments.bank, verify=False)  # ahead of the lock, which makes a folder
+    with artifacts.hold(arguments.bank):
+        bank = bank_lib.opened(arguments.bank)
+        for image in arguments.images:
+            bank.picture_number(image)  # all are known before the first one goes
+        for image in dict.fromkeys(arguments.images):
+            lost = bank_building.remove(arguments.bank, image)
+            command.tell(f"removed: {image} ({lost} segments)")
     return 0

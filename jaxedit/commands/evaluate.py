@@ -66,6 +66,7 @@ def evaluate_run(
     from jaxedit.report import page as report
     from jaxedit.run import artifacts, measure, readers, sharding
 
+    ended = (run_dir / "DONE").exists()
     stage_config, method, state = readers.load_run(run_dir, step, stage, trust_code)
     for key, value in overrides:
         if not key.startswith(("evaluate.", "data.")):
@@ -93,5 +94,8 @@ def evaluate_run(
             print(measured.heading + report.text_table(measured.to_json(), said), flush=True)
             command.tell(f"written: {measured.path}")
     if first:
-        command.tell(f"Report: {report.write(run_dir)}{train.pictures_of(run_dir)}")
+        page = report.write(run_dir)
+        if not ended and (run_dir / "DONE").exists():  # ours may have replaced the run's last page
+            page = report.write(run_dir)
+        command.tell(f"Report: {page}{train.pictures_of(run_dir)}")
     return 0

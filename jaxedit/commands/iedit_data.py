@@ -13,7 +13,7 @@ from typing import Any
 
 from jaxedit.commands import command, counting, network
 from jaxedit.errors import UserError
-from jaxedit.host import atomic
+from jaxedit.host import atomic, locks, manifests
 from jaxedit.weights import shipped
 
 # Rules that change what is collected; the others come in later.
@@ -77,8 +77,7 @@ def build(arguments: argparse.Namespace) -> int:
     from jaxedit.run import sharding
 
     output = arguments.output.resolve()
-    if output.exists():
-        raise UserError(f"{arguments.output} already exists. Choose another name or remove it.")
+    atomic.check_new(arguments.output)
     atomic.check_place(output.parent)
     if (arguments.source is None) == (arguments.pairs is None):
         raise UserError("Give a SOURCE of captioned pictures, or --pairs FILE: one of the two.")
@@ -214,35 +213,46 @@ def _source(arguments: argparse.Namespace) -> Any:
 def _stages(output: pathlib.Path, config: Any, source: Any, start: Any) -> Mapping[str, Any]:
     """Returns the facts of the pairs; what leads to them stands beside OUTPUT while it is made."""
     from jaxedit.methods.iedit.collection import NothingToPair
-    from jaxedit.methods.iedit.pair_stage import PairStage
     from jaxedit.run import artifacts
 
     work = output.with_name(f"{output.name}.building")
+    with artifacts.hold(output):  # around the clearing away: those may be another's pieces
+        atomic.check_new(output)  # another process may have made it since the last look
+        try:
+            facts = _made(output, work, config, source, start)
+        except NothingToPair:
+            shutil.rmtree(work)
+            raise
+        except UserError as error:
+            unfinished = [work, artifacts.work_folder(output)]
+            notes = ("build.json", "seconds", *locks.FILES)
+            if any(path.is_file() and path.name not in notes
+                   for folder in unfinished for path in folder.rglob("*")):
+                raise UserError(
+                    f"{error} What is made so far is kept in {work}: the same command goes on from "
+                    "there, also with other rules for what comes later."
+                ) from error
+            for folder in unfinished:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(work, ignore_errors=True)
+    command.tell(f"pairs: {_told(facts)}")
+    return facts
+
+
+def _made(
+    output: pathlib.Path, work: pathlib.Path, config: Any, source: Any, start: Any
+) -> Mapping[str, Any]:
+    """Returns the facts of the pairs in OUTPUT, to which the stages in `work` have led."""
+    from jaxedit.methods.iedit.pair_stage import PairStage
+    from jaxedit.run import artifacts
+
     made: dict[str, Any] = {}
-    try:
-        for name in ("collection", "matches") if config.pairs.matches else ():
-            made[name] = _stage(work / _digest(name, config, source) / name, config, made, source,
-                                start)
-            command.tell(f"{name}: {_told(made[name].facts)}")
-        done = artifacts.build_in(output, PairStage(config, None, made), source, start)
-    except NothingToPair:
-        shutil.rmtree(work)
-        raise
-    except UserError as error:
-        unfinished = [work, artifacts.work_folder(output)]
-        notes = ("build.json", "seconds")
-        if any(path.is_file() and path.name not in notes
-               for folder in unfinished for path in folder.rglob("*")):
-            raise UserError(
-                f"{error} What is made so far is kept in {work}: the same command goes on from "
-                "there, also with other rules for what comes later."
-            ) from error
-        for folder in unfinished:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    shutil.rmtree(work, ignore_errors=True)
-    command.tell(f"pairs: {_told(done.facts)}")
-    return done.facts
+    for name in ("collection", "matches") if config.pairs.matches else ():
+        made[name] = _stage(work / _digest(name, config, source) / name, config, made, source,
+                            start)
+        command.tell(f"{name}: {_told(made[name].facts)}")
+    return artifacts.build_in(output, PairStage(config, None, made), source, start).facts
 
 
 def _digest(stage: str, config: Any, source: Any) -> str:
@@ -256,17 +266,12 @@ def _digest(stage: str, config: Any, source: Any) -> str:
 
 def _stage(folder: pathlib.Path, config: Any, made: Mapping, source: Any, start: Any) -> Any:
     """Returns the artefact of a stage, made now or found finished."""
-    from jaxedit.host import manifests
     from jaxedit.methods.iedit.collection import CollectionStage
     from jaxedit.methods.iedit.matches import MatchStage
     from jaxedit.run import artifacts
-    from jaxedit.state import Artifact
 
     if manifests.is_sealed(folder):
-        if "facts" not in (about := manifests.about_of(folder)):
-            raise UserError(f"{folder / manifests.NAME} cannot be read: it is damaged. Remove "
-                            f"{folder}, and the same command makes it again.")
-        return Artifact(folder.name, folder, about["facts"])
+        return artifacts.verified(folder)
     kind = {"collection": CollectionStage, "matches": MatchStage}[folder.name]
     folder.parent.mkdir(parents=True, exist_ok=True)
     return artifacts.build_in(folder, kind(config, None, made), source, start)

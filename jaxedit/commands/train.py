@@ -7,15 +7,20 @@ processes.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from jaxedit import config as config_lib
 from jaxedit.commands import command
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, console, parent, system_errors
+
+if TYPE_CHECKING:
+    from jaxedit.run.preemption import StopRequest
 
 
 def add(commands) -> None:
@@ -134,6 +139,7 @@ def default_run_dir(argument: str) -> pathlib.Path:
 def train_run(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> int:
     """Trains, evaluates and reports; a finished run says so and is left alone."""
     from jaxedit.run import directory, run_lock, sharding, stages, train
+    from jaxedit.run.preemption import Preempted, StopRequest
 
     first = sharding.is_first_process()
     directory.check(config, run_dir)
@@ -144,23 +150,34 @@ def train_run(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> int:
     stages.check(config)  # ahead of the lock, which makes the directory
     with run_lock.hold(run_dir):
         try:
-            train.train(config, run_dir)
-        except train.Preempted as reason:
+            with StopRequest() as stop:
+                train.train(config, run_dir, stop=stop)
+                _conclude(run_dir, first, stop)
+        except Preempted as reason:
             _say(first, f"{reason} Start the same command again to go on.")
             return reason.exit_code
-        _conclude(run_dir, first)
     return 0
 
 
-def _conclude(run_dir: pathlib.Path, first: bool) -> None:
-    """Measures and reports the run that has just been trained."""
+def _conclude(run_dir: pathlib.Path, first: bool, stop: StopRequest) -> None:
+    """Measures and reports the run that has just been trained.
+
+    Raises:
+      Preempted: it was asked to stop before all was measured; nothing of what is trained is lost.
+    """
     from jaxedit.report import page as report
     from jaxedit.run import measure, sharding
+    from jaxedit.run.preemption import Abandoned
 
     said: set[str] = set()
-    for measured in measure.measure_run(run_dir):
-        if first:
-            print(measured.heading + report.text_table(measured.to_json(), said), flush=True)
+    complete = False
+    with contextlib.suppress(Abandoned), stop.at_once():
+        for measured in measure.measure_run(run_dir):
+            if first:
+                print(measured.heading + report.text_table(measured.to_json(), said), flush=True)
+        complete = True
+    if not complete:
+        stop.end(f"{run_dir} is trained, and its closing evaluation is still to come")
     if first:
         try:
             report.write(run_dir)

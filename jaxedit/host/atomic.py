@@ -99,6 +99,12 @@ def check_place(folder: str | os.PathLike) -> None:
         raise UserError(f"The output folder {existing} may not be written to. Choose another.")
 
 
+def check_new(path: pathlib.Path) -> None:
+    """Raises UserError where what is to be made is there already."""
+    if path.exists():
+        raise UserError(f"{path} already exists. Choose another name or remove it.")
+
+
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a new temporary folder beside `path`; on leaving, it is renamed to `path`.

@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import socket
 import warnings
 from collections.abc import Iterator
@@ -42,8 +43,15 @@ _held: dict[pathlib.Path, Held] = {}
 
 
 @contextlib.contextmanager
-def hold(folder: pathlib.Path) -> Iterator[Held]:
+def hold(
+    folder: pathlib.Path, instead: str = "another --workdir", fleeting: bool = False
+) -> Iterator[Held]:
     """Holds the lock of `folder`, which is created if need be; within an outer `hold`, that one.
+
+    Args:
+      folder: what is locked.
+      instead: what somebody may choose who finds it locked, for the message.
+      fleeting: the folder is removed in the end where it holds nothing but the lock.
 
     Raises:
       UserError: another process holds it; the message names host and process. Or the folder cannot
@@ -66,7 +74,7 @@ def hold(folder: pathlib.Path) -> Iterator[Held]:
         except filelock.Timeout:
             raise UserError(
                 f"{folder} is in use by {owner(folder)}. Two processes would mix their results: "
-                "wait for that one to end, stop it, or choose another --workdir."
+                f"wait for that one to end, stop it, or choose {instead}."
             ) from None
         except OSError as error:
             raise UserError(f"Cannot lock the folder {folder}: {error}.") from error
@@ -85,6 +93,10 @@ def hold(folder: pathlib.Path) -> Iterator[Held]:
         _held.pop(key, None)
         with contextlib.suppress(OSError):
             (folder / FILES[1]).unlink(missing_ok=True)
+        # Before the lock is let go: who takes it next is not robbed of its folder.
+        with contextlib.suppress(OSError):
+            if fleeting and is_empty(folder):
+                shutil.rmtree(folder)
         lock.release()
 
 

@@ -39,17 +39,22 @@ def is_sealed(folder: pathlib.Path) -> bool:
     return (folder / NAME).is_file()
 
 
-def damages(folder: pathlib.Path) -> list[str]:
+def damages(folder: pathlib.Path, only: Iterable[str] | None = None) -> list[str]:
     """Returns a line for each file that is no longer what it was; no line where all are.
 
     A folder without a manifest cannot be checked: no line. Files that came later are no damage.
+
+    Args:
+      folder: what is compared with its manifest.
+      only: paths below it, where not every file is to be read.
 
     Raises:
       OSError: a file cannot be read just now, which is no damage.
     """
     try:
         files = _read(folder)["files"]
-        return digests.damages(folder, files)
+        wanted = files if only is None else {name: files[name] for name in only if name in files}
+        return digests.damages(folder, wanted)
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError, AttributeError):

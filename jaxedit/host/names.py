@@ -1,9 +1,11 @@
-"""Names that a person types: is it one of the known ones, and which one was meant?"""
+"""Names: is one that a person typed known, and which was meant? Which number is still free?"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import itertools
+import pathlib
+from collections.abc import Callable, Iterable
 
 from jaxedit.errors import UserError
 
@@ -37,3 +39,8 @@ def check_choice(what: str, value: object, known: Iterable) -> None:
     known = list(known)
     if value not in known:
         raise UserError(not_one_of(what, value, known))
+
+
+def first_free(path_of: Callable[[int], pathlib.Path]) -> pathlib.Path:
+    """Returns the first of `path_of(1)`, `path_of(2)`, ... at which nothing stands."""
+    return next(path for n in itertools.count(1) if not (path := path_of(n)).exists())

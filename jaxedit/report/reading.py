@@ -15,6 +15,8 @@ from jaxedit.errors import UserError
 from jaxedit.host import json_text
 from jaxedit.report import tables, wording
 
+MEASURING = "evaluations/timing.jsonl"  # what evaluations took, below a run directory
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -27,7 +29,7 @@ class Run:
       versions: versions.json.
       summary: summary.json.
       rows: metrics.jsonl.
-      timing: timing.jsonl.
+      timing: timing.jsonl, and what evaluations took.
       evaluations: file -> evaluation; the run's own comes first.
       artifacts: stage -> manifest of what a host stage made.
     """
@@ -63,7 +65,7 @@ def read(folder: pathlib.Path) -> Run:
         versions=read_object(folder / "versions.json"),
         summary=read_object(folder / "summary.json"),
         rows=read_rows(folder / "metrics.jsonl"),
-        timing=read_rows(folder / "timing.jsonl"),
+        timing=[row for n in ("timing.jsonl", MEASURING) for row in read_rows(folder / n)],
         evaluations=read_evaluations(folder),
         artifacts={
             json_text.shown(path.parent.name): read_object(path)

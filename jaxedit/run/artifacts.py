@@ -3,7 +3,7 @@
 Layout under a run directory, on a file system that all processes share:
 
     artifacts/<stage>/                 the finished files, and manifest.json
-    artifacts/<stage>.partial/part-I/  what process I has made so far
+    artifacts/<stage>.partial/part-I/  what process I has made so far; the lock stands there too
 
 The finished folder appears at once, by a rename; until then a killed run goes on from the parts.
 `manifest.json` (`host/manifests.py`) holds `stage`, `method`, `facts` (what `Method.merge`
@@ -34,11 +34,11 @@ from jaxedit import config as config_lib
 from jaxedit.data import array_record, sources
 from jaxedit.data.sources import Source
 from jaxedit.errors import UserError
-from jaxedit.host import atomic, json_text, manifests
+from jaxedit.host import atomic, json_text, locks, manifests
 from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method
 from jaxedit.report import wording
-from jaxedit.run import damage, sharding, stages
+from jaxedit.run import damage, run_lock, sharding, stages
 from jaxedit.run.preemption import Preempted, StopRequest
 from jaxedit.state import Artifact, State, among
 
@@ -99,6 +99,21 @@ def build(
     return build_in(_folder(run_dir, stage), method, source, start, stop)
 
 
+def hold(folder: pathlib.Path) -> contextlib.AbstractContextManager[bool]:
+    """Holds an artefact that is built, changed, or cleared away after a failure.
+
+    One process at a time does so, or the processes of one run, which enter together. The lock
+    stands in its `work_folder`, of which nothing else stays.
+
+    Args:
+      folder: of the artefact; it need not be there.
+
+    Raises:
+      UserError: another process holds it, or its place cannot be written to.
+    """
+    return run_lock.hold(work_folder(folder.resolve()), "another output", fleeting=True)
+
+
 def build_in(
     folder: pathlib.Path,
     method: Method,
@@ -106,7 +121,23 @@ def build_in(
     start: State,
     stop: StopRequest | None = None,
 ) -> Artifact:
-    """Does what `build` does in any folder; its name is what the stage is called."""
+    """Does what `build` does in any folder; its name is what the stage is called.
+
+    Raises:
+      UserError: as `build` and `hold`, or the folder is there already.
+    """
+    with hold(folder):
+        atomic.check_new(folder)  # another process may have made it since the caller's look
+        return _build_in(folder, method, source, start, stop)
+
+
+def _build_in(
+    folder: pathlib.Path,
+    method: Method,
+    source: Source,
+    start: State,
+    stop: StopRequest | None,
+) -> Artifact:
     stage = folder.name
     work, index, count = work_folder(folder), jax.process_index(), jax.process_count()
     if sharding.is_first_process():
@@ -131,7 +162,7 @@ def build_in(
         with _understood(work, resumed):
             _finish(work, folder, stage, method, count, clock.seconds)
     sharding.barrier(f"finished_{stage}")
-    return _verified(folder / MANIFEST, (folder / MANIFEST).stat().st_mtime_ns)
+    return verified(folder)
 
 
 def load(run_dir: pathlib.Path, stage: str) -> Artifact:
@@ -140,13 +171,13 @@ def load(run_dir: pathlib.Path, stage: str) -> Artifact:
     Raises:
       UserError: it is not finished, damaged, or cannot be read just now.
     """
-    path = _folder(run_dir, stage) / MANIFEST
-    if not path.is_file():
+    folder = _folder(run_dir, stage)
+    if not manifests.is_sealed(folder):
         raise UserError(
             f"{run_dir} holds no artefact of stage {stage!r}: start the command that trains the "
             "run again, which builds it."
         )
-    return _verified(path, path.stat().st_mtime_ns)
+    return verified(folder)
 
 
 def of_stages(run_dir: pathlib.Path, stages: Iterable[str]) -> dict[str, Artifact]:
@@ -233,13 +264,15 @@ def _prepare(work: pathlib.Path, identity: Mapping[str, Any]) -> None:
             f"{note} cannot be read ({damage.first_line(error)}): it says what the pieces beside "
             f"it are of. Put it back from a copy, or remove {work} to have all built anew."
         ) from error
-    if work.exists() and found != identity:
+    work.mkdir(parents=True, exist_ok=True)
+    if found != identity and not locks.is_empty(work):
         print(
             f"{work} is of another configuration, source or number of processes: built anew.",
             file=sys.stderr, flush=True,
         )
-        shutil.rmtree(work)
-    work.mkdir(parents=True, exist_ok=True)
+        for path in work.iterdir():
+            if path.name not in locks.FILES:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
     atomic.write_text(note, json.dumps(identity))
 
 
@@ -278,6 +311,16 @@ def _finish(
     shutil.rmtree(work)
 
 
+def verified(folder: pathlib.Path) -> Artifact:
+    """Returns the artefact in a folder that has a manifest; every file is compared with it.
+
+    Raises:
+      UserError: it is damaged, or cannot be read just now.
+    """
+    path = folder / MANIFEST
+    return _verified(path, path.stat().st_mtime_ns)
+
+
 @functools.lru_cache(maxsize=64)
 def _verified(path: pathlib.Path, modified: int) -> Artifact:
     del modified  # part of the key: one process reads every byte once
@@ -292,8 +335,8 @@ def _verified(path: pathlib.Path, modified: int) -> Artifact:
     if found:
         raise UserError(
             f"The artefact in {folder} is damaged: {'; '.join(found[:3])}. Put that folder back "
-            "from a copy, or remove it and start the command that trains the run again, which "
-            "builds it anew."
+            "from a copy, or remove it and start the command that made it again, which builds it "
+            "anew."
         )
     return Artifact(folder.name, folder, facts)
 

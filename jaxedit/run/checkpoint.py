@@ -13,23 +13,21 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import pathlib
-import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers
 
 from jaxedit import config as config_lib
 from jaxedit.errors import NonFiniteLoss, UserError
-from jaxedit.host import manifests
+from jaxedit.host import manifests, names
 from jaxedit.layers.convolution import formulation
 from jaxedit.method import Method, State
+from jaxedit.run import best as best_lib
 from jaxedit.run import damage, disk, sharding, snapshot, starting, verdicts
 from jaxedit.run.stages import Stage
 
@@ -64,27 +62,10 @@ class Checkpointer:
     ):
         self.run_dir, self.stage = run_dir.resolve(), stage
         self.folder = self.run_dir / "checkpoints" / stage
-        metric, direction = self._best = best or ("", "max")
-        keep_best = keep_best if best else 0
+        self._best = best
         self._saving: int | None = None
-        latest = checkpoint_managers.LatestN(max(1, keep_last))
-        policies = checkpoint_managers.AnyPreservationPolicy([
-            latest,
-            checkpoint_managers.BestN(
-                get_metric_fn=lambda metrics: self._options.best_fn(metrics),
-                # Orbax keeps the last in this order: ascending keeps the largest.
-                reverse=direction == "min",
-                n=keep_best,
-                keep_checkpoints_without_metrics=False,
-            ),
-        ])
         self._options = ocp.CheckpointManagerOptions(
-            preservation_policy=policies if keep_best else latest,
-            # Without it Orbax writes no metrics. Checkpoints of old may lack this one.
-            best_fn=lambda metrics: metrics.get(
-                metric, -math.inf if direction == "max" else math.inf
-            ),
-            best_mode=direction,
+            **best_lib.options(best, keep_last, keep_best),
             enable_async_checkpointing=True,
             async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
             # A reader beside a running run must leave its half-written checkpoint alone.
@@ -93,8 +74,8 @@ class Checkpointer:
         )
         self._manager = self._open()
 
-    def _open(self) -> ocp.CheckpointManager:
-        return ocp.CheckpointManager(self.folder, options=self._options)
+    def _open(self) -> best_lib.Manager:
+        return best_lib.Manager(self.folder, self._options)
 
     def save(
         self, state: State, meta: dict[str, Any], metrics: Mapping[str, float] | None,
@@ -132,7 +113,8 @@ class Checkpointer:
             if step in self.steps():
                 self._manager.delete(step)
             self._manager.save(
-                step, args=ocp.args.Composite(**arguments), metrics=self._measured(metrics)
+                step, args=ocp.args.Composite(**arguments),
+                metrics=best_lib.measured(self._best, metrics),
             )
         except Exception as error:
             raise disk.explained(self.folder, error) from error
@@ -141,7 +123,8 @@ class Checkpointer:
         """Returns (state, meta) of the newest readable checkpoint, or None if there is none.
 
         Damaged checkpoints that are newer are named on stderr and moved to `broken_checkpoints/`,
-        once a good one is found. Several processes agree on it.
+        once a good one is found, and so are older ones whose figures are damaged: one of them may
+        be the best, which the next save would delete. Several processes agree on it.
 
         Args:
           abstract: shapes, dtypes and shardings to restore into; `frozen` is left as it is.
@@ -153,8 +136,9 @@ class Checkpointer:
         found, damaged = self.newest(abstract)
         for step in damaged:
             self.tell(step, damaged[step], f"It is moved to {self._aside(step)}")
-        if damaged:
-            self._set_aside(damaged)
+        doubtful = self._doubtful_before(int(found[0].step)) if found else []
+        if damaged or doubtful:
+            self._set_aside([*damaged, *doubtful])
         return found
 
     def newest(
@@ -208,7 +192,18 @@ class Checkpointer:
         self._manager.reload()
 
     def best_step(self) -> int | None:
-        """Returns the step with the best metric, or None if none was measured."""
+        """Returns the step with the best metric, or None if none was measured.
+
+        Raises:
+          UserError: the figures of one are damaged, which may be the best.
+        """
+        if doubtful := self._manager.doubtful:
+            reasons = "; ".join(f"step {step}: {doubtful[step]}" for step in sorted(doubtful))
+            raise UserError(
+                f"Which checkpoint in {self.folder} is the best cannot be told: figures are "
+                f"damaged ({reasons}). Nothing was moved. Put them back from a copy, or name a "
+                f"step; there are {', '.join(map(str, self.steps()))}."
+            )
         return self._manager.best_step()
 
     def wait(self) -> None:
@@ -246,12 +241,6 @@ class Checkpointer:
                 "last good checkpoint is kept. Lower the learning rate, look at the input data, or "
                 "resume with precision.compute='float32' in a new --workdir."
             )
-
-    def _measured(self, metrics: Mapping[str, float] | None) -> dict[str, float] | None:
-        """Returns the finite figures, or None where that of the best checkpoint is not one."""
-        finite = {k: float(v) for k, v in (metrics or {}).items()
-                  if v is not None and math.isfinite(v)}
-        return finite if self._best[0] in finite else None
 
     def _seal(self) -> None:
         """Writes the manifest; Orbax calls it when all is written, before it commits the folder."""
@@ -305,28 +294,47 @@ class Checkpointer:
         return abstract.replace(step=counter, **found), restored["meta"]
 
     def _aside(self, step: int) -> pathlib.Path:
-        return self.run_dir / "broken_checkpoints" / f"{self.stage}-{step}"
+        folder = self.run_dir / "broken_checkpoints"
+        return names.first_free(
+            lambda n: folder / (f"{self.stage}-{step}" + (f".{n}" if n > 1 else ""))
+        )
 
     def tell(self, step: int, reason: str, what: str) -> None:
         """Says on stderr that a checkpoint is damaged, and what becomes of it."""
-        if sharding.is_first_process():
-            print(
-                f"Checkpoint {self.folder / str(step)} cannot be read ({reason}). {what}; "
-                "trying the one before it.",
-                file=sys.stderr, flush=True,
-            )
+        _say(
+            f"Checkpoint {self.folder / str(step)} cannot be read ({reason}). {what}; trying the "
+            "one before it."
+        )
 
-    def _set_aside(self, steps: Mapping[int, str]) -> None:
+    def _doubtful_before(self, last: int) -> list[int]:
+        """Returns the steps below `last` whose figures any process finds damaged; tells of each."""
+        found = []
+        for step in (one for one in self.steps() if one < last):
+            reason = self._manager.doubtful.get(step)
+            if verdicts.worst(verdicts.DAMAGED if reason else verdicts.GOOD) != verdicts.GOOD:
+                found.append(step)
+                _say(
+                    f"Checkpoint {self.folder / str(step)} has damaged figures "
+                    f"({reason or 'so another process'}), so that it may or may not be the best "
+                    f"one. It is moved to {self._aside(step)}."
+                )
+        return found
+
+    def _set_aside(self, steps: Iterable[int]) -> None:
         sharding.barrier("before_set_aside")
         self._manager.close()
         if sharding.is_first_process():
             for step in steps:
                 target = self._aside(step)
                 target.parent.mkdir(exist_ok=True)
-                shutil.rmtree(target, ignore_errors=True)
                 (self.folder / str(step)).rename(target)
         sharding.barrier("after_set_aside")
         self._manager = self._open()
+
+
+def _say(line: str) -> None:
+    if sharding.is_first_process():
+        print(line, file=sys.stderr, flush=True)
 
 
 def of_stage(
@@ -382,8 +390,4 @@ def abstract_state(method: Method, plan: sharding.Plan) -> State:
         spec = method.spec(1)
         with formulation.using("xla"):  # the shapes are the same, and sooner known
             _SHAPES[key] = jax.eval_shape(lambda rng: method.init(rng, spec), jax.random.key(0))
-    abstract = _SHAPES[key]
-    shardings = plan.state_shardings(abstract)
-    return jax.tree.map(
-        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings
-    )
+    return sharding.with_shardings(_SHAPES[key], plan.state_shardings)

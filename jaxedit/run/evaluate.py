@@ -306,7 +306,7 @@ def evaluate(
       config: of the stage.
       state: the state.
       run_dir: where the files go.
-      name: of the file, without suffix; it may name a folder.
+      name: of the file, without suffix; it may name a folder. See `Writer.evaluation`.
       stage: the name of the stage, for the file.
       evaluation: which of the method's evaluations; the first by default.
       compare: the stages whose last states are measured beside it, by default
@@ -322,17 +322,8 @@ def evaluate(
         state, config.evaluate.limit, baselines=config.evaluate.baselines, others=others,
         curves=True,
     )
-    output = writer.Writer(run_dir)
-    step = int(state.step)
-    for grid, image in result.grids.items():
-        output.picture(f"{name.replace('/', '-')}-{grid}", step, image)
-    output.file(f"{name}.json", result.to_json(step, stage))
-    if result.seconds:
-        output.timing(stage or "evaluation", step, {
-            f"seconds_per_sample/{result.name}/{system}": value
-            for system, value in result.seconds.items()
-        })
-    output.close()
+    with contextlib.closing(writer.Writer(run_dir)) as output:
+        result.path = output.evaluation(result, name, int(state.step), stage)
     return result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -124,6 +125,7 @@ class Result:
       curves: title, parameter, x, y and systems: name -> [[parameter, x, y], ...].
       seconds: state -> wall-clock seconds that `predict` took for a sample, in batches, without the
         first batch, which compiles; {} where there is one batch. No part of the file of figures.
+      path: the file of figures, where one is written.
     """
 
     table: Figures
@@ -143,6 +145,7 @@ class Result:
     ceilings: tuple[str, ...] = ()
     curves: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    path: pathlib.Path | None = None
 
     def scalars(self) -> dict[str, float]:
         """Returns the model's figures over all samples, and per group as `metric/group`."""

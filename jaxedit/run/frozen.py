@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -15,6 +15,8 @@ from jaxedit.host import manifests
 from jaxedit.run import damage, sharding, snapshot
 
 PyTree = Any
+# From a tree of shapes to the shardings of its leaves, as `Plan.state_shardings`.
+Shardings = Callable[[PyTree], PyTree]
 
 
 def save(run_dir: pathlib.Path, stage: str, frozen: PyTree) -> None:
@@ -36,16 +38,18 @@ def save(run_dir: pathlib.Path, stage: str, frozen: PyTree) -> None:
 
 
 def load(
-    run_dir: pathlib.Path, stage: str, where: jax.sharding.Sharding | None = None,
+    run_dir: pathlib.Path, stage: str, shardings: Shardings | None = None,
     names: Iterable[str] = (),
 ) -> PyTree:
     """Returns the frozen networks of a stage, or {} if there are none.
 
+    Each array is read straight to its place: all of one that is split may fit no device.
+
     Args:
       run_dir: the run directory.
       stage: the stage's name.
-      where: the sharding of every array, whatever it was when they were saved; by default the
-        arrays are replicated over all devices.
+      shardings: of the arrays, whatever they were when they were saved; by default the arrays are
+        replicated over all devices.
       names: of networks that must be among them.
 
     Raises:
@@ -53,7 +57,8 @@ def load(
     """
     folder = _folder(run_dir, stage)
     try:
-        return damage.retry(lambda: _read(folder, where or sharding.Plan().replicated, names))
+        wanted = shardings or sharding.Plan().state_shardings
+        return damage.retry(lambda: _read(folder, wanted, names))
     except Exception as error:
         if damage.is_passing(error):
             raise damage.cannot_read_now(folder, damage.first_line(error)) from error
@@ -89,13 +94,13 @@ class Incomplete(dict):
 
 
 def load_for_reading(
-    run_dir: pathlib.Path, stage: str, where: jax.sharding.Sharding, names: Iterable[str]
+    run_dir: pathlib.Path, stage: str, shardings: Shardings, names: Iterable[str]
 ) -> PyTree:
     """Returns the frozen networks of a stage; `Incomplete` where some of `names` are not there.
 
     Args and errors as of `load`.
     """
-    networks = load(run_dir, stage, where)
+    networks = load(run_dir, stage, shardings)
     if not set(names) - networks.keys():
         return networks
     return Incomplete(networks, (
@@ -109,9 +114,7 @@ def _folder(run_dir: pathlib.Path, stage: str) -> pathlib.Path:
     return run_dir.resolve() / "frozen" / stage
 
 
-def _read(
-    folder: pathlib.Path, where: jax.sharding.Sharding, names: Iterable[str]
-) -> PyTree:
+def _read(folder: pathlib.Path, shardings: Shardings, names: Iterable[str]) -> PyTree:
     if not folder.exists():
         if lacking := sorted(names):
             raise damage.Damaged(f"there is no such folder; it held {', '.join(lacking)}")
@@ -126,7 +129,5 @@ def _read(
     with ocp.StandardCheckpointer() as checkpointer:
         # What is written beside the arrays of the devices they were on may not exist here.
         facts = checkpointer.metadata(folder).item_metadata.tree
-        abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), facts
-        )
-        return checkpointer.restore(folder, abstract)
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), facts)
+        return checkpointer.restore(folder, sharding.with_shardings(shapes, shardings))

@@ -103,7 +103,7 @@ def measure_state(
         result = evaluate.evaluate(
             method, config, state, run_dir, stem, stage=stage, evaluation=name, compare=compare
         )
-        yield Measured(stage, int(state.step), result, run_dir / f"{stem}.json", first)
+        yield Measured(stage, int(state.step), result, result.path, first)
 
 
 def suffix_of(

@@ -1,14 +1,17 @@
-"""Before the first step: mistakes of all stages are found, and a stage says what it is about."""
+"""Before the first step: mistakes are found, batches opened, and a stage says what it is about."""
 
 from __future__ import annotations
 
 import pathlib
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 
+from jaxedit import config as config_lib
 from jaxedit import method as method_lib
+from jaxedit.data import pipeline, skipped
 from jaxedit.errors import PretrainedWeightsMissing, UserError
 from jaxedit.method import State
 from jaxedit.report import lead
@@ -82,6 +85,33 @@ def _check_lost(every: list[stages.Stage], run_dir: pathlib.Path) -> None:
         )
     for line in lost if sharding.is_first_process() else ():
         print(f"{line}: it is trained from its beginning.", file=sys.stderr, flush=True)
+
+
+def batches(
+    source: Any, transform: Any, config: config_lib.ConfigDict, position: int,
+    total: skipped.Skipped,
+) -> Iterator[dict[str, Any]]:
+    """Returns this process's share of a stage's training batches, from the first one on.
+
+    Args:
+      source, transform: of the stage.
+      config: of the stage.
+      position: of the stage in the run.
+      total: takes what is skipped, see `pipeline.train_iterator`.
+    """
+    return iter(pipeline.train_iterator(
+        source,
+        transform,
+        batch_size=config.train.batch_size,
+        # Stages draw different orders from the same seed.
+        seed=config.train.seed + 1_000_003 * position,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        threads=config.data.threads,
+        workers=config.data.workers,
+        prefetch=config.data.prefetch,
+        total=total,
+    ))
 
 
 def headline(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Callable
+from typing import TypeVar
 
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
@@ -15,6 +17,7 @@ from jaxedit.run.checkpoint import Checkpointer
 # What inference needs; optimizer states are the larger half.
 ITEMS = ("params", "stats", "ema", "extra")
 _TRIES = 3
+T = TypeVar("T")
 
 
 def load_run(
@@ -59,7 +62,7 @@ def load_run(
     finally:
         checkpointer.close()
     names = starting.frozen_names(method, stage.start, abstract)
-    networks = frozen.load_for_reading(run_dir, stage.name, plan.replicated, names)
+    networks = frozen.load_for_reading(run_dir, stage.name, plan.state_shardings, names)
     return method.config, method, plan.place_state(state.replace(opt={}, frozen=networks))
 
 
@@ -93,16 +96,21 @@ def _check_code(run_dir: pathlib.Path, every: list[stages.Stage]) -> None:
         )
 
 
-def _newest(checkpointer: Checkpointer, abstract: State) -> State:
-    for left in reversed(range(_TRIES)):
+def _beside_a_run(checkpointer: Checkpointer, look: Callable[[], T]) -> T:
+    """Returns what `look` returns, tried again where the run has replaced checkpoints meanwhile."""
+    for _ in range(_TRIES - 1):
         steps = checkpointer.steps()
         try:
-            found, damaged = checkpointer.newest(abstract, ITEMS)
-            break
+            return look()
         except UserError:
             checkpointer.reload()
-            if not left or checkpointer.steps() == steps:
-                raise  # it is not that the run has replaced them meanwhile
+            if checkpointer.steps() == steps:
+                raise
+    return look()
+
+
+def _newest(checkpointer: Checkpointer, abstract: State) -> State:
+    found, damaged = _beside_a_run(checkpointer, lambda: checkpointer.newest(abstract, ITEMS))
     if found is None:
         raise UserError(f"{checkpointer.run_dir} holds no complete checkpoint.")
     for bad, reason in damaged.items():
@@ -113,7 +121,7 @@ def _newest(checkpointer: Checkpointer, abstract: State) -> State:
 
 def _step(checkpointer: Checkpointer, step: int | str) -> int:
     if step == "best":
-        wanted = checkpointer.best_step()
+        wanted = _beside_a_run(checkpointer, checkpointer.best_step)
         if wanted is None:
             raise UserError(
                 f"{checkpointer.run_dir} holds no measured checkpoint: use --step=last or a number."

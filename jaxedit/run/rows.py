@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxedit.errors import UserError
-from jaxedit.host import atomic, json_text
+from jaxedit.host import atomic, json_text, names
 
 FILES = ("metrics.jsonl", "timing.jsonl")
 
@@ -135,9 +134,8 @@ def _tell(path: pathlib.Path, reasons: list[str], keep: bool) -> None:
     """Says what is wrong with a file, of which a copy is kept if `keep`."""
     where = ""
     if keep:
-        aside = next(
-            one for number in itertools.count(1)
-            if not (one := path.with_name(f"{path.stem}.damaged-{number}{path.suffix}")).exists()
+        aside = names.first_free(
+            lambda n: path.with_name(f"{path.stem}.damaged-{n}{path.suffix}")
         )
         atomic.write_bytes(aside, path.read_bytes())
         where = f" It is kept as {aside.name}."

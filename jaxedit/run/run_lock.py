@@ -1,4 +1,4 @@
-"""The lock of a run directory, taken once for all processes of a run."""
+"""The lock of a run directory, or of an artefact, taken once for all processes of a run."""
 
 from __future__ import annotations
 
@@ -16,21 +16,27 @@ from jaxedit.run import sharding
 
 
 @contextlib.contextmanager
-def hold(run_dir: pathlib.Path) -> Iterator[bool]:
+def hold(
+    run_dir: pathlib.Path, instead: str = "another --workdir", fleeting: bool = False
+) -> Iterator[bool]:
     """Holds the run directory; yields whether it was created for it. All processes enter together.
+
+    Args:
+      run_dir, instead, fleeting: as of `locks.hold`.
 
     Raises:
       UserError: a process of another run holds it.
     """
     if jax.process_count() == 1:
-        with locks.hold(run_dir) as held:
+        with locks.hold(run_dir, instead, fleeting) as held:
             yield held.created
         return
     with contextlib.ExitStack() as stack:
         refused, created = None, False
         if sharding.is_first_process():
             try:
-                created = stack.enter_context(locks.hold(run_dir)).created
+                held = stack.enter_context(locks.hold(run_dir, instead, fleeting))
+                created = held.created
             except UserError as error:
                 refused = error
         # Nobody may go on, and wait for the first process, where that one cannot.

@@ -25,6 +25,7 @@ from jaxedit.method import Method, State, Sums
 from jaxedit.run import programs
 
 AXIS = "data"
+SMALL = 2**14  # numbers of a leaf: smaller ones cost more to gather than to keep
 PyTree = Any
 
 
@@ -93,8 +94,7 @@ class Plan:
 
     def _leaf_sharding(self, leaf: Any) -> NamedSharding:
         size = self.mesh.devices.size
-        # Small leaves cost more to gather than to keep.
-        if self.parameters == "replicated" or leaf.size < 2**14 or size == 1:
+        if self.parameters == "replicated" or leaf.size < SMALL or size == 1:
             return self.replicated
         axes = [i for i, n in enumerate(leaf.shape) if n % size == 0]
         if not axes:
@@ -321,6 +321,13 @@ def phase_function(method: Method, phase: str, axis_name: str | None) -> Callabl
         return new_state.replace(step=state.step + last), sums
 
     return run
+
+
+def with_shardings(shapes: PyTree, shardings: Callable[[PyTree], PyTree]) -> PyTree:
+    """Returns a tree of shapes and dtypes with the shardings that a function gives such a tree."""
+    return jax.tree.map(
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings(shapes)
+    )
 
 
 def place(value: Any, sharding: NamedSharding) -> jax.Array:

@@ -48,7 +48,8 @@ INIT, TRAIN = 0, 1
 
 
 def train(
-    config: config_lib.ConfigDict, run_dir: pathlib.Path, devices: list | None = None
+    config: config_lib.ConfigDict, run_dir: pathlib.Path, devices: list | None = None,
+    stop: StopRequest | None = None,
 ) -> State | None:
     """Runs every stage of `config` in `run_dir`, resuming what is there; returns the last state.
 
@@ -58,6 +59,7 @@ def train(
       config: the run configuration.
       run_dir: the run directory; created if need be.
       devices: the devices to train on; all of them by default.
+      stop: requests to stop, where the caller hears them already.
 
     Raises:
       UserError: the directory belongs to another configuration, or is in use by another process,
@@ -70,7 +72,7 @@ def train(
     with run_lock.hold(run_dir) as fresh:
         try:
             directory.prepare(config, run_dir)
-            return _train_stages(config, run_dir, devices)
+            return _train_stages(config, run_dir, devices, stop)
         except UserError:
             if fresh and sharding.is_first_process():
                 directory.remove_if_empty(run_dir)
@@ -78,7 +80,8 @@ def train(
 
 
 def _train_stages(
-    config: config_lib.ConfigDict, run_dir: pathlib.Path, devices: list | None
+    config: config_lib.ConfigDict, run_dir: pathlib.Path, devices: list | None,
+    heard: StopRequest | None,
 ) -> State | None:
     every = stages.read(config)
     output = writer.Writer(run_dir, stages=[stage.name for stage in every])
@@ -86,7 +89,8 @@ def _train_stages(
     records: dict[str, Any] = {}
     anything_new = False
     state = None
-    with StopRequest() as stop, contextlib.closing(output):
+    hearing = StopRequest() if heard is None else contextlib.nullcontext(heard)
+    with hearing as stop, contextlib.closing(output):
         context = _Context(run_dir, output, stop, finished)
         made: dict[str, Artifact] = {}
         opening.check_stages(every, run_dir)
@@ -176,10 +180,10 @@ def _train_stage(
     if not sharding.is_first_process():
         record.skipped.clear()  # kept was the first one's share
     skipped.add(record.skipped, skipped.of(read))
-    batches = _open_batches(source, transform, config, position, record.skipped)
+    batches = opening.batches(source, transform, config, position, record.skipped)
     if restored:
         names = starting.frozen_names(method, stage.start, abstract)
-        networks = frozen.load(run_dir, stage.name, plan.replicated, names)
+        networks = frozen.load(run_dir, stage.name, plan.state_shardings, names)
         state = state.replace(frozen=networks)
         pipeline.resume(batches, meta["data"], config.data.workers)
         sums.restore(meta["sums"])
@@ -287,22 +291,3 @@ def _train_stage(
     state = plan.global_state(state)
     _report(read, record.skipped)
     return state, record
-
-
-def _open_batches(
-    source: Any, transform: Any, config: config_lib.ConfigDict, position: int,
-    total: skipped.Skipped,
-):
-    return iter(pipeline.train_iterator(
-        source,
-        transform,
-        batch_size=config.train.batch_size,
-        # Stages draw different orders from the same seed.
-        seed=config.train.seed + 1_000_003 * position,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-        threads=config.data.threads,
-        workers=config.data.workers,
-        prefetch=config.data.prefetch,
-        total=total,
-    ))

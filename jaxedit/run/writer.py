@@ -3,6 +3,9 @@
 `metrics.jsonl` holds only what the run computes, so that a run that was killed and resumed ends
 with the same bytes as one that never stopped; wall-clock figures go to `timing.jsonl`. Only the
 first process writes.
+
+Evaluations may be written beside a run that goes on, by another process: their files are replaced
+whole, and what measuring took is appended to a file that no resumption cuts back.
 """
 
 from __future__ import annotations
@@ -21,9 +24,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxedit.host import atomic
-from jaxedit.report import pictures
+from jaxedit.host import atomic, json_text
+from jaxedit.report import pictures, reading
 from jaxedit.run import rows, sharding
+from jaxedit.run.figures import Result
 
 
 class Writer:
@@ -71,6 +75,25 @@ class Writer:
             pictures.record(self.run_dir / "pictures", name, step, image)
             self._open_events().add_image(name, image, step, dataformats="HWC")
 
+    def evaluation(self, result: Result, name: str, step: int, stage: str) -> pathlib.Path:
+        """Writes `<name>.json`, its pictures and what measuring took; returns the path of the file.
+
+        Figures of a later step of the same stage stay: where a run has come to its end while an
+        earlier checkpoint was measured beside it, the name of that one's file gets its step.
+        """
+        if _holds_later(self.run_dir / f"{name}.json", stage, step):
+            name += f"-step{step}"
+        for grid, image in result.grids.items():
+            self.picture(f"{name.replace('/', '-')}-{grid}", step, image)
+        self.file(f"{name}.json", result.to_json(step, stage))
+        if result.seconds:
+            seconds = {f"seconds_per_sample/{result.name}/{system}": value
+                       for system, value in result.seconds.items()}
+            stage = stage or "evaluation"
+            self._append(reading.MEASURING, {"stage": stage, "step": step, **seconds})
+            self._scalars(f"{stage}/timing", step, seconds)
+        return self.run_dir / f"{name}.json"
+
     def file(self, name: str, value: Any) -> None:
         """Writes a JSON file into the run directory, whole or not at all."""
         if self.active:
@@ -93,6 +116,7 @@ class Writer:
 
     def _append(self, name: str, row: Mapping[str, Any]) -> None:
         if self.active:
+            (self.run_dir / name).parent.mkdir(parents=True, exist_ok=True)
             with open(self.run_dir / name, "a") as file:
                 file.write(json.dumps(row) + "\n")
 
@@ -110,6 +134,15 @@ class Writer:
                 str(self.run_dir / "events"), purge_step=self._purge_step, flush_secs=30
             )
         return self._events
+
+
+def _holds_later(path: pathlib.Path, stage: str, step: int) -> bool:
+    """Whether a file holds the figures of a later step of a stage."""
+    try:
+        found = json_text.loads(path.read_bytes())
+        return found["stage"] == stage and found["step"] > step
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ from PIL import Image
 from jaxedit import cli
 from jaxedit.data import sources
 from jaxedit.methods.sims import bank as bank_lib
+from jaxedit.run import artifacts
+from tests.host.test_locks import holder
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +109,37 @@ def test_a_refusal_half_way_keeps_what_is_cut(folder, tmp_path, capsys, monkeypa
     shutil.copytree(folder, own, dirs_exist_ok=True)
     assert bank(*words) == 0 and len(bank_lib.opened(made).images) == 5
     assert not made.with_name("bank.partial").exists()
+
+
+def test_one_process_at_a_time_builds_or_changes_a_bank(folder, tmp_path, capsys):
+    made = tmp_path / "bank"
+    words = ("build", folder, made, "--licence", "x", "--size", "32x16")
+    work = artifacts.work_folder(made)
+    process = holder(work)
+    try:
+        piece = work / "part-0" / ".colours.npy.1-0000abcd.tmp"  # as the other is writing it
+        piece.parent.mkdir()
+        piece.write_text("half")
+        assert bank(*words) == 2
+        said = capsys.readouterr().err
+        assert f"in use by process {process.pid} on host" in said and "another output" in said
+        assert piece.read_text() == "half" and not made.exists()
+    finally:
+        process.kill()
+        process.wait()
+    assert bank(*words) == 0 and not work.exists()  # the lock's folder goes too
+    assert bank("remove", made, "3") == 0
+    process = holder(work)
+    try:
+        assert bank("remove", made, "2") == 2
+        assert f"in use by process {process.pid}" in capsys.readouterr().err
+        assert len(bank_lib.opened(made).images) == 4
+    finally:
+        process.kill()
+        process.wait()
+    assert bank("remove", made, "2") == 0 and not work.exists()
+    assert bank("remove", tmp_path / "nothing", "2") == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["bank"]
 
 
 @pytest.mark.parametrize(("name", "value"), [

@@ -18,8 +18,9 @@ from jaxedit.commands import iedit_data
 from jaxedit.data import sources
 from jaxedit.methods.iedit import collection, encoders
 from jaxedit.methods.iedit.pair_stage import PairStage
-from jaxedit.run import train
+from jaxedit.run import artifacts, train
 from tests import shrink
+from tests.host.test_locks import holder
 from tests.methods.iedit import worlds
 
 RULES = ["--set", "words=world", "--set", "min_side=64", "--set", "duplicates=-1",
@@ -147,6 +148,18 @@ def test_what_cannot_be_built_is_refused_with_advice(run, world, tmp_path, capsy
     assert "No picture has a match" in said and "with other rules" in said
     (kept,) = tmp_path.glob("out.building/*/collection/pictures.npy")
     monkeypatch.setattr(collection.CollectionStage, "build", None)
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-1] + bytes([whole[-1] ^ 4]))  # a bit of the codes of a picture
+    artifacts._verified.cache_clear()  # as in another process
+    said = refused(capsys, world, *rules)
+    assert "damaged: pictures.npy" in said and "remove it and start" in said
+    kept.write_bytes(whole)
+    process = holder(artifacts.work_folder(out))
+    try:
+        assert f"in use by process {process.pid}" in refused(capsys, world, *rules)
+    finally:
+        process.kill()
+        process.wait()
     assert kept.is_file() and cli.main(["iedit-data", *map(str, (world, *rules))]) == 0
     assert len(contents(out)) > 20 and not list(tmp_path.glob("out.*"))
 

@@ -1,11 +1,17 @@
 """`jaxedit train` and `jaxedit evaluate`: the same runs as `python -m jaxedit.main` makes."""
 
 import json
+import os
 import pathlib
+import signal
+import time
 
 import pytest
 
 from jaxedit import cli, main
+from jaxedit.commands import train as train_verb
+from jaxedit.run import measure, train
+from tests.run.test_train import toy
 
 TOY = pathlib.Path(__file__).parents[1] / "toy_method.py"
 STEPS = "--config.train.steps=2"
@@ -26,6 +32,43 @@ def test_a_run_is_that_of_the_program(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "written: " in said and f"Report: {by_verb / 'report.html'}" in said
     assert list(by_verb.glob("evaluation*step2.json"))
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
+)
+@pytest.mark.parametrize("moment", ["training", "measuring"])
+def test_a_request_to_stop_is_heard_to_the_very_end(
+    tmp_path, monkeypatch, capsys, number, code, moment
+):
+    """Behind the last step too, and while the closing evaluation computes."""
+    def unheard(*_):
+        raise AssertionError("the signal would have ended the process without a word")
+
+    def asked(*_, stop):
+        if moment == "training":  # has come to its end
+            os.kill(os.getpid(), number)
+
+    def measured(_):
+        if moment == "measuring":
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        yield from ()
+        raise AssertionError("must not go on")
+
+    run = tmp_path / "run"
+    previous = signal.signal(number, unheard)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(train, "train", asked)
+            patched.setattr(measure, "measure_run", measured)
+            run.mkdir()
+            assert train_verb.train_run(toy(), run) == code
+    finally:
+        signal.signal(number, previous)
+    told = capsys.readouterr().err
+    assert "its closing evaluation is still to come. Start the same command again" in told
+    assert not (run / "DONE").exists()
 
 
 @pytest.mark.parametrize(

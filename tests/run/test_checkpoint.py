@@ -19,22 +19,24 @@ from tests.run.test_train import assert_same, one_device, toy
 
 @pytest.fixture(scope="module")
 def untrained():
-    """Returns (method, abstract state, state) of the toy; the optimizer is left out."""
+    """Returns (method, abstract state, state) of the toy; another optimizer stands for its own."""
     method = method_lib.create(toy())
     plan = sharding.Plan(one_device())
     state = jax.jit(lambda rng: method.init(rng, method.spec(1)))(jax.random.key(0))
-    state = plan.place_state(state.replace(opt={}))
-    return method, checkpoint.abstract_state(method, plan).replace(opt={}), state
+    state = plan.place_state(state.replace(opt={"momentum": np.ones(64, np.float32)}))
+    abstract = checkpoint.abstract_state(method, plan)
+    momentum = jax.ShapeDtypeStruct((64,), np.float32, sharding=plan.replicated)
+    return method, abstract.replace(opt={"momentum": momentum}), state
 
 
 @pytest.fixture
 def run(tmp_path, untrained):
-    """A run directory with checkpoints 1, 2 and 3."""
+    """A run directory with checkpoints 1, 2 and 3, of which the first is the best."""
     _, _, state = untrained
     (tmp_path / "config.json").write_text(config_lib.to_json(toy()))
-    saver = checkpoint.Checkpointer(tmp_path, "train", keep_last=3)
-    for step in (1, 2, 3):
-        saver.save(state.replace(step=np.int32(step)), {"n": step}, None)
+    saver = checkpoint.Checkpointer(tmp_path, "train", keep_last=3, best=("psnr", "max"))
+    for step, psnr in ((1, 29.0), (2, 22.0), (3, 24.0)):
+        saver.save(state.replace(step=np.int32(step)), {"n": step}, {"psnr": psnr})
     saver.close()
     return tmp_path
 
@@ -75,7 +77,7 @@ def test_every_checkpoint_is_sealed_before_it_is_committed(run):
     assert {p.split("/")[0] for p in files} >= {"params", "ema", "stats", "meta"}
 
 
-@pytest.mark.parametrize("item", ["params", "ema", "meta"])
+@pytest.mark.parametrize("item", ["params", "ema", "opt", "metrics", "meta"])
 def test_one_changed_bit_falls_back(run, untrained, capsys, item):
     flip(largest(folder(run) / item))
     state, meta = restore(run, untrained)
@@ -83,6 +85,42 @@ def test_one_changed_bit_falls_back(run, untrained, capsys, item):
     assert_same(state.params, untrained[2].params)
     assert (run / "broken_checkpoints" / "train-3" / item).is_dir() and not folder(run).exists()
     assert "its SHA-256 has changed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b'{"psnr": 19.0}', b"{", b"\xff"])
+def test_a_changed_figure_makes_no_other_checkpoint_the_best(run, untrained, capsys, content):
+    assert readers._step(checkpoint.Checkpointer(run, "train", best=("psnr", "max")), "best") == 1
+    (folder(run, 1) / "metrics" / "metrics").write_bytes(content)
+    with pytest.raises(UserError, match=r"best cannot be told.*step 1: metrics/metrics .*2, 3\."):
+        readers.load_run(run, "best", trust_code=True)
+    assert int(readers.load_run(run, trust_code=True)[2].step) == 3 and untouched(run)
+    saver = checkpoint.Checkpointer(run, "train", keep_last=1, best=("psnr", "max"))
+    state, _ = saver.restore(untrained[1])
+    assert int(state.step) == 3 == saver.best_step() and saver.steps() == [2, 3]
+    assert "train/1 has damaged figures" in capsys.readouterr().err
+    saver.save(state.replace(step=np.int32(4)), {}, {"psnr": 20.0})
+    saver.close()
+    assert saver.steps() == [3, 4] and (run / "broken_checkpoints/train-1/params").is_dir()
+
+
+def test_a_reader_looks_again_where_a_checkpoint_is_being_deleted(run, monkeypatch):
+    reader = checkpoint.Checkpointer(run, "train", best=("psnr", "max"), read_only=True)
+    (folder(run, 1) / "metrics" / "metrics").unlink()  # as the run deletes it, file by file
+    reader.reload()
+    shutil.rmtree(folder(run, 1))
+    assert readers._step(reader, "best") == 3
+
+
+def test_what_was_set_aside_before_stays(run, untrained):
+    for _ in range(2):
+        flip(largest(folder(run) / "params"))
+        assert int(restore(run, untrained)[0].step) == 2
+        saver = checkpoint.Checkpointer(run, "train", keep_last=3)
+        saver.save(untrained[2].replace(step=np.int32(3)), {}, None)
+        saver.close()
+    aside = run / "broken_checkpoints"
+    assert sorted(p.name for p in aside.iterdir()) == ["train-3", "train-3.2"]
+    assert all((aside / name / "params").is_dir() for name in ("train-3", "train-3.2"))
 
 
 def test_a_checkpoint_whose_manifest_is_gone_is_damaged(run, untrained, capsys):
@@ -219,7 +257,7 @@ def test_frozen_networks_load_on_other_devices_and_name_their_damage(tmp_path):
     frozen.save(tmp_path, "train", {"other": {"bias": placed["encoder"]["kernel"]}})
     frozen.save(tmp_path, "train", placed)  # a fresh start replaces what it finds
     one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    loaded = frozen.load(tmp_path, "train", one)
+    loaded = frozen.load(tmp_path, "train", lambda tree: jax.tree.map(lambda _: one, tree))
     assert_same(loaded, networks)
     assert loaded["encoder"]["kernel"].devices() == {jax.devices()[0]}
     assert len(frozen.load(tmp_path, "train")["encoder"]["kernel"].devices()) == 8

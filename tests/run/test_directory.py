@@ -1,6 +1,7 @@
 """The run directory: what stands in the way is named before anything runs."""
 
 import os
+import time
 
 import pytest
 
@@ -36,6 +37,23 @@ def test_every_place_that_is_written_to_is_tried(tmp_path, monkeypatch):
     for name in ("", "checkpoints/train", "events", "pictures", "metrics.jsonl"):
         assert tmp_path / "run" / name in tried
     assert tmp_path / "run/artifacts/train" not in tried
+
+
+def test_what_killed_writers_left_goes_at_the_next_start(tmp_path):
+    """Of another machine only what is old: a live writer may be about to rename the other."""
+    run = tmp_path / "run"
+    directory.prepare(toy(), run)
+    old, deep, new = (run / ".x.1-0000abcd.tmp", run / "evaluations" / ".y.1-0000abcd.tmp",
+                      run / ".z.1-0000abcd.tmp")
+    deep.mkdir(parents=True)
+    for path in (old, deep / "half.json", new):
+        path.write_text("half")
+    two_days_ago = time.time() - 2 * 24 * 3600
+    for path in (old, deep):
+        os.utime(path, (two_days_ago, two_days_ago))
+    directory.prepare(toy(), run)
+    assert not old.exists() and not deep.exists() and new.exists()
+    assert (run / "config.json").is_file()
 
 
 @pytest.mark.parametrize(("name", "words"), [

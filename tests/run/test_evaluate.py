@@ -47,7 +47,7 @@ def test_groups_add_up_and_means_are_means(run):
         assert {g: n["l1"] for g, n in found["samples"][system].items()} == counts
     assert found["titles"]["psnr"] == "PSNR (dB)" and found["titles"].keys() == {"psnr", "l1"}
     # What it took stands with the other times, apart from the figures.
-    taken = json.loads((run / "timing.jsonl").read_text().splitlines()[-1])
+    taken = json.loads((run / "evaluations" / "timing.jsonl").read_text().splitlines()[-1])
     (name,) = (key for key in taken if key.startswith("seconds_per_sample/"))
     assert name.endswith("/model") and 0 < taken[name] < 10 and "seconds" not in found
 

@@ -8,7 +8,11 @@ import pytest
 from jaxedit import main
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
+from jaxedit.report import page, reading
 from jaxedit.run import checkpoint, directory, evaluate, measure
+from jaxedit.run.figures import Result
+from jaxedit.run.writer import Writer
+from tests import fake_run
 from tests.run.test_train import toy
 
 STAGES = ("dawn", "noon", "dusk")
@@ -150,3 +154,48 @@ def test_a_source_that_is_spelled_otherwise_keeps_to_its_held_out_part(tmp_path,
         config.data.source, config.evaluate.source = "photos+folder:x", f"folder:{tmp_path}/x/"
     name, split = evaluate.evaluation_source(config)
     assert (split(name), split("folder:y"), split("photos")) == ("eval", "all", "eval")
+
+
+def found_at(step, psnr):
+    """Returns (step, the figures of an evaluation then)."""
+    table = {"model": {"all": {"psnr": psnr}}}
+    return step, Result(
+        table, {"all": 1}, {"model": {"all": {"psnr": 1}}}, ["psnr"], {"psnr": "PSNR"},
+        {"psnr": True}, [], [], "photos", "photos", {}, "painting", seconds={"model": psnr / 100},
+    )
+
+
+def test_what_is_measured_beside_a_run_replaces_nothing_and_is_not_cut_back(tmp_path):
+    """As where the run has ended, or is killed and resumed, while another process measures."""
+    fake_run.write(tmp_path / "run")
+    output = Writer(tmp_path / "run", active=True, stages=("train",))
+    keep = lambda stage, step, result: output.evaluation(result, "evaluation", step, stage).name
+    assert keep("train", *found_at(12, 25.0)) == "evaluation.json"
+    assert keep("train", *found_at(4, 20.0)) == "evaluation-step4.json"
+    assert keep("train", *found_at(12, 26.0)) == "evaluation.json"
+    written = files(tmp_path / "run")
+    assert [written[f"evaluation{of}.json"]["table"]["model"]["all"]["psnr"]
+            for of in ("", "-step4")] == [26.0, 20.0]
+    output.rewind("train", 0, {})
+    output.close()
+    rows = reading.read(tmp_path / "run").timing
+    assert [(row["step"], row["seconds_per_sample/painting/model"]) for row in rows] == [
+        (12, 0.25), (4, 0.2), (12, 0.26)
+    ]
+    assert keep("dusk", *found_at(3, 9.0)) == "evaluation.json"  # of another stage
+
+
+def test_the_page_of_a_run_that_has_ended_meanwhile_is_written_again(run, monkeypatch):
+    folder, pages, write_page = run(), [], page.write
+
+    def slow(run_dir):
+        pages.append((run_dir / "DONE").exists())
+        written = write_page(run_dir)
+        (run_dir / "DONE").write_text("")  # by the run, whose last page this one has replaced
+        return written
+
+    monkeypatch.setattr(measure, "measure_state", lambda *_, **__: iter(()))
+    monkeypatch.setattr(page, "write", slow)
+    for _ in range(2):
+        assert main.main(["--mode=evaluate", f"--workdir={folder}"]) == 0
+    assert pages == [False, True, True]

@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 
+from tests.run.test_checkpoint import flip, largest
 from tests.run.test_train import ROOT, TOY, flat, last_state, rows
 
 
@@ -37,10 +38,14 @@ def start(folder: pathlib.Path, processes: int, devices: int, *arguments: str):
     return started
 
 
-def finish(processes) -> None:
+def finish(processes) -> list[str]:
+    """Returns what each process said on standard error."""
+    said = []
     for process in processes:
-        output, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
+        said.append(errors)
+    return said
 
 
 STEPS = ("--config.train.steps=40", "--config.train.checkpoint_every=20")
@@ -78,13 +83,22 @@ def test_two_processes_agree_with_one(two, tmp_path):
 
 
 def test_two_processes_are_preempted_and_resume(two, tmp_path):
+    """From the checkpoint before the newest, which both find damaged."""
     stopped = tmp_path / "stopped"
-    processes = start(stopped, 2, 1, *STEPS)
-    while len(rows(stopped)) < 4:
+    often = (STEPS[0], "--config.train.checkpoint_every=5")
+    processes = start(stopped, 2, 1, *often)
+    while len(rows(stopped)) < 4:  # of steps 2, 4, 4 and 6
         assert all(p.poll() is None for p in processes)
         time.sleep(0.01)
     # One process is asked; all agree on the step after which they stop.
     processes[1].send_signal(signal.SIGTERM)
     finish(processes)
-    finish(start(stopped, 2, 1, *STEPS))
+    folder = stopped / "checkpoints" / "train"
+    earlier, newest = sorted(int(path.name) for path in folder.glob("[0-9]*"))[-2:]
+    flip(largest(folder / str(newest) / "params"))
+    processes = start(stopped, 2, 1, *often)
+    said = finish(processes)
+    assert f"train/{newest} cannot be read" in said[0] and "cannot be read" not in said[1]
+    assert f"resuming at step {earlier} of 40" in said[0]
+    assert (stopped / "broken_checkpoints" / f"train-{newest}").is_dir()
     assert (stopped / "metrics.jsonl").read_bytes() == (two / "metrics.jsonl").read_bytes()

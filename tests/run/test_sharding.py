@@ -6,7 +6,7 @@ import pytest
 
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
-from jaxedit.run import checkpoint, sharding, starting, train
+from jaxedit.run import checkpoint, frozen, sharding, starting, train
 from tests.run.test_train import assert_same, flat, one_device, rows, toy
 
 
@@ -78,6 +78,27 @@ def test_fsdp_shards_large_leaves():
     specs = plan.state_shardings({"large": large, "small": small})
     assert specs["large"].spec == jax.sharding.PartitionSpec(None, None, None, "data")
     assert specs["small"].is_fully_replicated
+
+
+def test_frozen_networks_are_read_straight_to_their_places(tmp_path, monkeypatch):
+    """A network that is split may fit no device as a whole, not even for a moment."""
+    monkeypatch.setattr(sharding, "SMALL", 64)
+    config = toy(("train.steps", "0"), ("sharding.parameters", "fsdp"))
+    with config.unlocked():
+        config.stages = (
+            {"name": "first", "overrides": {}},
+            {"name": "second", "overrides": {},
+             "start": (("first:params/painter", "frozen/teacher"),)},
+        )
+    fresh = train.train(config, tmp_path / "run")
+    found, load = [], frozen.load
+    monkeypatch.setattr(frozen, "load", lambda *given: found.append(load(*given)) or found[-1])
+    state = train.train(config, tmp_path / "run")
+    read = found[-1]["teacher"]
+    assert_same(read, fresh.frozen["teacher"])
+    kernel, shape = read["Conv_0"]["kernel"], (3, 3, 3, 1)  # of 8 features a device has one
+    assert {shard.data.shape for shard in kernel.addressable_shards} == {shape}
+    assert state.frozen["teacher"]["Conv_0"]["kernel"].sharding == kernel.sharding
 
 
 @pytest.mark.parametrize("mode", ["jit", "pmap"])

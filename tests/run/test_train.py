@@ -19,7 +19,7 @@ from jaxedit import main
 from jaxedit.data import sources
 from jaxedit.errors import NonFiniteLoss, UserError
 from jaxedit.report import reading
-from jaxedit.run import checkpoint, directory, readers, stages, train, writer
+from jaxedit.run import checkpoint, directory, disk, readers, stages, train, writer
 from tests.data import folders
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -199,7 +199,7 @@ def test_other_configuration_is_refused(tmp_path):
 
 def test_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 1000})()
-    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(UserError, match="No space left for a checkpoint"):
         train.train(toy(), tmp_path / "run", one_device())
     assert not list((tmp_path / "run").glob("checkpoints/train/[0-9]*"))

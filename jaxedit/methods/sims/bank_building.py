@@ -95,7 +95,8 @@ def remove(folder: pathlib.Path, image: str) -> int:
     """Takes a picture out of a bank, all of its pixels and labels; returns its segments' number.
 
     The manifest is what makes the change: a bank whose removal is killed is the old one or the new
-    one. Files of the old one that a kill left behind go with the next removal.
+    one. Files of the old one that a kill left behind go with the next removal. Of two removals at a
+    time one would be undone: who calls this sees to it that there is one (`artifacts.hold`).
 
     Raises:
       UserError: there is no such picture, or the bank cannot be used (`bank.opened`).
