@@ -2,18 +2,19 @@
 
 Compiled whole, hundreds of random draws take a CPU longer than minutes of training. Most of them
 are alike, as most layers of a network are: here each kind is compiled once, in the process and in
-the persistent cache, whatever network asks for it.
+the persistent cache, whatever network asks for it. All that is done beside drawing is one program.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
 import jax.extend.core as jex
 import jax.numpy as jnp
+import numpy as np
 from jax.interpreters import partial_eval
 
 # Each program runs a few times: optimising it takes longer than anything that it saves.
@@ -36,28 +37,68 @@ def drawn(function: Callable[..., Any], *args: Any) -> Any:
     )
     values = dict(zip(jaxpr.constvars, traced.consts, strict=True))
     values |= zip(jaxpr.invars, jax.tree.leaves(args), strict=True)
-    wanted = set(_variables(jaxpr.outvars))
-    for equation in jaxpr.eqns:
-        wanted |= set(_variables(equation.invars))
     read = lambda atom: atom.val if isinstance(atom, jex.Literal) else values[atom]
+    between: list[Any] = []  # equations whose turn has not come yet
     for equation in jaxpr.eqns:
+        if not _is_drawing(equation):
+            between.append(equation)
+            continue
         given = _variables(equation.invars)
+        if any(one not in values for one in given):
+            values |= _together(jaxpr, between, values)
+            between = []
         inner = equation.params.get("jaxpr")
         if equation.primitive.name == "jit" and len(given) == len(equation.invars):
-            made, outputs = equation.outvars, _program(inner)(*map(read, given))
+            outputs = _program(inner)(*map(read, given))
+            values |= zip(equation.outvars, outputs, strict=True)
         else:
-            made = [one for one in equation.outvars if one in wanted]
-            alone = jaxpr.replace(constvars=[], invars=given, outvars=made, eqns=[equation],
-                                  debug_info=jaxpr.debug_info.with_unknown_names())
-            outputs = jex.jaxpr_as_fun(jex.ClosedJaxpr(alone, []))(*map(read, given))
-        values |= zip(made, outputs, strict=True)
+            values |= _together(jaxpr, [equation], values)
+    values |= _together(jaxpr, between, values)
     leaves, shared = [], {id(one) for one in (*jax.tree.leaves(args), *traced.consts)}
     for atom in jaxpr.outvars:
         value = read(atom)
         own = isinstance(value, jax.Array) and id(value) not in shared
-        leaves.append(value if own else jnp.array(value, atom.aval.dtype))
+        leaves.append(value if own else _copied(value, atom.aval.dtype))
         shared.add(id(value))
     return jax.tree.unflatten(jax.tree.structure(shapes), leaves)
+
+
+def _is_drawing(equation: Any) -> bool:
+    """Whether many others are alike: a function, as samplers are, or what makes their keys."""
+    name = equation.primitive.name
+    return name == "jit" or name.startswith(("random_", "threefry"))
+
+
+def _together(
+    jaxpr: jex.Jaxpr, equations: list[Any], values: Mapping[Any, Any]
+) -> dict[Any, jax.Array]:
+    """Returns what `equations` make that is read outside of them, computed by one program."""
+    if not equations:
+        return {}
+    inside = set(map(id, equations))
+    made = dict.fromkeys(one for equation in equations for one in equation.outvars)
+    read = {one for equation in equations for one in _variables(equation.invars)}
+    outside = set(_variables(jaxpr.outvars))
+    for equation in jaxpr.eqns:
+        if id(equation) not in inside:
+            outside |= set(_variables(equation.invars))
+    given = [one for one in read if one not in made]
+    wanted = [one for one in made if one in outside]
+    alone = jex.ClosedJaxpr(jaxpr.replace(
+        constvars=[], invars=given, outvars=wanted, eqns=equations,
+        debug_info=jaxpr.debug_info.with_unknown_names(),
+    ), [])
+    run = jex.jaxpr_as_fun(alone)
+    if len(equations) > 1:
+        run = jax.jit(run, compiler_options=_OPTIONS)
+    return dict(zip(wanted, run(*(values[one] for one in given)), strict=True))
+
+
+def _copied(value: Any, dtype: Any) -> jax.Array:
+    """Returns an array of its own; in NumPy, as JAX would compile a program for every shape."""
+    if jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
+        return jnp.array(value, dtype)
+    return jax.device_put(np.array(value, dtype))
 
 
 def _variables(atoms: Iterable[Any]) -> list[Any]:

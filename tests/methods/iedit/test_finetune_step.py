@@ -99,18 +99,21 @@ def gaps():
     plain = jax.jit(jax.value_and_grad(
         lambda p: restated.loss(restated.Parameters(p), frozen, at, GROUPS, HEADS)))
     value, gradient = plain(dict(before))
-    length = np.sqrt(sum(float(jnp.square(g).sum()) for g in gradient.values()))
-    now = published(unet, after.params["unet"])
-    average = published(unet, after.ema["unet"])
+    # In NumPy: to JAX each operation on each shape is a program to compile.
+    arrays = lambda of: {name: np.asarray(value) for name, value in of.items()}
+    before, gradient = arrays(before), arrays(gradient)
+    length = np.sqrt(sum(float(np.square(g).sum()) for g in gradient.values()))
+    now = arrays(published(unet, after.params["unet"]))
+    average = arrays(published(unet, after.ema["unet"]))
     # The average takes the larger share of the new parameters at first: 9 / 11.
-    old = published(unet, state.ema["unet"])
+    old = arrays(published(unet, state.ema["unet"]))
     found = {}
     for name, start in before.items():
         g = gradient[name] * min(1, CLIP / length)
-        step = -RATE * (g / (jnp.abs(g) + GUARD) + DECAY * start)
-        gap = jnp.abs(now[name] - start - step).max()
-        gap += jnp.abs(average[name] - (2 * old[name] + 9 * now[name]) / 11).max()
-        found[name] = float(gap / (jnp.abs(step).max() + 1e-6))
+        step = -RATE * (g / (np.abs(g) + GUARD) + DECAY * start)
+        gap = np.abs(now[name] - start - step).max()
+        gap += np.abs(average[name] - (2 * old[name] + 9 * now[name]) / 11).max()
+        found[name] = float(gap / (np.abs(step).max() + 1e-6))
     used = int(((time < 400) & ~dropped).sum())
     print(json.dumps({"loss": [float(sums["loss/total"][0]), float(value)], "gaps": found,
                       "length": [float(sums["grad_norm/unet"][0]), float(length)],

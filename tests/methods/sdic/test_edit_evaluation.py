@@ -164,12 +164,21 @@ def test_codes_may_be_moved_before_they_are_compensated(prepared):
     {"network.gate": "false"},
 ])
 def test_states_of_other_variants_are_applied_as_what_they_are(prepared, changes):
-    method, other = prepared[1], method_lib.create(configuration(**changes))
+    """A demo sets them beside its own; edits of theirs are traced with what their state holds."""
+    _, method, _, prepared_state = prepared
+    other = method_lib.create(configuration(**changes))
     state = jax.eval_shape(lambda key: other.init(key, other.spec(1)), jax.random.key(0))
     found, own = method._of(state.params), other.inversion
     assert (found.source, found.dicn.parts, found.dicn.gate) == (
         own.source, own.dicn.parts, own.dicn.gate
     )
+    state = state.replace(frozen=prepared_state.frozen)
+    inputs = {"image": jnp.zeros((2, 32, 32, 3)), "place": np.zeros(2, int),
+              "wanted": np.zeros(2, np.float32), "strength": np.zeros(2, np.float32)}
+    edited = lambda by: jax.eval_shape(
+        lambda state: by.predict(state, inputs, jax.random.key(0), task="measure_edit"), state
+    )
+    assert jax.tree.structure(edited(method)) == jax.tree.structure(edited(other))
 
 
 def test_the_whole_change_must_be_measured():
