@@ -10,7 +10,7 @@ import numpy as np
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.report import pictures
-from jaxedit.run import checkpoint, frozen
+from jaxedit.run import checkpoint, drawing, frozen
 from jaxedit.state import StartingValue
 
 GROUPS = ["(0.01,0.1]", "(0.1,0.2]", "all"]
@@ -86,7 +86,7 @@ def begun(method, start=()):
         for field in ("params", "stats", "frozen", "extra")
         for name, tree in getattr(values, field).items() if f"{field}/{name}" not in known
     )]
-    return jax.jit(lambda start: method.init(rng, spec, start))(start)
+    return drawing.drawn(lambda start: method.init(rng, spec, start), start)
 
 
 def write(run: pathlib.Path, psnr: float = 25.0, seed: int = 0) -> pathlib.Path:

@@ -5,7 +5,6 @@ import inspect
 import subprocess
 import sys
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,8 +14,7 @@ from jaxedit import api, cli
 from jaxedit.commands import label, python_words
 from jaxedit.data import sources
 from jaxedit.errors import UserError
-from jaxedit.run import train
-from tests import shrink
+from tests import fake_run, shrink
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +105,7 @@ def test_pil_images_of_any_mode_are_taken(pair, mode):
 def test_a_run_is_read_and_compiled_once(pair, tmp_path, monkeypatch):
     photo, hole, _ = pair
     run = tmp_path / "run"
-    train.train(shrink.scat(**{"train.steps": "1"}), run, jax.devices()[:1])
+    fake_run.untrained(run, shrink.scat())
     result = jaxedit.inpaint(photo, hole, run=run)
     tool = api._applier("inpaint", str(run), None, None, None)
     np.testing.assert_array_equal(jaxedit.inpaint(photo, hole, run=str(run)), result)

@@ -10,6 +10,7 @@ import pytest
 from jaxedit.layers import repeated
 from jaxedit.layers.convolution import formulation
 from jaxedit.methods.scat.generator import Generator
+from jaxedit.run import drawing
 
 BLOCK = nn.Dense(4, kernel_init=nn.initializers.orthogonal(2.0))
 X = jnp.asarray(np.random.default_rng(0).standard_normal((3, 4)), jnp.float32)
@@ -69,7 +70,7 @@ def test_looping_generator_computes_the_same(monkeypatch):
     image, mask, weight = (
         jnp.asarray(rng.random((1, 24, 16, depth)), jnp.float32) for depth in (3, 1, 3)
     )
-    params = jax.jit(network.init)(jax.random.key(0), image, mask)["params"]
+    params = drawing.drawn(network.init, jax.random.key(0), image, mask)["params"]
     found = {}
     for mode in formulation.MODES:
         with formulation.using(mode):

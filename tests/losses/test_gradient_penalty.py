@@ -14,6 +14,7 @@ from jaxedit.layers.convolution.trilinear import Geometry
 from jaxedit.losses import gradient_penalty
 from jaxedit.models.stylegan2.discriminator import Discriminator
 from jaxedit.models.stylegan2.generator import NOISE, Generator, draw_noise
+from jaxedit.run import drawing
 
 
 def drawn(*shape, seed=0):
@@ -57,8 +58,8 @@ def test_second_derivatives_do_not_depend_on_the_formulation():
     image, codes = drawn(8, 32, 32, 3), drawn(2, generator.codes, 8, seed=1)
     noise, direction = draw_noise(jax.random.key(0), 32, 2), drawn(2, 32, 32, 3, seed=2)
     made = {
-        "judge": jax.jit(judge.init)(jax.random.key(1), image)["params"],
-        "generator": jax.jit(generator.init)(jax.random.key(2), codes[:, 0]),
+        "judge": drawing.drawn(judge.init, jax.random.key(1), image)["params"],
+        "generator": drawing.drawn(generator.init, jax.random.key(2), codes[:, 0]),
     }
     stored = made["generator"][NOISE]
     params = {"judge": made["judge"], "generator": made["generator"]["params"]}

@@ -9,6 +9,7 @@ import pytest
 from jaxedit.errors import UserError
 from jaxedit.metrics import Keys, base, by_segmenter, distribution
 from jaxedit.models import segmenter
+from jaxedit.run import drawing
 from jaxedit.weights import shipped
 
 
@@ -29,7 +30,7 @@ class Threshold(nn.Module):
 
 
 NETWORK = Threshold()
-VARIABLES = NETWORK.init(jax.random.key(0), jnp.zeros((1, 2, 2, 3)))
+VARIABLES = drawing.drawn(NETWORK.init, jax.random.key(0), jnp.zeros((1, 2, 2, 3)))
 
 
 def test_layout_agreement_labels_the_pictures_first():
@@ -75,7 +76,7 @@ def test_a_judge_that_comes_with_the_package(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "folder", lambda: tmp_path)
     network = segmenter.Segmenter(3, (8, 16))
     image = np.random.default_rng(0).uniform(-1, 1, (1, 8, 8, 3)).astype(np.float32)
-    variables = network.init(jax.random.key(0), image)
+    variables = drawing.drawn(network.init, jax.random.key(0), image)
     card = {key: "" for key in shipped.REQUIRED} | {"config": {
         "method": "segmentation", "network": {"channels": [8, 16]},
         "classes": {"names": ["sky", "road", "sea"]},
@@ -95,7 +96,7 @@ def test_a_judge_that_comes_with_the_package(tmp_path, monkeypatch):
 def test_a_judge_of_ones_own_is_named_by_its_path(tmp_path):
     network = segmenter.Segmenter(3, (8, 16))
     image = np.random.default_rng(0).uniform(-1, 1, (1, 8, 8, 3)).astype(np.float32)
-    variables = network.init(jax.random.key(0), image)
+    variables = drawing.drawn(network.init, jax.random.key(0), image)
     card = {key: "" for key in shipped.REQUIRED} | {"config": {
         "method": "segmentation", "network": {"channels": [8, 16]},
         "classes": {"names": ["sky", "road", "sea"]},

@@ -9,6 +9,7 @@ import numpy as np
 from jaxedit.models.autoencoder_kl import AutoencoderKL, distribution, draw
 from jaxedit.models.diffusion.configs import AutoencoderConfig
 from jaxedit.models.diffusion.patch_discriminator import PatchDiscriminator
+from jaxedit.run import drawing
 from tests import fake_run
 
 CONFIG = AutoencoderConfig(
@@ -64,7 +65,7 @@ def test_patches_of_the_discriminator():
     """Each logit sees its patch alone, of 16 pixels with two layers that halve."""
     module = PatchDiscriminator(channels=4, layers=1)
     image = jnp.zeros((1, 32, 32, 3))
-    variables = jax.jit(module.init)(jax.random.key(0), image)
+    variables = drawing.drawn(module.init, jax.random.key(0), image)
     run = jax.jit(lambda image: module.apply(variables, image, train=False))
     logits = run(image)
     assert logits.shape == (1, 32 // 2 - 2, 32 // 2 - 2, 1)

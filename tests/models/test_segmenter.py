@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxedit.layers.convolution import formulation
 from jaxedit.models.segmenter import Segmenter
+from jaxedit.run import drawing
 
 NETWORK = Segmenter(5, (8, 16, 16))
 
@@ -34,7 +35,7 @@ def test_a_corner_reaches_the_far_one_and_no_other_sample():
     network = Segmenter(2, (8, 8))
     image = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
     with formulation.preferring("xla"):
-        variables = jax.jit(network.init)(jax.random.key(1), image)
+        variables = drawing.drawn(network.init, jax.random.key(1), image)
         run = jax.jit(network.apply)
         scores = run(variables, image)
         # another array: XLA may still be reading the first one, whose memory it shares

@@ -10,6 +10,7 @@ import pytest
 from jax import lax
 
 from jaxedit.models import swin
+from jaxedit.run import drawing
 from jaxedit.weights import manifest, table
 
 RNG = np.random.default_rng(0)
@@ -63,7 +64,7 @@ def test_window_attention():
     layer = swin.WindowAttention(heads, window)
     x, mask = draw(2, 3, 4, channels), np.where(RNG.random((3, 4, 4)) < 0.3, -100.0, 0.0)
     mask[:, range(4), range(4)] = 0
-    variables = layer.init(jax.random.key(0), x, mask)
+    variables = drawing.drawn(layer.init, jax.random.key(0), x, mask)
     params = jax.tree.map(lambda a: draw(*a.shape), variables["params"])
     found = layer.apply({"params": params}, x, np.float32(mask))
     for batch in range(2):
@@ -84,7 +85,7 @@ def test_window_attention():
 
 def test_patch_embedding_is_a_strided_convolution():
     x = draw(1, 8, 12, 3)
-    variables = swin.PatchEmbedding(5).init(jax.random.key(0), x)
+    variables = drawing.drawn(swin.PatchEmbedding(5).init, jax.random.key(0), x)
     params = jax.tree.map(lambda a: draw(*a.shape), variables["params"])
     y = lax.conv_general_dilated(
         x, params["proj"]["kernel"], (4, 4), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -98,7 +99,7 @@ def test_patch_embedding_is_a_strided_convolution():
 
 def test_patch_merging_order():
     x = draw(1, 3, 4, 2)
-    params = swin.PatchMerging().init(jax.random.key(0), x)["params"]
+    params = drawing.drawn(swin.PatchMerging().init, jax.random.key(0), x)["params"]
     y = swin.PatchMerging().apply({"params": params}, x)
     assert y.shape == (1, 2, 2, 4)
     cell = np.concatenate([x[0, 0, 2], x[0, 1, 2], x[0, 0, 3], x[0, 1, 3]])

@@ -12,6 +12,7 @@ from jaxedit.models.diffusion.blocks import Downsample, Upsample
 from jaxedit.models.diffusion.configs import UNetConfig
 from jaxedit.models.diffusion.transformer import Transformer
 from jaxedit.models.unet import UNet, time_features
+from jaxedit.run import drawing
 from tests import fake_run
 
 CONFIG = UNetConfig(
@@ -94,7 +95,7 @@ def test_fresh_transformers_pass_their_input_on():
     module = Transformer(heads=2, depth=1, groups=2)
     x, _, text = inputs()
     x = jnp.concatenate([x, -x], -1)
-    variables = module.init(jax.random.key(0), x, text)
+    variables = drawing.drawn(module.init, jax.random.key(0), x, text)
     np.testing.assert_array_equal(module.apply(variables, x, text), x)
     assert np.asarray(variables["params"]["proj_in"]["bias"]).any()
 

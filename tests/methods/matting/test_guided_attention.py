@@ -7,6 +7,7 @@ import pytest
 
 from jaxedit.methods.matting import guided_attention
 from jaxedit.methods.matting.guided_attention import GuidanceHead, GuidedAttention
+from jaxedit.run import drawing
 
 
 def _random(seed, *shape):
@@ -94,7 +95,10 @@ def layer():
     features, guidance = _random(8, 2, 8, 8, 4), _random(9, 2, 8, 8, 6)
     unknown = (_random(10, 2, 8, 8, 1) > 0).astype(np.float32)
     module = GuidedAttention()
-    variables = module.init(jax.random.key(0), features, guidance, unknown, train=False)
+    variables = drawing.drawn(
+        lambda *inputs: module.init(*inputs, train=False), jax.random.key(0), features, guidance,
+        unknown,
+    )
     return module, variables, (features, guidance, unknown)
 
 

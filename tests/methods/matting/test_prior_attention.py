@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from jaxedit.methods.matting.prior_attention import PriorAttention, PriorBlock, prior_tokens
+from jaxedit.run import drawing
 
 RNG = np.random.default_rng(0)
 
@@ -26,7 +27,9 @@ def test_prior_tokens_are_means_of_unknown_background_and_foreground():
 def test_priors_do_not_attend_and_are_never_masked():
     windows, priors = draw(1, 2, 4, 6), draw(1, 3, 6)
     module = PriorAttention(2, window=2)
-    variables = module.init(jax.random.key(0), windows, priors, None)
+    variables = drawing.drawn(
+        lambda *inputs: module.init(*inputs, None), jax.random.key(0), windows, priors
+    )
     run = module.apply
     alone = np.full((2, 4, 4), -1e9, np.float32)
     alone[:, range(4), range(4)] = 0
@@ -62,7 +65,9 @@ def test_every_branch_and_prior_is_dropped_on_its_own():
     trimap = np.eye(3, dtype=np.float32)[np.tile([[0, 1], [2, 1]], (40, 1, 1))]
     module = PriorBlock(1, window=2, drop_path=0.5)
     memory = np.zeros((40, 0, 4), np.float32)
-    variables = module.init(jax.random.key(0), x, trimap, memory, False)
+    variables = drawing.drawn(
+        lambda *inputs: module.init(*inputs, False), jax.random.key(0), x, trimap, memory
+    )
     y, after = module.apply(
         variables, x, trimap, memory, True, rngs={"drop_path": jax.random.key(1)}
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxedit.methods.matting.resnet import BasicBlock, ResNetEncoder
+from jaxedit.run import drawing
 
 HEIGHT, WIDTH = 32, 64
 SHALLOW = (2, 1, 1, 1)
@@ -23,7 +24,7 @@ def _variables(**options):
     """Returns (module, its variables as they start)."""
     module = ResNetEncoder(**options)
     key = jax.random.key(0, impl="rbg")  # compiles in a tenth of the time
-    return module, jax.jit(lambda: module.init(key, *_inputs(), train=False))()
+    return module, drawing.drawn(lambda: module.init(key, *_inputs(), train=False))
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 from jaxedit.errors import UserError
 from jaxedit.methods.scat import discriminators
 from jaxedit.methods.scat.patch_discriminator import PatchDiscriminator
+from jaxedit.run import drawing
 
 IMAGE = np.tanh(np.random.default_rng(0).standard_normal((2, 64, 128, 3))).astype(np.float32)
 
@@ -81,7 +82,7 @@ def test_pooling_sums_or_averages():
 @pytest.mark.parametrize("kind", ["unet", "resunet"])
 def test_initial_kernels_are_orthogonal(kind):
     module = discriminators.create(kind, channels=4)
-    params = jax.jit(module.init)(jax.random.key(0), IMAGE[:, :, :64])["params"]
+    params = drawing.drawn(module.init, jax.random.key(0), IMAGE[:, :, :64])["params"]
     kernels = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim > 1]
     assert len(kernels) > 10
     for kernel in kernels:
@@ -93,7 +94,7 @@ def test_initial_kernels_are_orthogonal(kind):
 
 def test_initial_kernels_of_v1_are_normal():
     module = discriminators.create("v1", channels=4)
-    params = jax.jit(module.init)(jax.random.key(0), IMAGE[:, :, :64])["params"]
+    params = drawing.drawn(module.init, jax.random.key(0), IMAGE[:, :, :64])["params"]
     assert params["conv4"]["kernel"].std() == pytest.approx(0.02, rel=0.05)
 
 

@@ -14,6 +14,7 @@ from jaxedit.methods.scat.generator import (
     meeting,
     normalise_gate,
 )
+from jaxedit.run import drawing
 
 RNG = np.random.default_rng(0)
 IMAGE = np.tanh(RNG.standard_normal((2, 16, 20, 3))).astype(np.float32)
@@ -23,7 +24,7 @@ SMALL = Generator(channels=4, blocks=2, rates=(1, 2))
 
 @pytest.fixture(scope="module")
 def params():
-    return jax.jit(SMALL.init)(jax.random.key(0), IMAGE, MASK)["params"]
+    return drawing.drawn(SMALL.init, jax.random.key(0), IMAGE, MASK)["params"]
 
 
 def apply(module, params, **options):

@@ -8,6 +8,7 @@ import pytest
 
 from jaxedit.methods.scat import inpaint
 from jaxedit.methods.scat.generator import Generator
+from jaxedit.run import drawing
 
 SMALL = functools.partial(Generator, channels=4, blocks=1)
 
@@ -20,7 +21,7 @@ def test_each_publication_has_its_own_upsampling(name, upsample, monkeypatch):
     image = rng.uniform(-1, 1, (1, 36, 40, 3)).astype(np.float32)
     mask = np.zeros((1, 36, 40, 1), np.float32)
     mask[:, 3:20, 5:30] = 1
-    variables = jax.jit(SMALL().init)(jax.random.key(0), image, mask)
+    variables = drawing.drawn(SMALL().init, jax.random.key(0), image, mask)
     asked = []
     monkeypatch.setattr(inpaint, "Generator", SMALL)
     monkeypatch.setattr(inpaint.convert, "load", lambda n: asked.append(n) or variables)

@@ -12,6 +12,7 @@ from jaxedit.errors import UserError
 from jaxedit.layers.convolution import formulation
 from jaxedit.methods.sdic import directions, directions_stage, editing, finding, styleclip
 from jaxedit.models.stylegan2.generator import Generator
+from jaxedit.run import drawing
 from tests import fake_run, shrink
 from tests.models.clip import examples
 
@@ -23,7 +24,7 @@ NAMES = finding.NAMES
 def made():
     """A tiny generator, and a judge that reads each attribute off one quarter and colour."""
     generator = Generator(8, 16, 1, most_channels=8)
-    variables = jax.jit(generator.init)(jax.random.key(1), jnp.zeros((1, 16)))
+    variables = drawing.drawn(generator.init, jax.random.key(1), jnp.zeros((1, 16)))
     mixed = jnp.asarray(RNG.standard_normal((2 * 2 * 3, len(NAMES))))
 
     def judge(pictures):

@@ -8,6 +8,7 @@ import pytest
 from jaxedit.errors import UserError
 from jaxedit.methods.sdic import editing
 from jaxedit.models.stylegan2.generator import Generator
+from jaxedit.run import drawing
 
 RNG = np.random.default_rng(0)
 
@@ -99,7 +100,7 @@ def test_styles_are_numbered_as_the_generator_numbers_them():
 def test_closed_form_takes_the_modulations_of_a_generator():
     """In the order of the layers' codes: conv1, then the two of each larger resolution."""
     generator = Generator(size=16, style_width=8, mapping_layers=1, most_channels=6)
-    params = generator.init(jax.random.key(0), jnp.zeros((1, 8)))["params"]
+    params = drawing.drawn(generator.init, jax.random.key(0), jnp.zeros((1, 8)))["params"]
     kernels = editing.modulation_kernels(params, range(5))
     assert [kernel.shape for kernel in kernels] == [(8, 6)] * 5
     np.testing.assert_array_equal(kernels[0], params["conv1"]["conv"]["modulation"]["kernel"])

@@ -8,6 +8,7 @@ import pytest
 from jaxedit import method as method_lib
 from jaxedit.errors import UserError
 from jaxedit.methods.sdic import encoder_method, latent_discriminator
+from jaxedit.run import drawing
 from tests import shrink
 
 
@@ -31,7 +32,7 @@ def test_a_step_is_what_it_says():
         "train.steps": "99", "encoder.delta_penalty": "0.5", "loss.perceptual": "0.0",
     })
     method = method_lib.create(config)
-    state = jax.jit(lambda key: method.init(key, method.spec(2)))(jax.random.key(3))
+    state = drawing.drawn(lambda key: method.init(key, method.spec(2)), jax.random.key(3))
     state = state.replace(step=jnp.int32(9))  # 3 codes beside the first
     image = jnp.asarray(np.tanh(np.random.default_rng(0).standard_normal((2, 32, 32, 3))))
     inversion, batch, key = method.inversion, {"image": image}, jax.random.key(1)

@@ -89,10 +89,14 @@ def test_the_third_stage_refines_the_raw_picture_of_the_second():
         return result
 
     x = jnp.asarray(np.random.default_rng(0).random((1, 256, 512, 10)), jnp.float32)
-    with nn.intercept_methods(record):
-        (picture, _), _ = SynthesisNetwork(5, 3, 2).init_with_output(jax.random.key(0), x)
-    _, raw = seen["to_rgb"]
-    given, refined = seen["refine"]
+
+    @jax.jit
+    def run(key, x):
+        with nn.intercept_methods(record):
+            (picture, _), _ = SynthesisNetwork(5, 3, 2).init_with_output(key, x)
+        return picture, seen["to_rgb"], seen["refine"]
+
+    picture, (_, raw), (given, refined) = run(jax.random.key(0), x)
     assert raw.shape == (1, 128, 256, 3) and raw.std() > 0
     np.testing.assert_array_equal(given[..., :10], x)
     np.testing.assert_allclose(
@@ -115,7 +119,7 @@ def test_sizes_of_the_outputs():
 def test_what_blocks_read_of_the_input(stages):
     """Encoder and decoder the full input with corners in place, what 2 adds every pixel of its."""
     side = 64 * 2 ** (stages - 1)
-    read = {}
+    read = {}  # block -> what it is given
 
     def record(call, arguments, options, context):
         if not isinstance(context.module, trunk.Block):
@@ -125,8 +129,14 @@ def test_what_blocks_read_of_the_input(stages):
         return jnp.zeros((*x.shape[:3], context.module.features))
 
     x = jnp.broadcast_to(jnp.arange(side, dtype=jnp.float32)[:, None], (1, side, side, 10))
-    with nn.intercept_methods(record):
-        SynthesisNetwork(5, stages, 2).init(jax.random.key(0), x)
+
+    @jax.jit
+    def run(key, x):
+        with nn.intercept_methods(record):
+            SynthesisNetwork(5, stages, 2).init(key, x)
+        return read
+
+    read = run(jax.random.key(0), x)
     for name, length in (("encoder_1", 64), ("decoder_1", 32), ("decoder_4", 4)):
         np.testing.assert_allclose(
             read[name][0, 0, :, 0], np.linspace(0, side - 1, length), atol=1e-4
