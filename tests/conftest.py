@@ -28,7 +28,6 @@ from tests.parity import golden  # noqa: E402
 HEAVY = (
     "methods/sdic/test_chain.py",
     "methods/sims/test_method.py",
-    "experiments/test_notebooks.py",
     "methods/matting/test_method.py",
     "parity/test_train_step.py",
     "methods/sdic/test_update.py",

@@ -19,14 +19,13 @@ ALL = {path.stem: path for path in sorted(ROOT.glob("experiments/colab/*.ipynb")
 SHRUNK = {
     "scat": (shrink._TINY, "filled.png"),
     "matting": (shrink._TINY_MATTING, "cut.png"),
-    "sims": (shrink._TINY_SIMS | {"train.batch_size": "2", "data.source": f"{4 * 'half:first:'}"
-                                  "scenes:several:64"}, "made-1.png"),
+    "sims": (shrink._TINY_SIMS, "made-1.png"),
 }
 
 
-def words(name: str) -> list[str]:
+def words(name: str, **overrides: str) -> list[str]:
     """Returns the overrides as a notebook's person writes them, those of its stages too."""
-    changes, _ = SHRUNK[name]
+    changes = SHRUNK[name][0] | overrides
     config = shrink.config_lib.load(str(ROOT / "configs" / f"{name}.py"))
     steps = {
         f"stages.{stage['name']}.train.steps": changes["train.steps"]
@@ -35,13 +34,13 @@ def words(name: str) -> list[str]:
     return [f"--config.{key}={value}" for key, value in {**changes, **steps}.items()]
 
 
-def run_to_its_end(name: str, folder: pathlib.Path) -> pathlib.Path:
+def run_to_its_end(name: str, folder: pathlib.Path, **overrides: str) -> pathlib.Path:
     """Executes a notebook in an empty folder, looks at what it shows, and returns its run."""
     notebook = nbformat.read(ALL[name], as_version=4)
     assert all(not cell.get("outputs") for cell in notebook.cells)
     place = "OVERRIDES = []"
     (cell,) = (cell for cell in notebook.cells if place in cell.source)
-    cell.source = cell.source.replace(place, f"OVERRIDES = {words(name)!r}")
+    cell.source = cell.source.replace(place, f"OVERRIDES = {words(name, **overrides)!r}")
     (folder / "configs").symlink_to(ROOT / "configs")
     client = nbclient.NotebookClient(
         notebook, timeout=400, kernel_name="python3", resources={"metadata": {"path": folder}}

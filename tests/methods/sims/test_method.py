@@ -20,42 +20,40 @@ from jaxedit.methods.sims import compose_stage, composition
 from jaxedit.run import evaluate, readers, sharding, starting, train
 from jaxedit.state import StartingValue
 from jaxedit.weights import shipped
-from tests import fake_run, shrink
-from tests.methods.sims import banks
+from tests import fake_run, notebooks, shrink
+from tests.methods.sims import banks, scene_folder
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The demo's six stages and two more, shrunk, on a folder of two dozen scenes."""
+    """The demo with its six stages, shrunk, on a folder of two dozen scenes, as its notebook runs.
+    """
     folder = tmp_path_factory.mktemp("demo")
-    config = shrink.sims("demo", **{"data.source": f"folder:{scenes(folder / 'scenes')}"})
+    source = {"data.source": f"folder:{scene_folder.written(folder / 'scenes')}"}
+    (folder / "notebook").mkdir()
+    return notebooks.run_to_its_end("sims", folder / "notebook", **source)
+
+
+@pytest.fixture(scope="module")
+def more(demo, tmp_path_factory):
+    """Two stages that the demo has not: canvases measured as they are, and the other alignment."""
+    folder = tmp_path_factory.mktemp("more")
+    composed = f"array_record:{demo / 'artifacts' / 'composed'}"
+    config = shrink.sims("demo", **{
+        "data.source": config_lib.from_json((demo / "config.json").read_text()).data.source,
+    })
     order = next(stage for stage in config.stages if stage["name"] == "order")
     align = {"part": "align", "align": {"kind": "affine"}}
     pasted = {"part": "pasted", "train": {"steps": 0},
-              "evaluate": {"source": "artifact:composed", "split": "eval"}}
+              "evaluate": {"source": composed, "split": "eval"}}
     with config.unlocked():
         config.stages = (
-            *config.stages,
             {"name": "pasted", "overrides": pasted},
             {**order, "name": "align", "overrides": {**order["overrides"], **align}},
         )
+        config.evaluate.stages = ()
     train.train(config, folder / "run", jax.devices()[:1])
     return folder / "run"
-
-
-def scenes(folder, count=24):
-    """Writes records of `scenes:several` as a person's folder would hold them."""
-    source = sources.create("scenes:several:64", "train")
-    for name in ("images", "labels", "depths", "instances"):
-        (folder / name).mkdir(parents=True)
-    (folder / "classes.json").write_text(json.dumps(source.classes))
-    for number in range(count):
-        record = source[number]
-        Image.fromarray(record["image"]).save(folder / f"images/{number:02}.png")
-        for key in ("label", "instance"):
-            Image.fromarray(record[key].astype(np.uint8)).save(folder / f"{key}s/{number:02}.png")
-        np.save(folder / f"depths/{number:02}.npy", record["depth"])
-    return folder
 
 
 @pytest.mark.parametrize(
@@ -64,8 +62,9 @@ def scenes(folder, count=24):
      ("order", {"model", "lower edge", "objects first"}, "front_accuracy"),
      ("synthesis", {"model", "canvas", "parametric"}, "psnr")],
 )
-def test_parts_are_trained_and_measured(demo, stage, systems, metric):
-    stage, method, state = readers.load_run(demo, stage=stage)
+def test_parts_are_trained_and_measured(demo, more, stage, systems, metric):
+    run = more if stage == "align" else demo
+    stage, method, state = readers.load_run(run, stage=stage)
     before = starting.initial_state(
         method, sharding.Plan(jax.devices()[:1]), jax.random.key(1)
     ).params
@@ -74,7 +73,7 @@ def test_parts_are_trained_and_measured(demo, stage, systems, metric):
         zip(jax.tree.leaves(before), jax.tree.leaves(state.params), strict=True)
     ]
     assert np.isfinite(moved).all() and np.mean(np.asarray(moved) > 0) > 0.9
-    result = evaluate.evaluate(method, stage, state, demo)
+    result = evaluate.evaluate(method, stage, state, run)
     assert systems <= set(result.table)
     figures = {system: result.table[system]["all"][metric] for system in systems}
     assert np.isfinite(list(figures.values())).all()
@@ -99,16 +98,16 @@ def test_a_judge_says_how_well_layouts_are_followed(demo):
     assert canvas["copy_rate"] > best["copy_rate"] and table["nearest picture"]["all"]["l1"] > 0
 
 
-def test_canvases_are_measured_as_they_are(demo):
+def test_canvases_are_measured_as_they_are(demo, more):
     """The figures are those of the canvas beside a network; the shapes are compared without judge.
     """
     tables = {}
-    for name in ("pasted", "synthesis"):
-        stage, method, state = readers.load_run(demo, stage=name)
+    for run, name in ((more, "pasted"), (demo, "synthesis")):
+        stage, method, state = readers.load_run(run, stage=name)
         for config in (stage, method.config):
             with config.unlocked():
                 config.evaluate.judge, config.evaluate.nearest = "", False
-        tables[name] = evaluate.evaluate(method, stage, state, demo).table
+        tables[name] = evaluate.evaluate(method, stage, state, run).table
     own, beside = (tables[n][s]["all"] for n, s in (("pasted", "model"), ("synthesis", "canvas")))
     assert own["psnr"] == pytest.approx(beside["psnr"]) and own["l1"] == pytest.approx(beside["l1"])
     source = array_record.create(str(demo / "artifacts" / "composed"), "eval")
