@@ -203,7 +203,7 @@ def runs_of(
 def _named(sweep: Sweep, only: Sequence[str]) -> list[str]:
     """Returns the variants that `only` names, in the sweep's order; all where it names none."""
     for name in only:
-        check_choice(f"The variant of {sweep.name}", name, sweep.variants)
+        check_choice(f"{sweep.name}: variant", name, sweep.variants)
     return [name for name in sweep.variants if not only or name in only]
 
 

@@ -278,7 +278,7 @@ def _create(source: str, split: str, **options: Any) -> Source:
             f"Unknown data source {name + separator + argument!r}. Known: {', '.join(_FORMS)}."
             + did_you_mean(name, (*_MODULES, ARTIFACT))
         )
-    check_choice(f"The split of {source}", split, SPLITS)
+    check_choice(f"{source}: split", split, SPLITS)
     if not argument and (separator or name in _NEEDS_ARGUMENT) and name in _TAKES_ARGUMENT:
         raise UserError(f"Data source {source!r} is incomplete; write {_TAKES_ARGUMENT[name]}.")
     if name not in _TAKES_ARGUMENT and separator:

@@ -22,8 +22,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def not_one_of(what: str, value: object, known: Iterable) -> str:
     """Returns the line that says of `value` that it is none of `known`, and lists them all."""
     known = list(known)
+    between = " " if " " in what.rpartition(": ")[2] else "="  # a phrase, or a setting
     return (
-        f"{what}={value!r} is unknown: use one of {', '.join(map(repr, known))}."
+        f"{what}{between}{value!r} is unknown: use one of {', '.join(map(repr, known))}."
         + did_you_mean(str(value), known)
     )
 
@@ -32,7 +33,8 @@ def check_choice(what: str, value: object, known: Iterable) -> None:
     """Raises UserError unless `value` is one of `known`; the message lists them all.
 
     Args:
-      what: names the setting, for example a configuration key.
+      what: names the setting, for example a configuration key, where it is behind `: `; or a phrase
+        that ends in what the value is, such as "The direction".
       value: what was given.
       known: everything that would do.
     """

@@ -2,11 +2,13 @@
 
 Compiled whole, hundreds of random draws take a CPU longer than minutes of training. Most of them
 are alike, as most layers of a network are: here each kind is compiled once, in the process and in
-the persistent cache, whatever network asks for it. All that is done beside drawing is one program.
+the persistent cache, whatever network asks for it. What is done between draws that need it is one
+program each time: in most networks, one in all.
 """
 
 from __future__ import annotations
 
+import collections
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -38,6 +40,9 @@ def drawn(function: Callable[..., Any], *args: Any) -> Any:
     values = dict(zip(jaxpr.constvars, traced.consts, strict=True))
     values |= zip(jaxpr.invars, jax.tree.leaves(args), strict=True)
     read = lambda atom: atom.val if isinstance(atom, jex.Literal) else values[atom]
+    reads = collections.Counter(_variables(jaxpr.outvars))
+    for equation in jaxpr.eqns:
+        reads.update(_variables(equation.invars))
     between: list[Any] = []  # equations whose turn has not come yet
     for equation in jaxpr.eqns:
         if not _is_drawing(equation):
@@ -45,15 +50,15 @@ def drawn(function: Callable[..., Any], *args: Any) -> Any:
             continue
         given = _variables(equation.invars)
         if any(one not in values for one in given):
-            values |= _together(jaxpr, between, values)
+            values |= _together(jaxpr, between, values, reads)
             between = []
         inner = equation.params.get("jaxpr")
         if equation.primitive.name == "jit" and len(given) == len(equation.invars):
             outputs = _program(inner)(*map(read, given))
             values |= zip(equation.outvars, outputs, strict=True)
         else:
-            values |= _together(jaxpr, [equation], values)
-    values |= _together(jaxpr, between, values)
+            values |= _together(jaxpr, [equation], values, reads)
+    values |= _together(jaxpr, between, values, reads)
     leaves, shared = [], {id(one) for one in (*jax.tree.leaves(args), *traced.consts)}
     for atom in jaxpr.outvars:
         value = read(atom)
@@ -70,20 +75,25 @@ def _is_drawing(equation: Any) -> bool:
 
 
 def _together(
-    jaxpr: jex.Jaxpr, equations: list[Any], values: Mapping[Any, Any]
+    jaxpr: jex.Jaxpr, equations: list[Any], values: Mapping[Any, Any],
+    reads: Mapping[Any, int],
 ) -> dict[Any, jax.Array]:
-    """Returns what `equations` make that is read outside of them, computed by one program."""
+    """Returns what `equations` make that is read outside of them, computed by one program.
+
+    Args:
+      jaxpr: of which they are.
+      equations: some of it, in order.
+      values: variable -> what was computed before.
+      reads: variable -> how often it is read in all.
+    """
     if not equations:
         return {}
-    inside = set(map(id, equations))
     made = dict.fromkeys(one for equation in equations for one in equation.outvars)
-    read = {one for equation in equations for one in _variables(equation.invars)}
-    outside = set(_variables(jaxpr.outvars))
-    for equation in jaxpr.eqns:
-        if id(equation) not in inside:
-            outside |= set(_variables(equation.invars))
-    given = [one for one in read if one not in made]
-    wanted = [one for one in made if one in outside]
+    inside = collections.Counter(
+        one for equation in equations for one in _variables(equation.invars)
+    )
+    given = [one for one in inside if one not in made]
+    wanted = [one for one in made if reads[one] > inside[one]]
     alone = jex.ClosedJaxpr(jaxpr.replace(
         constvars=[], invars=given, outvars=wanted, eqns=equations,
         debug_info=jaxpr.debug_info.with_unknown_names(),

@@ -110,7 +110,7 @@ def sample(seed: int, **replaced: float) -> Portrait:
       UserError: there is no such attribute, or its value is out of range.
     """
     for name in replaced:
-        check_choice("The attribute of a portrait", name, ATTRIBUTES)
+        check_choice("The portrait's attribute", name, ATTRIBUTES)
     rng = Portrait(seed).rng("attributes")
     values = {
         "pose": float(rng.uniform(-20, 20)),

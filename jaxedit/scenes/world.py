@@ -55,7 +55,7 @@ def edited(parameters: Parameters, **changes: str) -> Parameters:
       UserError: no such attribute or value in this world.
     """
     for name, value in changes.items():
-        check_choice("In the small world, what is to be replaced", name, ATTRIBUTES)
+        check_choice("In the small world, the attribute", name, ATTRIBUTES)
         check_choice(f"In the small world, the {name}", value, ATTRIBUTES[name])
     return dataclasses.replace(parameters, **changes)
 

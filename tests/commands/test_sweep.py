@@ -133,7 +133,7 @@ def test_a_run_that_ends_unfinished_counts_as_failed(file, tmp_path, monkeypatch
 
 
 def test_everything_is_checked_before_anything_runs(file, tmp_path, stand_in):
-    with pytest.raises(UserError, match="variant of .*='fas' is unknown.*Did you mean 'fast'"):
+    with pytest.raises(UserError, match=".*: variant='fas' is unknown.*Did you mean 'fast'"):
         go(file, tmp_path / "out", only=["fas"])
     with pytest.raises(UserError, match="expected at least 1"):
         go(file, tmp_path / "out", seeds=0)

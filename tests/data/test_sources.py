@@ -41,7 +41,7 @@ def test_unknown_names_splits_and_options_are_named():
         sources.create("artefact:bank", "train")
     with pytest.raises(UserError, match="artifact:bank is .* known in that run only"):
         sources.create("artifact:bank", "train")
-    with pytest.raises(UserError, match="split of photos='test'.*'train', 'eval', 'all'"):
+    with pytest.raises(UserError, match="photos: split='test'.*'train', 'eval', 'all'"):
         sources.create("photos", "test")
     with pytest.raises(UserError, match="incomplete; write folder:PATH"):
         sources.create("folder:", "train")

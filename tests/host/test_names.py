@@ -19,4 +19,8 @@ def test_check_choice():
     check_choice("mode", "jit", ("jit", "pmap"))
     with pytest.raises(UserError, match="mode='pmop' is unknown: use one of 'jit', 'pmap'. Did"):
         check_choice("mode", "pmop", ("jit", "pmap"))
+    with pytest.raises(UserError, match="a.py: mode='pmop' is"):
+        check_choice("a.py: mode", "pmop", ("jit", "pmap"))
+    with pytest.raises(UserError, match="The mode 'pmop' is"):
+        check_choice("The mode", "pmop", ("jit", "pmap"))
     check_choice("moving", False, (False, True))

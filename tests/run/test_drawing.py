@@ -12,9 +12,10 @@ normal = jax.jit(jax.nn.initializers.normal(), static_argnums=1)
 def state(key, start):
     keys = jax.random.split(key, 4)
     first, second = normal(keys[0], (8, 8)), normal(keys[1], (8, 8))
+    late = jax.random.fold_in(key, (3 * start["value"][0]).astype(jnp.int32))  # is computed first
     unneeded = jnp.linalg.inv(first @ second)
     return {
-        "drawn": [first, second, jax.random.uniform(keys[2], (3,))],
+        "drawn": [first, second, jax.random.uniform(keys[2], (3,)), normal(late, (8, 8)) + first],
         "orthogonal": jnp.linalg.qr(jax.random.normal(keys[3], (4, 4)))[0],
         "computed": {"one": start["value"] * 2 + unneeded.shape[0], "none": None},
         "given": start["value"], "constant": jnp.arange(3), "number": 2.0,

@@ -143,7 +143,7 @@ def test_mistakes_are_named(method, pair, words):
         (("first:params/painter", "prams/painter"), "Did you mean 'params'"),
         (("none.safetensors:a", "params/painter"), "no such file"),
         (("weights:vgg19", "frozen/vgg19"), "weights convert vgg19"),
-        (("artifact:first:a.npz", "extra/a"), "host stage='first' is unknown"),
+        (("artifact:first:a.npz", "extra/a"), "host stage 'first' is unknown"),
         (("first:params/paintr", "params/painter"), "'second' starts .*holds no 'params/paintr'"),
         (("first:params/painter", "params/paintr"), "'second': .*Did you mean 'params/painter'"),
         (("first:params/painter/Conv_0", "params/painter/Conv_1"),

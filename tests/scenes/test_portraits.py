@@ -108,7 +108,7 @@ def test_larger_pictures_show_the_same():
 
 
 def test_what_a_portrait_cannot_be_is_said():
-    with pytest.raises(UserError, match="portrait='smil' is unknown.*Did you mean 'smile'"):
+    with pytest.raises(UserError, match="attribute 'smil' is unknown.*Did you mean 'smile'"):
         portraits.render(1, smil=1)
     with pytest.raises(UserError, match="pose of a portrait is 30; it must lie from -20 to 20"):
         portraits.render(1, pose=30)

@@ -76,8 +76,8 @@ def test_an_edit_changes_what_it_names():
 
 
 @pytest.mark.parametrize(("changes", "words"), [
-    ({"texture": "plain"}, "replaced='texture' is unknown.* 'subject', 'colour', 'setting'"),
-    ({"colour": "grey"}, "colour='grey' is unknown"),
+    ({"texture": "plain"}, "attribute 'texture' is unknown.* 'subject', 'colour', 'setting'"),
+    ({"colour": "grey"}, "colour 'grey' is unknown"),
     ({"subject": "mugs"}, "Did you mean 'mug'"),
 ])
 def test_what_the_world_has_not_is_refused(changes, words):

@@ -163,7 +163,7 @@ def test_a_folder_whose_configurations_describe_its_networks(bundles, tmp_path):
         np.testing.assert_array_equal(loaded[name]["params"]["bias"], expected["bias"])
     alone = convert.load("pipeline", tmp_path, networks=["vae"])
     assert set(alone) == {"vae"}
-    with pytest.raises(UserError, match="'pipeline'='uvae' is unknown: use one of 'unet', 'vae'"):
+    with pytest.raises(UserError, match="'pipeline' 'uvae' is unknown: use one of 'unet', 'vae'"):
         convert.load("pipeline", tmp_path, networks=["uvae"])
     options = convert.load_options("pipeline", tmp_path)
     assert options["vae"] == {"outputs": 4, "inputs": 2}

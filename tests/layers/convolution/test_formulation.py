@@ -77,11 +77,11 @@ def test_what_goes_before_what(monkeypatch):
 
 
 def test_unknown_modes(monkeypatch):
-    with pytest.raises(UserError, match="convolutions='fast' is unknown.*'auto', 'xla'"):
+    with pytest.raises(UserError, match="convolutions 'fast' is unknown.*'auto', 'xla'"):
         with formulation.using("fast"):
             pass
     monkeypatch.setenv(formulation.VARIABLE, "winograd")
-    with pytest.raises(UserError, match="variable JAXEDIT_CONVOLUTION='winograd' is unknown"):
+    with pytest.raises(UserError, match="variable JAXEDIT_CONVOLUTION 'winograd' is unknown"):
         formulation.mode()
 
 

@@ -232,7 +232,7 @@ def test_what_cannot_be_is_refused():
     ):
         with pytest.raises(UserError, match=message):
             method_of(**changes)
-    with pytest.raises(UserError, match="autoencoder, loss.features='clip' is unknown"):
+    with pytest.raises(UserError, match="autoencoder, loss.features 'clip' is unknown"):
         method_lib.create(shrink.iedit("autoencoder", **{"loss.features": "clip"}))
     transform, source = method_of().transform(train=True), sources.create("scenes:64", "eval")
     with pytest.raises(UserError, match="has no target.*no pair"):
