@@ -15,8 +15,6 @@ from jaxedit.errors import UserError
 from jaxedit.host import json_text
 from jaxedit.report import tables, wording
 
-MEASURING = "evaluations/timing.jsonl"  # what evaluations took, below a run directory
-
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -65,7 +63,7 @@ def read(folder: pathlib.Path) -> Run:
         versions=read_object(folder / "versions.json"),
         summary=read_object(folder / "summary.json"),
         rows=read_rows(folder / "metrics.jsonl"),
-        timing=[row for n in ("timing.jsonl", MEASURING) for row in read_rows(folder / n)],
+        timing=[row for n in ("timing.jsonl", wording.MEASURING) for row in read_rows(folder / n)],
         evaluations=read_evaluations(folder),
         artifacts={
             json_text.shown(path.parent.name): read_object(path)

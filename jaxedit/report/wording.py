@@ -8,6 +8,7 @@ from typing import Any
 # Which part of a source was measured, as a table and a picture say it.
 SPLITS = {"eval": "held-out", "train": "training"}
 SINGLE = "train"  # the name of the stage of a run that has only one
+MEASURING = "evaluations/timing.jsonl"  # what evaluations took, below a run directory
 
 
 def measured(stage: str, split: str, what: str) -> str:

@@ -8,12 +8,12 @@ import shutil
 from jaxedit import config as config_lib
 from jaxedit.errors import UserError
 from jaxedit.host import atomic, json_text, locks, origin
-from jaxedit.report import reading
+from jaxedit.report import wording
 from jaxedit.run import artifacts, checkpoint, rows, sharding, stages
 
 _FILES = (
     "config.json", "versions.json", "metrics.jsonl", "timing.jsonl", "summary.json",
-    "evaluation.json", "report.html", "DONE", reading.MEASURING,
+    "evaluation.json", "report.html", "DONE", wording.MEASURING,
 )
 
 

@@ -25,7 +25,7 @@ import jax
 import numpy as np
 
 from jaxedit.host import atomic, json_text
-from jaxedit.report import pictures, reading
+from jaxedit.report import pictures, wording
 from jaxedit.run import rows, sharding
 from jaxedit.run.figures import Result
 
@@ -90,7 +90,7 @@ class Writer:
             seconds = {f"seconds_per_sample/{result.name}/{system}": value
                        for system, value in result.seconds.items()}
             stage = stage or "evaluation"
-            self._append(reading.MEASURING, {"stage": stage, "step": step, **seconds})
+            self._append(wording.MEASURING, {"stage": stage, "step": step, **seconds})
             self._scalars(f"{stage}/timing", step, seconds)
         return self.run_dir / f"{name}.json"
 

@@ -28,6 +28,23 @@ RNG = np.random.default_rng(0)
 SIZE, CODES, STYLES = 32, (6, 32), 6 * 5
 
 
+@pytest.fixture(scope="module", autouse=True)
+def read_once():
+    """Networks that a command has read and traced are kept for the next one, as `api` keeps them.
+    """
+    kept, read = {}, applier.from_run
+
+    def from_run(folder, task, **options):
+        place = (folder, task, options.get("step"), options.get("stage"))
+        if place not in kept:
+            kept[place] = read(folder, task, **options)
+        return kept[place]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(applier, "from_run", from_run)
+        yield
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run of the real method before its first step, and directions of its generator.

@@ -78,7 +78,7 @@ def test_stages_are_chosen(run, capsys):
 
 
 def test_an_unknown_stage_is_named(run):
-    with pytest.raises(UserError, match="evaluate.stages='nun' is unknown.* 'noon'"):
+    with pytest.raises(UserError, match="evaluate.stages 'nun' is unknown.* 'noon'"):
         list(measure.measure_run(run(stages=("nun",))))
 
 
