@@ -12,7 +12,8 @@ import pytest
 from jaxedit import cli, main
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
-from jaxedit.run import evaluate, stages
+from jaxedit.report import reading
+from jaxedit.run import evaluate, stages, writer
 
 ROOT = pathlib.Path(__file__).parent.parent
 FOLDERS = ("jaxedit", "configs", "experiments", "tests")
@@ -233,6 +234,12 @@ def readme_commands() -> list[str]:
 
 def test_the_worked_example_is_short():
     assert len((ROOT / "tests" / "toy_method.py").read_text().splitlines()) < 250
+
+
+@pytest.mark.parametrize("told", [(ROOT / "README.md").read_text(), writer.__doc__],
+                         ids=["README", "writer"])
+def test_both_files_of_wall_clock_figures_are_told_of(told):
+    assert "`timing.jsonl`" in told and f"`{reading.MEASURING}`" in told
 
 
 @pytest.mark.parametrize("line", readme_commands())

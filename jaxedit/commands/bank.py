@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import pathlib
-import shutil
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from jaxedit.commands import command, counting
 from jaxedit.errors import UserError
-from jaxedit.host import atomic, number_text
+from jaxedit.host import atomic, locks, number_text
 from jaxedit.host.names import check_choice
 
 
@@ -129,7 +129,8 @@ def _build(output: pathlib.Path, config: Any, source: Any) -> Mapping[str, Any]:
             return artifacts.build_in(output, BankStage(config), source, State(0)).facts
         except UserError as error:
             if isinstance(error, EmptyBank) or not any(work.glob("part-*/*")):
-                shutil.rmtree(work, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    locks.clear(work)
                 raise
             raise UserError(
                 f"{error} What is cut so far is kept in {work}, and the same command goes on from "
@@ -165,10 +166,10 @@ def remove(arguments: argparse.Namespace) -> int:
     """`jaxedit bank remove`."""
     from jaxedit.methods.sims import bank as bank_lib
     from jaxedit.methods.sims import bank_building
-    from jaxedit.run import artifacts
 
     bank_lib.opened(arguments.bank, verify=False)  # ahead of the lock, which makes a folder
-    with artifacts.hold(arguments.bank):
+    # In the bank itself, as beside it nothing need be written: it may be a disk of its own.
+    with locks.hold(arguments.bank, "another bank", fleeting=True):
         bank = bank_lib.opened(arguments.bank)
         for image in arguments.images:
             bank.picture_number(image)  # all are known before the first one goes

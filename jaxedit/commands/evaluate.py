@@ -88,7 +88,7 @@ def evaluate_run(
     first = sharding.is_first_process()
     said: set[str] = set()
     for measured in measure.measure_state(
-        method, stage_config, state, run_dir, stage, suffix, is_main=is_main
+        method, stage_config, state, run_dir, stage, suffix, is_main=is_main, beside=True
     ):
         if first:
             print(measured.heading + report.text_table(measured.to_json(), said), flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import pathlib
@@ -224,16 +225,17 @@ def _stages(output: pathlib.Path, config: Any, source: Any, start: Any) -> Mappi
             shutil.rmtree(work)
             raise
         except UserError as error:
-            unfinished = [work, artifacts.work_folder(output)]
+            pieces = artifacts.work_folder(output)
             notes = ("build.json", "seconds", *locks.FILES)
             if any(path.is_file() and path.name not in notes
-                   for folder in unfinished for path in folder.rglob("*")):
+                   for folder in (work, pieces) for path in folder.rglob("*")):
                 raise UserError(
                     f"{error} What is made so far is kept in {work}: the same command goes on from "
                     "there, also with other rules for what comes later."
                 ) from error
-            for folder in unfinished:
-                shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(work, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                locks.clear(pieces)
             raise
         shutil.rmtree(work, ignore_errors=True)
     command.tell(f"pairs: {_told(facts)}")

@@ -138,6 +138,8 @@ def default_run_dir(argument: str) -> pathlib.Path:
 
 def train_run(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> int:
     """Trains, evaluates and reports; a finished run says so and is left alone."""
+    import jax
+
     from jaxedit.run import directory, run_lock, sharding, stages, train
     from jaxedit.run.preemption import Preempted, StopRequest
 
@@ -150,8 +152,11 @@ def train_run(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> int:
     stages.check(config)  # ahead of the lock, which makes the directory
     with run_lock.hold(run_dir):
         try:
-            with StopRequest() as stop:
+            with contextlib.ExitStack() as hearing:
+                stop = hearing.enter_context(StopRequest())
                 train.train(config, run_dir, stop=stop)
+                if jax.process_count() > 1:  # nobody asks `stop` from here on: Ctrl-C ends it
+                    hearing.close()
                 _conclude(run_dir, first, stop)
         except Preempted as reason:
             _say(first, f"{reason} Start the same command again to go on.")

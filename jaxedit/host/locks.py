@@ -51,7 +51,7 @@ def hold(
     Args:
       folder: what is locked.
       instead: what somebody may choose who finds it locked, for the message.
-      fleeting: the folder is removed in the end where it holds nothing but the lock.
+      fleeting: nothing of the lock stays in the end, nor the folder where that is all it holds.
 
     Raises:
       UserError: another process holds it; the message names host and process. Or the folder cannot
@@ -78,6 +78,7 @@ def hold(
             ) from None
         except OSError as error:
             raise UserError(f"Cannot lock the folder {folder}: {error}.") from error
+    locked = _identity(folder / FILES[0])
     try:
         facts = {"process": os.getpid(), "host": socket.gethostname()}
         try:
@@ -91,13 +92,21 @@ def hold(
         yield _held[key]
     finally:
         _held.pop(key, None)
-        with contextlib.suppress(OSError):
-            (folder / FILES[1]).unlink(missing_ok=True)
-        # Before the lock is let go: who takes it next is not robbed of its folder.
-        with contextlib.suppress(OSError):
-            if fleeting and is_empty(folder):
-                shutil.rmtree(folder)
+        kept_open = False
+        # Before the lock is let go: who takes it next is not robbed of its folder. And where the
+        # folder was removed meanwhile, what stands there now may be another owner's.
+        if locked is not None and _identity(folder / FILES[0]) == locked:
+            with contextlib.suppress(OSError):
+                (folder / FILES[1]).unlink(missing_ok=True)
+            try:
+                if fleeting:
+                    shutil.rmtree(folder) if is_empty(folder) else (folder / FILES[0]).unlink()
+            except OSError:  # NFS and Windows keep an open file, and with it the folder
+                kept_open = True
         lock.release()
+        if kept_open:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def owner(folder: pathlib.Path) -> str:
@@ -115,3 +124,22 @@ def is_empty(folder: pathlib.Path) -> bool:
     Another process of the same run may be about to write the first file.
     """
     return all(path.name in FILES or atomic.is_temporary(path) for path in folder.iterdir())
+
+
+def clear(folder: pathlib.Path) -> None:
+    """Removes what a folder holds, which this process has locked, but the lock itself.
+
+    Without it another process would take the folder while this one still believes to hold it.
+    """
+    for path in folder.iterdir():
+        if path.name not in FILES:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _identity(path: pathlib.Path) -> tuple[int, int] | None:
+    """Returns what tells a file from another one in its place; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -63,8 +63,10 @@ def finished(run_dir: pathlib.Path, stage: str) -> Artifact | None:
                 "Put it back from a copy, or remove that folder to have it built again."
             )
         return None
-    if sharding.is_first_process():
-        shutil.rmtree(work_folder(folder), ignore_errors=True)  # of a run killed after the rename
+    work = work_folder(folder)
+    if sharding.is_first_process() and work.exists():  # of a run killed after the rename
+        with contextlib.suppress(UserError, OSError), locks.hold(work, fleeting=True):
+            locks.clear(work)
     return load(run_dir, stage)
 
 
@@ -100,7 +102,7 @@ def build(
 
 
 def hold(folder: pathlib.Path) -> contextlib.AbstractContextManager[bool]:
-    """Holds an artefact that is built, changed, or cleared away after a failure.
+    """Holds an artefact that is built, or cleared away after a failure.
 
     One process at a time does so, or the processes of one run, which enter together. The lock
     stands in its `work_folder`, of which nothing else stays.
@@ -270,9 +272,7 @@ def _prepare(work: pathlib.Path, identity: Mapping[str, Any]) -> None:
             f"{work} is of another configuration, source or number of processes: built anew.",
             file=sys.stderr, flush=True,
         )
-        for path in work.iterdir():
-            if path.name not in locks.FILES:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        locks.clear(work)
     atomic.write_text(note, json.dumps(identity))
 
 
@@ -308,7 +308,8 @@ def _finish(
         "seconds": round(seconds, 1),
     })
     whole.rename(folder)
-    shutil.rmtree(work)
+    with contextlib.suppress(OSError):  # the artefact is finished; `finished` looks again
+        locks.clear(work)
 
 
 def verified(folder: pathlib.Path) -> Artifact:

@@ -62,7 +62,7 @@ class Checkpointer:
     ):
         self.run_dir, self.stage = run_dir.resolve(), stage
         self.folder = self.run_dir / "checkpoints" / stage
-        self._best = best
+        self._best, self._by_figures = best, bool(best and keep_best)
         self._saving: int | None = None
         self._options = ocp.CheckpointManagerOptions(
             **best_lib.options(best, keep_last, keep_best),
@@ -187,6 +187,11 @@ class Checkpointer:
         """Returns the steps on disk, ascending."""
         return sorted(self._manager.all_steps())
 
+    @property
+    def doubtful(self) -> Mapping[int, str]:
+        """Step -> in which way its figures are damaged."""
+        return self._manager.doubtful
+
     def reload(self) -> None:
         """Looks again which checkpoints are on disk."""
         self._manager.reload()
@@ -197,7 +202,7 @@ class Checkpointer:
         Raises:
           UserError: the figures of one are damaged, which may be the best.
         """
-        if doubtful := self._manager.doubtful:
+        if doubtful := self.doubtful:
             reasons = "; ".join(f"step {step}: {doubtful[step]}" for step in sorted(doubtful))
             raise UserError(
                 f"Which checkpoint in {self.folder} is the best cannot be told: figures are "
@@ -307,16 +312,16 @@ class Checkpointer:
         )
 
     def _doubtful_before(self, last: int) -> list[int]:
-        """Returns the steps below `last` whose figures any process finds damaged; tells of each."""
+        """Returns the steps below `last` that damaged figures would keep or not; tells of each."""
         found = []
-        for step in (one for one in self.steps() if one < last):
-            reason = self._manager.doubtful.get(step)
+        for step in (one for one in self.steps() if one < last and self._by_figures):
+            reason = self.doubtful.get(step)
             if verdicts.worst(verdicts.DAMAGED if reason else verdicts.GOOD) != verdicts.GOOD:
                 found.append(step)
                 _say(
                     f"Checkpoint {self.folder / str(step)} has damaged figures "
-                    f"({reason or 'so another process'}), so that it may or may not be the best "
-                    f"one. It is moved to {self._aside(step)}."
+                    f"({reason or 'as another process says'}), so that it may or may not be the "
+                    f"best one. It is moved to {self._aside(step)}."
                 )
         return found
 

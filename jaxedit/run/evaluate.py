@@ -297,7 +297,7 @@ class Evaluator:
 def evaluate(
     method: Method, config: config_lib.ConfigDict, state: State, run_dir: pathlib.Path,
     name: str = "evaluation", *, stage: str = "", evaluation: str | None = None,
-    compare: tuple[str, ...] | None = None,
+    compare: tuple[str, ...] | None = None, beside: bool = False,
 ) -> Result:
     """Measures `state` with baselines and curves; writes `<name>.json` and a picture grid.
 
@@ -311,6 +311,7 @@ def evaluate(
       evaluation: which of the method's evaluations; the first by default.
       compare: the stages whose last states are measured beside it, by default
         `config.evaluate.compare`.
+      beside: as of `Writer.evaluation`.
     """
     from jaxedit.run import readers, writer
 
@@ -323,7 +324,7 @@ def evaluate(
         curves=True,
     )
     with contextlib.closing(writer.Writer(run_dir)) as output:
-        result.path = output.evaluation(result, name, int(state.step), stage)
+        result.path = output.evaluation(result, name, int(state.step), stage, beside)
     return result
 
 

@@ -78,7 +78,7 @@ def measure_run(run_dir: pathlib.Path) -> Iterator[Measured]:
 
 def measure_state(
     method: Method, config: config_lib.ConfigDict, state: State, run_dir: pathlib.Path,
-    stage: str, suffix: str = "", *, is_main: bool = True,
+    stage: str, suffix: str = "", *, is_main: bool = True, beside: bool = False,
 ) -> Iterator[Measured]:
     """Measures `state` by each of its method's evaluations, and writes what they found.
 
@@ -90,6 +90,7 @@ def measure_state(
       stage: its name.
       suffix: what is added to the names of the files, to tell them from those of the run's end.
       is_main: whether the first evaluation is the run's `evaluation.json`.
+      beside: as of `Writer.evaluation`: this is not the run itself.
 
     Raises:
       UserError: the method has no evaluation.
@@ -101,7 +102,8 @@ def measure_state(
         first = number == 0 and is_main
         stem = _stem(stage, None if number == 0 else name, is_main) + suffix
         result = evaluate.evaluate(
-            method, config, state, run_dir, stem, stage=stage, evaluation=name, compare=compare
+            method, config, state, run_dir, stem, stage=stage, evaluation=name, compare=compare,
+            beside=beside,
         )
         yield Measured(stage, int(state.step), result, result.path, first)
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 from jax.experimental import multihost_utils
@@ -42,7 +42,7 @@ class StopRequest:
 
     def __init__(self):
         self.interrupts = 0
-        self._asked = self._agreed = self._at_once = False
+        self._asked = self._agreed = self._at_once = self._gave_up = False
         self._previous: dict[int, object] = {}
         self._pipe: tuple[int, int] | None = None
         self._over = threading.Event()
@@ -112,6 +112,8 @@ class StopRequest:
             raise Preempted(f"Asked to stop: {done}.", self.exit_code)
 
     def _on_terminate(self, *_: object) -> None:
+        if not self._asked:
+            self._gave_up = self._at_once
         self._asked = True
         if self._at_once:
             raise Abandoned
@@ -120,11 +122,15 @@ class StopRequest:
         self.interrupts += 1
         if self.interrupts > 1:
             raise KeyboardInterrupt
-        self._asked = True
         if jax.process_count() > 1:
             os.kill(os.getpid(), signal.SIGTERM)
-        if self._at_once:
-            raise Abandoned
+        self._on_terminate()
+
+    def _line(self) -> str:
+        """Returns what becomes of what is under way, also before Python's own handler has run."""
+        if self._gave_up if self._asked else self._at_once:
+            return "Stopping: the evaluation under way is put off, and what is trained is saved."
+        return "Stopping: the step under way, with what it compiles, is finished and saved."
 
     def _watch(self) -> None:
         """Answers signals from a thread: Python's own handlers wait while XLA compiles."""
@@ -133,12 +139,13 @@ class StopRequest:
         self._previous_wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         self._pipe = reading, writing
         self._answering = threading.Thread(
-            target=_answer, args=(reading, self._over), name="jaxedit-interrupt", daemon=True
+            target=_answer, args=(reading, self._over, self._line), name="jaxedit-interrupt",
+            daemon=True,
         )
         self._answering.start()
 
 
-def _answer(reading: int, over: threading.Event) -> None:
+def _answer(reading: int, over: threading.Event, line: Callable[[], str]) -> None:
     interrupts, said = 0, False
     # Each signal writes its number; nothing more comes once the writing end is closed.
     while number := os.read(reading, 1):
@@ -146,8 +153,7 @@ def _answer(reading: int, over: threading.Event) -> None:
             continue
         interrupts += number[0] == signal.SIGINT
         if not said:
-            line = "Stopping: the step under way, with what it compiles, is finished and saved."
-            _say(line + (" Ctrl-C again stops at once." if interrupts else ""))
+            _say(line() + (" Ctrl-C again stops at once." if interrupts else ""))
             said = True
         if interrupts == 2:
             threading.Thread(target=_end_unless, args=(over,), daemon=True).start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ from jaxedit import method as method_lib
 from jaxedit.errors import UserError
 from jaxedit.host import origin
 from jaxedit.method import Method, State
-from jaxedit.run import artifacts, checkpoint, directory, frozen, sharding, stages, starting
+from jaxedit.run import artifacts, checkpoint, damage, directory, frozen, sharding, stages, starting
 from jaxedit.run.checkpoint import Checkpointer
 
 # What inference needs; optimizer states are the larger half.
@@ -97,14 +98,23 @@ def _check_code(run_dir: pathlib.Path, every: list[stages.Stage]) -> None:
 
 
 def _beside_a_run(checkpointer: Checkpointer, look: Callable[[], T]) -> T:
-    """Returns what `look` returns, tried again where the run has replaced checkpoints meanwhile."""
+    """Returns what `look` returns, tried again where the run has replaced checkpoints meanwhile.
+
+    It deletes one file by file: for a moment its figures are gone, and it is not.
+    """
+    seen = lambda: (checkpointer.steps(), sorted(checkpointer.doubtful))
     for _ in range(_TRIES - 1):
-        steps = checkpointer.steps()
+        before = seen()
         try:
             return look()
         except UserError:
             checkpointer.reload()
-            if checkpointer.steps() == steps:
+            for wait in damage.WAITS if checkpointer.doubtful else ():
+                time.sleep(wait)
+                checkpointer.reload()
+                if seen() != before:
+                    break
+            if seen() == before:
                 raise
     return look()
 

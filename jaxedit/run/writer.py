@@ -1,11 +1,12 @@
 """What a run leaves behind: JSON lines, TensorBoard events, pictures, versions.
 
 `metrics.jsonl` holds only what the run computes, so that a run that was killed and resumed ends
-with the same bytes as one that never stopped; wall-clock figures go to `timing.jsonl`. Only the
-first process writes.
+with the same bytes as one that never stopped; wall-clock figures of training go to `timing.jsonl`.
+Only the first process writes.
 
 Evaluations may be written beside a run that goes on, by another process: their files are replaced
-whole, and what measuring took is appended to a file that no resumption cuts back.
+whole, and what measuring took is appended to `evaluations/timing.jsonl`, which no resumption cuts
+back.
 """
 
 from __future__ import annotations
@@ -75,17 +76,26 @@ class Writer:
             pictures.record(self.run_dir / "pictures", name, step, image)
             self._open_events().add_image(name, image, step, dataformats="HWC")
 
-    def evaluation(self, result: Result, name: str, step: int, stage: str) -> pathlib.Path:
+    def evaluation(
+        self, result: Result, name: str, step: int, stage: str, beside: bool = False
+    ) -> pathlib.Path:
         """Writes `<name>.json`, its pictures and what measuring took; returns the path of the file.
 
-        Figures of a later step of the same stage stay: where a run has come to its end while an
-        earlier checkpoint was measured beside it, the name of that one's file gets its step.
+        Args:
+          result: the figures.
+          name: of the file, without suffix.
+          step: that was measured.
+          stage: its name.
+          beside: a run may have come to its end meanwhile. Figures of a later step of the same
+            stage stay then: the name of this file gets its step. The run's own replace any.
         """
-        if _holds_later(self.run_dir / f"{name}.json", stage, step):
+        content = result.to_json(step, stage)
+        # The look and the file are next to one another, so that the run gets no time in between.
+        if beside and _holds_later(self.run_dir / f"{name}.json", stage, step):
             name += f"-step{step}"
+        self.file(f"{name}.json", content)
         for grid, image in result.grids.items():
             self.picture(f"{name.replace('/', '-')}-{grid}", step, image)
-        self.file(f"{name}.json", result.to_json(step, stage))
         if result.seconds:
             seconds = {f"seconds_per_sample/{result.name}/{system}": value
                        for system, value in result.seconds.items()}

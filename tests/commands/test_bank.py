@@ -9,6 +9,7 @@ from PIL import Image
 
 from jaxedit import cli
 from jaxedit.data import sources
+from jaxedit.host import locks
 from jaxedit.methods.sims import bank as bank_lib
 from jaxedit.run import artifacts
 from tests.host.test_locks import holder
@@ -129,7 +130,7 @@ def test_one_process_at_a_time_builds_or_changes_a_bank(folder, tmp_path, capsys
         process.wait()
     assert bank(*words) == 0 and not work.exists()  # the lock's folder goes too
     assert bank("remove", made, "3") == 0
-    process = holder(work)
+    process = holder(made)  # nothing beside the bank need be writable
     try:
         assert bank("remove", made, "2") == 2
         assert f"in use by process {process.pid}" in capsys.readouterr().err
@@ -137,7 +138,8 @@ def test_one_process_at_a_time_builds_or_changes_a_bank(folder, tmp_path, capsys
     finally:
         process.kill()
         process.wait()
-    assert bank("remove", made, "2") == 0 and not work.exists()
+    assert bank("remove", made, "2") == 0 and len(bank_lib.opened(made).images) == 3
+    assert not any((made / name).exists() for name in locks.FILES)
     assert bank("remove", tmp_path / "nothing", "2") == 2
     assert [path.name for path in tmp_path.iterdir()] == ["bank"]
 

@@ -6,11 +6,12 @@ import pathlib
 import signal
 import time
 
+import jax
 import pytest
 
 from jaxedit import cli, main
 from jaxedit.commands import train as train_verb
-from jaxedit.run import measure, train
+from jaxedit.run import measure, sharding, train
 from tests.run.test_train import toy
 
 TOY = pathlib.Path(__file__).parents[1] / "toy_method.py"
@@ -68,7 +69,28 @@ def test_a_request_to_stop_is_heard_to_the_very_end(
         signal.signal(number, previous)
     told = capsys.readouterr().err
     assert "its closing evaluation is still to come. Start the same command again" in told
+    assert ("Stopping: the evaluation under way is put off" in told) == (moment == "measuring")
+    assert ("Stopping: the step under way" in told) == (moment == "training")
     assert not (run / "DONE").exists()
+
+
+def test_several_processes_are_interrupted_in_their_closing_evaluation(tmp_path, monkeypatch):
+    """They would have to agree on a request, and nothing asks for it any more."""
+    heard, before = [], signal.getsignal(signal.SIGINT)
+
+    def trained(*_, stop):
+        heard.append(signal.getsignal(signal.SIGINT))
+        monkeypatch.setattr(jax, "process_count", lambda: 2)
+
+    def measured(_):
+        heard.append(signal.getsignal(signal.SIGINT))
+        yield from ()
+
+    monkeypatch.setattr(train, "train", trained)
+    monkeypatch.setattr(measure, "measure_run", measured)
+    monkeypatch.setattr(sharding, "barrier", lambda _: None)
+    assert train_verb.train_run(toy(), tmp_path / "run") == 0
+    assert heard[0] != before == heard[1]
 
 
 @pytest.mark.parametrize(

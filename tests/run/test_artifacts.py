@@ -27,7 +27,6 @@ from jaxedit.run.preemption import Preempted, StopRequest
 from jaxedit.state import Artifact, State
 from tests import toy_method
 from tests.data import folders
-from tests.host.test_locks import holder
 from tests.run.test_multiprocess import free_port
 from tests.run.test_train import ROOT, TOY, assert_same, one_device
 
@@ -203,24 +202,6 @@ def test_request_to_stop_keeps_the_pieces(tmp_path):
         artifacts.build(tmp_path, "colours", method, source, State(0), stop)
     part = tmp_path / "artifacts" / "colours.partial" / "part-0"
     assert [p.name for p in part.iterdir()] == ["0000.json"]
-
-
-def test_a_build_leaves_the_pieces_of_a_live_one_alone(tmp_path):
-    method, source = method_lib.create(told()), sources.create("photos", "train")
-    made = tmp_path / "colours"
-    build = lambda: artifacts.build_in(made, method, source, State(0))
-    process = holder(artifacts.work_folder(made))
-    try:
-        with pytest.raises(UserError, match=f"in use by process {process.pid} .*another output"):
-            build()
-        assert not list(tmp_path.glob("*/part-*"))
-    finally:
-        process.kill()
-        process.wait()
-    assert build().facts["pieces"] == 4
-    with pytest.raises(UserError, match="colours already exists"):
-        build()
-    assert [path.name for path in tmp_path.iterdir()] == ["colours"]
 
 
 def test_damaged_pieces_of_an_earlier_start_are_named(tmp_path, capsys):

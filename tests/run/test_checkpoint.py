@@ -13,7 +13,7 @@ from jaxedit import config as config_lib
 from jaxedit import method as method_lib
 from jaxedit.errors import NonFiniteLoss, UserError
 from jaxedit.host import manifests
-from jaxedit.run import checkpoint, damage, frozen, readers, sharding, stages
+from jaxedit.run import checkpoint, damage, frozen, readers, sharding, stages, verdicts
 from tests.run.test_train import assert_same, one_device, toy
 
 
@@ -88,9 +88,12 @@ def test_one_changed_bit_falls_back(run, untrained, capsys, item):
 
 
 @pytest.mark.parametrize("content", [b'{"psnr": 19.0}', b"{", b"\xff"])
-def test_a_changed_figure_makes_no_other_checkpoint_the_best(run, untrained, capsys, content):
+def test_a_changed_figure_makes_no_other_checkpoint_the_best(
+    run, untrained, capsys, monkeypatch, content
+):
     assert readers._step(checkpoint.Checkpointer(run, "train", best=("psnr", "max")), "best") == 1
     (folder(run, 1) / "metrics" / "metrics").write_bytes(content)
+    monkeypatch.setattr(readers.time, "sleep", lambda _: None)
     with pytest.raises(UserError, match=r"best cannot be told.*step 1: metrics/metrics .*2, 3\."):
         readers.load_run(run, "best", trust_code=True)
     assert int(readers.load_run(run, trust_code=True)[2].step) == 3 and untouched(run)
@@ -107,8 +110,26 @@ def test_a_reader_looks_again_where_a_checkpoint_is_being_deleted(run, monkeypat
     reader = checkpoint.Checkpointer(run, "train", best=("psnr", "max"), read_only=True)
     (folder(run, 1) / "metrics" / "metrics").unlink()  # as the run deletes it, file by file
     reader.reload()
-    shutil.rmtree(folder(run, 1))
-    assert readers._step(reader, "best") == 3
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        if len(waits) == 2:  # the run comes to its end with it
+            shutil.rmtree(folder(run, 1))
+
+    monkeypatch.setattr(readers.time, "sleep", sleep)
+    assert readers._step(reader, "best") == 3 and len(waits) == 2
+
+
+def test_figures_that_decide_nothing_set_nothing_aside(run, monkeypatch, capsys):
+    (folder(run, 1) / "metrics" / "metrics").write_bytes(b"{")
+    for kept in ({}, {"best": ("psnr", "max"), "keep_best": 0}):
+        assert checkpoint.Checkpointer(run, "train", **kept)._doubtful_before(3) == []
+    assert not capsys.readouterr().err
+    saver = checkpoint.Checkpointer(run, "train", best=("psnr", "max"))
+    monkeypatch.setattr(verdicts, "worst", lambda _: verdicts.DAMAGED)  # of all processes
+    assert saver._doubtful_before(3) == [1, 2]
+    assert "train/2 has damaged figures (as another process says)" in capsys.readouterr().err
 
 
 def test_what_was_set_aside_before_stays(run, untrained):

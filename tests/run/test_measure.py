@@ -1,6 +1,7 @@
 """Every measured stage gets its table: which stages, which files."""
 
 import json
+import types
 
 import jax
 import pytest
@@ -169,7 +170,9 @@ def test_what_is_measured_beside_a_run_replaces_nothing_and_is_not_cut_back(tmp_
     """As where the run has ended, or is killed and resumed, while another process measures."""
     fake_run.write(tmp_path / "run")
     output = Writer(tmp_path / "run", active=True, stages=("train",))
-    keep = lambda stage, step, result: output.evaluation(result, "evaluation", step, stage).name
+    keep = lambda stage, step, result, beside=True: output.evaluation(
+        result, "evaluation", step, stage, beside
+    ).name
     assert keep("train", *found_at(12, 25.0)) == "evaluation.json"
     assert keep("train", *found_at(4, 20.0)) == "evaluation-step4.json"
     assert keep("train", *found_at(12, 26.0)) == "evaluation.json"
@@ -182,7 +185,39 @@ def test_what_is_measured_beside_a_run_replaces_nothing_and_is_not_cut_back(tmp_
     assert [(row["step"], row["seconds_per_sample/painting/model"]) for row in rows] == [
         (12, 0.25), (4, 0.2), (12, 0.26)
     ]
+    # The run itself, begun again with fewer steps, yields to nothing it finds.
+    assert keep("train", *found_at(8, 21.0), beside=False) == "evaluation.json"
+    assert files(tmp_path / "run")["evaluation.json"]["step"] == 8
     assert keep("dusk", *found_at(3, 9.0)) == "evaluation.json"  # of another stage
+
+
+def test_the_file_stands_before_its_pictures_are_drawn(tmp_path, monkeypatch):
+    """Else a run could end between the look whether it has and the file that yields to it."""
+    _, result = found_at(4, 20.0)
+    result.grids["samples"] = None
+    there = []
+    monkeypatch.setattr(Writer, "picture", lambda self, name, step, image: there.append(
+        (name, (self.run_dir / "evaluation.json").exists())
+    ))
+    Writer(tmp_path, active=True).evaluation(result, "evaluation", 4, "", beside=True)
+    assert there == [("evaluation-samples", True)]
+
+
+def test_only_what_is_measured_beside_a_run_yields(tmp_path, monkeypatch):
+    told = []
+
+    def found(*_, beside, **__):
+        told.append(beside)
+        return found_at(4, 20.0)[1]
+
+    monkeypatch.setattr(evaluate, "evaluate", found)
+    config = toy()
+    method = types.SimpleNamespace(evaluations=lambda: {"painting": None})
+    for beside in ({}, {"beside": True}):
+        list(measure.measure_state(
+            method, config, types.SimpleNamespace(step=4), tmp_path, "dusk", **beside
+        ))
+    assert told == [False, True]
 
 
 def test_the_page_of_a_run_that_has_ended_meanwhile_is_written_again(run, monkeypatch):
@@ -194,8 +229,11 @@ def test_the_page_of_a_run_that_has_ended_meanwhile_is_written_again(run, monkey
         (run_dir / "DONE").write_text("")  # by the run, whose last page this one has replaced
         return written
 
-    monkeypatch.setattr(measure, "measure_state", lambda *_, **__: iter(()))
+    beside = []
+    monkeypatch.setattr(
+        measure, "measure_state", lambda *_, **said: beside.append(said["beside"]) or iter(())
+    )
     monkeypatch.setattr(page, "write", slow)
     for _ in range(2):
         assert main.main(["--mode=evaluate", f"--workdir={folder}"]) == 0
-    assert pages == [False, True, True]
+    assert pages == [False, True, True] and beside == [True, True]

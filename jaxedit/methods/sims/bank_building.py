@@ -17,7 +17,7 @@ from jaxedit.data import images
 from jaxedit.data.classes import Classes
 from jaxedit.data.sources import BadRecord, Record, Source, hashed_share
 from jaxedit.errors import UserError
-from jaxedit.host import manifests
+from jaxedit.host import locks, manifests
 from jaxedit.methods.sims import bank as bank_lib
 from jaxedit.methods.sims import scaling, segments, shards
 
@@ -96,7 +96,7 @@ def remove(folder: pathlib.Path, image: str) -> int:
 
     The manifest is what makes the change: a bank whose removal is killed is the old one or the new
     one. Files of the old one that a kill left behind go with the next removal. Of two removals at a
-    time one would be undone: who calls this sees to it that there is one (`artifacts.hold`).
+    time one would be undone: who calls this sees to it that there is one (`locks.hold`).
 
     Raises:
       UserError: there is no such picture, or the bank cannot be used (`bank.opened`).
@@ -116,7 +116,7 @@ def remove(folder: pathlib.Path, image: str) -> int:
     about = manifests.about_of(folder)
     about["facts"] = {**bank.facts, **_counts(folder, names), "shards": names}
     without = [p.relative_to(folder).as_posix() for p in (folder / name).iterdir()]
-    manifests.seal(folder, about, without)
+    manifests.seal(folder, about, [*without, *locks.FILES])
     _clear(folder, names)
     return lost
 
