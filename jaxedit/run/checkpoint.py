@@ -312,7 +312,7 @@ class Checkpointer:
         )
 
     def _doubtful_before(self, last: int) -> list[int]:
-        """Returns the steps below `last` that damaged figures would keep or not; tells of each."""
+        """Returns, telling of each, steps below `last` whose figures any process finds damaged."""
         found = []
         for step in (one for one in self.steps() if one < last and self._by_figures):
             reason = self.doubtful.get(step)
