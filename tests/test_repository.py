@@ -12,7 +12,7 @@ import pytest
 from jaxedit import cli, main
 from jaxedit import config as config_lib
 from jaxedit import method as method_lib
-from jaxedit.report import reading
+from jaxedit.report import wording
 from jaxedit.run import evaluate, stages, writer
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -239,7 +239,7 @@ def test_the_worked_example_is_short():
 @pytest.mark.parametrize("told", [(ROOT / "README.md").read_text(), writer.__doc__],
                          ids=["README", "writer"])
 def test_both_files_of_wall_clock_figures_are_told_of(told):
-    assert "`timing.jsonl`" in told and f"`{reading.MEASURING}`" in told
+    assert "`timing.jsonl`" in told and f"`{wording.MEASURING}`" in told
 
 
 @pytest.mark.parametrize("line", readme_commands())
