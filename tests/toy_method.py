@@ -213,7 +213,8 @@ class Toy(Method):
 
     def pictures(self, batch, outputs):
         given = batch["image"] * (1 - batch["mask"])
-        return jax.tree.map(levels.of_picture, {"given": given, "result": outputs["composite"]})
+        show = levels.of_picture
+        return {"given": show(given), "result": show(outputs["composite"])}
 
 
 # What the values of its keys may be; those of the core's that it does not read stay as they are.

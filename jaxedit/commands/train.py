@@ -144,16 +144,18 @@ def train_run(config: config_lib.ConfigDict, run_dir: pathlib.Path) -> int:
     from jaxedit.run.preemption import Preempted, StopRequest
 
     first = sharding.is_first_process()
-    directory.check(config, run_dir)
-    if (run_dir / "DONE").exists():
-        _say(first, f"{run_dir} is finished. Its report: {run_dir / 'report.html'}. "
-                    "Choose another --workdir to train again.")
-        return 0
-    stages.check(config)  # ahead of the lock, which makes the directory
-    with run_lock.hold(run_dir):
+    with contextlib.ExitStack() as hearing:
+        # From the first moment: an exception that a signal raises can be lost inside of JAX.
+        stop = hearing.enter_context(StopRequest())
+        directory.check(config, run_dir)
+        if (run_dir / "DONE").exists():
+            _say(first, f"{run_dir} is finished. Its report: {run_dir / 'report.html'}. "
+                        "Choose another --workdir to train again.")
+            return 0
+        stages.check(config)  # ahead of the lock, which makes the directory
         try:
-            with contextlib.ExitStack() as hearing:
-                stop = hearing.enter_context(StopRequest())
+            stop.end("nothing has begun")
+            with run_lock.hold(run_dir):
                 train.train(config, run_dir, stop=stop)
                 if jax.process_count() > 1:  # nobody asks `stop` from here on: Ctrl-C ends it
                     hearing.close()

@@ -85,6 +85,7 @@ def _against_the_best(evaluation: tables.Evaluation) -> str:
     name = (max if higher else min)(others, key=others.get)
     best, among = others[name], f"the best of {_many(len(others), 'other system')}"
     among = "the only other system" if len(others) == 1 else among
+    among += " with a figure" if len(others) < len(_others(evaluation)) else ""
     difference = abs(own - best)
     if wording.figure(own) == wording.figure(best):
         standing = f"equal to {name}"

@@ -77,6 +77,7 @@ class Table:
         result: Figures = {}
         samples: Samples = {}
         said: dict[str, list[tuple[str, str]]] = {}  # system -> (figure, what is said of it)
+        endless: list[str] = []
         for system, by_group in self._cells.items():
             result[system], samples[system] = {}, {}
             for group, accumulators in by_group.items():
@@ -87,6 +88,11 @@ class Table:
                     found = merged.result()
                     values |= {name: _finite(found.get(name)) for name in metric.names}
                     counts |= merged.counts()
+                    endless += [
+                        f"{name} of {system!r} has no mean over {group}: it is infinite, as where "
+                        "a sample is equal to the truth."
+                        for name in metric.names if group == ALL and np.isinf(found.get(name) or 0)
+                    ]
                     if group == ALL:
                         said.setdefault(system, []).extend(merged.notes().items())
                 result[system][group], samples[system][group] = values, counts
@@ -97,7 +103,7 @@ class Table:
             note for number, of_system in enumerate(said.values()) for name, note in of_system
             if number == 0 or name not in had
         )
-        return result, samples, list(dict.fromkeys(notes))
+        return result, samples, list(dict.fromkeys([*notes, *endless]))
 
 
 @dataclasses.dataclass

@@ -11,7 +11,7 @@ import pytest
 
 from jaxedit import cli, main
 from jaxedit.commands import train as train_verb
-from jaxedit.run import measure, sharding, train
+from jaxedit.run import measure, sharding, stages, train
 from tests.run.test_train import toy
 
 TOY = pathlib.Path(__file__).parents[1] / "toy_method.py"
@@ -72,6 +72,23 @@ def test_a_request_to_stop_is_heard_to_the_very_end(
     assert ("Stopping: the evaluation under way is put off" in told) == (moment == "measuring")
     assert ("Stopping: the step under way" in told) == (moment == "training")
     assert not (run / "DONE").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
+)
+def test_a_request_to_stop_is_heard_before_anything_has_begun(
+    tmp_path, monkeypatch, capsys, number, code
+):
+    """While the configuration is checked; no folder is made, and no exception is relied on."""
+    def checked(_):
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(stages, "check", checked)
+    monkeypatch.setattr(train, "train", None)
+    assert train_verb.train_run(toy(), tmp_path / "run") == code
+    assert "Asked to stop: nothing has begun." in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_several_processes_are_interrupted_in_their_closing_evaluation(tmp_path, monkeypatch):

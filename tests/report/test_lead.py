@@ -55,6 +55,8 @@ def evaluation(values, direction="max", **more):
     ({"model": 0.2, "a": 0.5, "b": 0.3}, "min",
      "0.1000 ahead of b (0.3000), the best of 2 other systems; lower is better"),
     ({"model": 1.0, "a": 1.00001}, "max", "equal to a, the only other system"),
+    ({"model": 1.0, "a": 2.0, "b": None}, "max",
+     "1.000 behind a (2.000), the only other system with a figure; higher is better"),
     ({"model": 1.0}, "max", "q is 1.000, with nothing beside it to compare."),
     ({"model": None, "a": 1.0}, "max", "q decides, and has no value"),
 ])

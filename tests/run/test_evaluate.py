@@ -17,7 +17,7 @@ from jaxedit.evaluation import Curve, Evaluation
 from jaxedit.host import levels
 from jaxedit.layers.randomness import sample_keys
 from jaxedit.method import State, Task
-from jaxedit.run import evaluate, readers, train
+from jaxedit.run import evaluate, figures, readers, train
 from tests.run.test_train import TOY, one_device, toy
 from tests.toy_method import Toy
 
@@ -50,6 +50,22 @@ def test_groups_add_up_and_means_are_means(run):
     taken = json.loads((run / "evaluations" / "timing.jsonl").read_text().splitlines()[-1])
     (name,) = (key for key in taken if key.startswith("seconds_per_sample/"))
     assert name.endswith("/model") and 0 < taken[name] < 10 and "seconds" not in found
+
+
+def test_a_mean_that_is_infinite_is_explained():
+    """PSNR of a system that gives back the truth of one sample; an empty cell alone would say less.
+    """
+    truth = np.full((2, 4, 4, 3), 0.5, np.float32)
+    near, same = truth + 0.1, np.concatenate([truth[:1], truth[1:] + 0.1])
+    table = figures.Table(
+        metrics.create(("psnr", "l1"), metrics.Keys(prediction="image", target="image"))[0],
+        ["model", "copy"],
+    )
+    table.add({"model": {"image": near}, "copy": {"image": same}}, {"image": truth}, 2)
+    found, _, notes = table.figures()
+    assert found["copy"]["all"]["psnr"] is None and found["model"]["all"]["psnr"] > 0
+    assert notes == ["psnr of 'copy' has no mean over all: it is infinite, as where a sample is "
+                     "equal to the truth."]
 
 
 class Dreamer(Toy):
