@@ -133,8 +133,8 @@ def test_figures_do_not_depend_on_batches_or_devices(dreamer):
         assert result.counts["all"] == 11 and min(result.counts.values()) > 0
         tables.append(result.table["model"])
     for other in tables[1:]:
-        for group, figures in tables[0].items():
-            for figure, value in figures.items():
+        for group, row in tables[0].items():
+            for figure, value in row.items():
                 np.testing.assert_allclose(other[group][figure], value, rtol=1e-6)
 
 
