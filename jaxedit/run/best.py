@@ -6,6 +6,7 @@ would delete the true one: figures count only as they were written.
 
 from __future__ import annotations
 
+import json
 import math
 import pathlib
 from collections.abc import Mapping
@@ -14,8 +15,8 @@ from typing import Any
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from jaxedit.host import manifests
-from jaxedit.run import damage
+from jaxedit.host import atomic, manifests
+from jaxedit.run import damage, sharding
 
 _FIGURES = "metrics/metrics"  # Orbax's file of them, below the folder of a checkpoint
 
@@ -56,6 +57,16 @@ class Manager(ocp.CheckpointManager):
                 raise damage.cannot_read_now(folder, damage.first_line(error)) from error
             self.doubtful[step] = damage.first_line(error)
             return None
+
+    def attach(self, step: int, figures: Mapping[str, float]) -> None:
+        """Writes the figures of a checkpoint that was saved before it was measured."""
+        path = pathlib.Path(self.directory) / str(step) / _FIGURES
+        if sharding.is_first_process():
+            path.parent.mkdir(exist_ok=True)
+            atomic.write_text(path, json.dumps(figures))
+            manifests.add(path.parents[1], _FIGURES)
+        sharding.barrier("figures_attached")
+        self.reload()
 
 
 def options(

@@ -88,14 +88,18 @@ class Checkpointer:
           meta: JSON-able facts to restore beside the state.
           metrics: figures by which the best checkpoint is chosen, or None. Without a finite figure
             of the right name the checkpoint counts as not measured.
-          replace: write this step anew if it is there, and is not the only checkpoint.
+          replace: write this step anew if it is there; the only checkpoint just gets its figures.
 
         Raises:
           UserError: the disk is, or would be, full.
           NonFiniteLoss: a parameter or an average is NaN or infinite.
         """
         step = int(state.step)
+        figures = best_lib.measured(self._best, metrics)
         if self._manager.latest_step() == step and not (replace and len(self.steps()) > 1):
+            if replace and figures:
+                self.wait()
+                self._manager.attach(step, figures)
             return
         items = {name: getattr(state, name) for name in ITEMS}
         items = {name: tree for name, tree in items.items() if jax.tree.leaves(tree)}
@@ -112,10 +116,7 @@ class Checkpointer:
         try:
             if step in self.steps():
                 self._manager.delete(step)
-            self._manager.save(
-                step, args=ocp.args.Composite(**arguments),
-                metrics=best_lib.measured(self._best, metrics),
-            )
+            self._manager.save(step, args=ocp.args.Composite(**arguments), metrics=figures)
         except Exception as error:
             raise disk.explained(self.folder, error) from error
 

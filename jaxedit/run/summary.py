@@ -8,11 +8,13 @@ again, and counts once.
 from __future__ import annotations
 
 import contextlib
+import pathlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jaxedit.data import skipped
+from jaxedit.host import json_text
 from jaxedit.run import writer
 
 # Where the time goes; what is none of the others is training.
@@ -93,6 +95,17 @@ class StageRecord:
             "peak_memory_bytes": max(self._peak, writer.peak_memory_bytes() or 0) or None,
             "skipped": {name: dict(bad) for name, bad in self.skipped.items()},
         }
+
+
+def tells_of(run_dir: pathlib.Path, stages: Iterable[str]) -> bool:
+    """Whether summary.json has all of `stages`; a kill may have come before the last was written.
+    """
+    try:
+        told = json_text.loads((run_dir / "summary.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    # An older version told of no steps, and what it told cannot be had again.
+    return set(stages) <= set(told.get("steps", stages))
 
 
 def write(output: writer.Writer, stages: Mapping[str, Mapping[str, Any]]) -> None:

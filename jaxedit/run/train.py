@@ -112,7 +112,7 @@ def _train_stages(
             records[stage.name] = record.to_json()
             anything_new = anything_new or record.ran
             # A run of an older version keeps the figures of the process that trained it.
-            if anything_new or not (run_dir / "summary.json").exists():
+            if anything_new or not summary.tells_of(run_dir, records):
                 summary.write(output, records)
             total = stage.config.train.steps
             stop.end(f"saved step {total} of {total} in {saver.folder}")

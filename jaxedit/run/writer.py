@@ -12,8 +12,10 @@ back.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
+import os
 import pathlib
 import platform
 import subprocess
@@ -29,6 +31,8 @@ from jaxedit.host import atomic, json_text
 from jaxedit.report import pictures, wording
 from jaxedit.run import rows, sharding
 from jaxedit.run.figures import Result
+
+_NUMBERS = itertools.count(1)  # of the files of events of this process
 
 
 class Writer:
@@ -140,8 +144,11 @@ class Writer:
             with _hidden("torch"):  # tensorboardX imports torch wherever it is installed
                 from tensorboardX import SummaryWriter
 
+            # Files of the same second would have the same name, and the later would replace the
+            # earlier.
             self._events = SummaryWriter(
-                str(self.run_dir / "events"), purge_step=self._purge_step, flush_secs=30
+                str(self.run_dir / "events"), purge_step=self._purge_step, flush_secs=30,
+                filename_suffix=f".{os.getpid()}-{next(_NUMBERS)}",
             )
         return self._events
 

@@ -14,6 +14,15 @@ def test_one_changed_bit_a_missing_file_and_a_damaged_manifest_are_found(tmp_pat
     (tmp_path / "later.txt").write_text("")
     assert manifests.damages(tmp_path) == [] and manifests.is_sealed(tmp_path)
     assert manifests.about_of(tmp_path) == {"steps": 3, "loss": 0.5}
+    text = (tmp_path / manifests.NAME).read_text()
+    (tmp_path / manifests.NAME).write_text(text.replace('"steps": 3', '"steps": 7'))
+    assert manifests.damages(tmp_path) == ["manifest.json is damaged"]
+    (tmp_path / manifests.NAME).write_text(text)
+    manifests.add(tmp_path, "later.txt")
+    assert manifests.damages(tmp_path) == [] and manifests.about_of(tmp_path)["steps"] == 3
+    (tmp_path / "later.txt").write_text("!")
+    assert len(manifests.damages(tmp_path)) == 1
+    (tmp_path / "later.txt").write_text("")
     victim.write_bytes(bytes(999) + b"\x01")
     assert len(manifests.damages(tmp_path)) == 1 and "deep/a.bin" in manifests.damages(tmp_path)[0]
     victim.unlink()

@@ -46,7 +46,7 @@ def test_later_stages_stand_on_the_artefact(run):
     folder, config, state = run
     made = folder / "artifacts" / "colours"
     manifest = json.loads((made / "manifest.json").read_text())
-    assert manifest.keys() == {"stage", "method", "facts", "files", "seconds"}
+    assert manifest.keys() == {"stage", "method", "facts", "files", "seconds", "sha256"}
     assert manifest["stage"] == "colours" and manifest["method"] == "tests.toy_method"
     words = json.loads((made / "words.json").read_text())
     assert manifest["facts"] == {"words": len(words), "pieces": 4} and "astronaut" in words

@@ -106,6 +106,28 @@ def test_a_changed_figure_makes_no_other_checkpoint_the_best(
     assert saver.steps() == [3, 4] and (run / "broken_checkpoints/train-1/params").is_dir()
 
 
+def test_the_only_checkpoint_gets_its_figures_later(tmp_path, untrained):
+    """Saved on a request to stop, measured when the run goes on: it may well be the best."""
+    run = tmp_path / "run"
+    save = lambda step, psnr, **how: saver.save(
+        untrained[2].replace(step=np.int32(step)), {}, psnr and {"psnr": psnr}, **how)
+    saver = checkpoint.Checkpointer(run, "train", keep_last=1, best=("psnr", "max"))
+    save(1, None)
+    saver.wait()
+    assert saver.best_step() is None
+    save(1, 30.0, replace=True)
+    assert saver.best_step() == 1
+    for step in (2, 3):
+        save(step, 20.0)
+    saver.close()
+    saver = checkpoint.Checkpointer(run, "train", keep_last=1, best=("psnr", "max"))
+    assert saver.steps() == [1, 3] and saver.best_step() == 1
+    figures = folder(run, 1) / "metrics" / "metrics"
+    figures.write_text(figures.read_text().replace("30", "10"))
+    saver.reload()
+    assert list(saver.doubtful) == [1]
+
+
 def test_a_reader_looks_again_where_a_checkpoint_is_being_deleted(run, monkeypatch):
     reader = checkpoint.Checkpointer(run, "train", best=("psnr", "max"), read_only=True)
     (folder(run, 1) / "metrics" / "metrics").unlink()  # as the run deletes it, file by file

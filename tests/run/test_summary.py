@@ -1,5 +1,6 @@
 """Where the time went: four kinds apart, added up over resumptions."""
 
+import contextlib
 import json
 
 import pytest
@@ -57,3 +58,20 @@ def test_seconds_are_apart_and_add_up_over_resumptions(clock, tmp_path):
     assert written["steps"] == {"one": 8, "two": 8} and written["records"]["one"] == 350
     assert written["parameters"] == {"one": 30, "two": 30}
     assert written["networks"]["two"] == {"painter": 20, "critic": 10}
+
+
+def test_a_kill_before_the_last_writing_is_noticed(tmp_path):
+    assert not summary.tells_of(tmp_path, ["one"])
+    (tmp_path / "summary.json").write_text('{"steps": {"one": 3}}')
+    assert summary.tells_of(tmp_path, ["one"]) and not summary.tells_of(tmp_path, ["one", "two"])
+    (tmp_path / "summary.json").write_text("{}")  # of an older version
+    assert summary.tells_of(tmp_path, ["one"])
+
+
+def test_events_of_one_second_are_all_kept(tmp_path):
+    """Each stage that is measured has a file of its own; by the clock alone one replaced another.
+    """
+    for name in ("one", "two"):
+        with contextlib.closing(writer.Writer(tmp_path)) as output:
+            output.timing(name, 1, {"seconds": 1.0})
+    assert len(list((tmp_path / "events").iterdir())) == 2
