@@ -227,7 +227,7 @@ def test_published_weights_are_where_the_paper_starts():
 
 def test_what_cannot_be_is_refused():
     for changes, message in (
-        ({"loss.features": "lpips", "loss.perceptual": "1.0"}, "loss.features='lpips' is unk"),
+        ({"loss.features": "lpips", "loss.perceptual": "1.0"}, "loss.features 'lpips' is unk"),
         ({"loss.text_image": "0.1"}, "text.encoder=bytes does not make"),
     ):
         with pytest.raises(UserError, match=message):
