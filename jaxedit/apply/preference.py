@@ -119,7 +119,7 @@ def write_sheet(
     shown_digest = hashlib.sha256("".join(embedded).encode()).hexdigest()
     sheet = _digest(key, shown_digest)
     page = filled(
-        "preference.html", question=question, sheet=sheet, pairs=pairs, pictures=embedded
+        "preference.html", title=question, sheet=sheet, pairs=pairs, pictures=embedded
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     where = key_of(output)

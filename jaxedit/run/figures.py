@@ -88,13 +88,13 @@ class Table:
                     found = merged.result()
                     values |= {name: _finite(found.get(name)) for name in metric.names}
                     counts |= merged.counts()
-                    endless += [
-                        f"{name} of {system!r} has no mean over {group}: it is infinite, as where "
-                        "a sample is equal to the truth."
-                        for name in metric.names if group == ALL and np.isinf(found.get(name) or 0)
-                    ]
                     if group == ALL:
                         said.setdefault(system, []).extend(merged.notes().items())
+                        endless += [
+                            f"{name} of {system!r} has no mean over {ALL}: it is infinite, as "
+                            "where a sample is equal to the truth."
+                            for name in metric.names if np.isinf(found.get(name) or 0)
+                        ]
                 result[system][group], samples[system][group] = values, counts
         # A baseline without a figure that another system has, a blank cell says as well.
         had = {name for groups in result.values() for name, value in groups[ALL].items()
